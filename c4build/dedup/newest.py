@@ -1,0 +1,66 @@
+"""The newest copy of each URL, and which URLs stand in a list."""
+
+from collections import Counter
+from typing import Optional
+
+import numpy as np
+
+from c4build.dedup.keys import HASH, LOSS, group_numbers, later_in_group, tie_key, url_key_dtype
+from c4build.rules import CODE
+
+__all__ = ["newest", "tie_key"]
+
+
+def newest(
+    parts: list[tuple[int, bytes]], listed: Optional[bytes], listed_bits: int, competes: np.ndarray, variants: int
+) -> tuple[dict[int, bytes], Counter]:
+    """Decides one bucket of URLs.
+
+    Args:
+      parts: (file, keys of `url_key_dtype` as bytes), in any order.
+      listed: hashes of the listed URLs of this bucket as bytes; None where no variant asks for a list.
+      listed_bits: the variants that take listed URLs only, a bit each.
+      competes: [reasons] bool: does a page that is out for this reason still displace an older copy of its URL?
+      variants: how many variants there are.
+
+    Returns:
+      For each file the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
+      that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
+    """
+    dtype = url_key_dtype(variants)
+    keys = np.concatenate([np.frombuffer(data, dtype) for _, data in parts])
+    files = np.concatenate([np.full(len(data) // dtype.itemsize, file, np.uint32) for file, data in parts])
+    # The best copy last, then turned round: dates sort upwards, ties downwards.
+    order = np.lexsort((-keys["page"].astype(np.int64), ~files, ~keys["tie"], keys["date"], keys["low"], keys["high"]))
+    order = order[::-1]
+    keys, files = keys[order], files[order]
+    weights = (1 << np.arange(variants)).astype(np.uint8)
+    reasons = keys["reasons"]
+    running = (competes[reasons] * weights).sum(axis=1).astype(np.uint8)
+    displaced = later_in_group(group_numbers(keys), running, variants)
+    unlisted = np.zeros(len(keys), np.uint8)
+    if listed is not None and listed_bits:
+        found = np.isin(_joined(keys), _joined(np.frombuffer(listed, HASH)))
+        unlisted = np.where(found, 0, running & ~displaced & listed_bits).astype(np.uint8)
+    counts: Counter = Counter()
+    for variant in range(variants):
+        bit = 1 << variant
+        counts[variant, CODE["duplicate_url"]] += int(np.count_nonzero(displaced & bit))
+        counts[variant, CODE["not_in_url_list"]] += int(np.count_nonzero(unlisted & bit))
+        ended = reasons[(running & ~displaced & ~unlisted & bit) > 0, variant]
+        for code, count in zip(*np.unique(ended[ended > 0], return_counts=True)):
+            counts[variant, int(code)] += int(count)
+    lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
+    losses = {}
+    for file in np.unique(files[lost > 0]):
+        mine = np.flatnonzero((files == file) & (lost > 0))
+        loss = np.empty(len(mine), LOSS)
+        loss["page"], loss["variants"] = keys["page"][mine], lost[mine]
+        losses[int(file)] = np.sort(loss, order="page").tobytes()
+    return losses, counts
+
+
+def _joined(keys: np.ndarray) -> np.ndarray:
+    """[n] complex: both halves of each hash as one value that NumPy can look up; only equality of its bits matters."""
+    halves = np.stack([keys["high"], keys["low"]], axis=1)
+    return np.ascontiguousarray(halves).view("V16").reshape(-1)

@@ -1,0 +1,36 @@
+"""A page of the web as it travels through the pipeline, and the table it is kept in between two stages."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class Page(NamedTuple):
+    """One page of a WET file; every field is text as the file gives it, `content_length` too."""
+
+    url: str
+    text: str
+    timestamp: str
+    content_type: str
+    content_length: str
+
+
+# The fields of a finished example, in the order in which the writers lay them out.
+FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
+
+# A page file: one row for each page of a WET file that has a URL, text, a date and an allowed length, in file order.
+# Columns that only a page still in the running needs are null for the others.
+PAGE_SCHEMA = pa.schema([
+    ("reasons", pa.binary()),  # one byte a variant: 0 still in, else the index in `rules.REASONS`
+    ("url_hash", pa.binary(16)),  # 128-bit hash of the normalised URL
+    ("tie", pa.uint64()),  # decides between two copies of a URL of the same date: the smallest stays
+    ("timestamp", pa.string()),
+    ("url", pa.string()),
+    ("content_type", pa.string()),
+    ("content_length", pa.string()),
+    ("validation", pa.bool_()),
+    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat
+    ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
+    ("text", pa.string()),  # cleaned
+    ("raw", pa.string()),  # as read; only where a variant wants it
+])
