@@ -17,7 +17,7 @@ from c4build.publish import SUMMARY
 from c4build.read.paths import Input, find_inputs
 from c4build.resources import bad_words_file
 from c4build.rules import RuleError, choose_variants, load_rules
-from c4build.write.files import delete, exists, is_local, join, list_files, make_folder, read_json, write_json
+from c4build.write.files import delete, exists, is_local, join, list_files, make_folder, read_json
 from c4build.write.shards import FORMATS, is_installed
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
@@ -57,7 +57,7 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
     Raises:
       UsageError: with what to mend.
     """
-    from c4build.corpus import Plan
+    from c4build.corpus import Plan, write_inputs
 
     try:
         rules = load_rules(request.rules, tuple(request.settings))
@@ -99,9 +99,11 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
         "shards": shards,
     }
     progress = join(work, "progress") if track_progress and is_local(out) else None
-    plan = Plan(finish, _buckets(len(inputs)), tuple(url_lists), provenance, progress)
+    inputs_file = join(work, f"inputs-{fingerprint}.json")
+    plan = Plan(finish, inputs_file, _buckets(len(inputs)), tuple(url_lists), provenance, progress)
     if not complete:
         _make_ready(plan, folders)
+        write_inputs(inputs_file, inputs)
     return Prepared(plan, inputs, folders, complete)
 
 
@@ -188,7 +190,6 @@ def _make_ready(plan, folders: dict[str, str]):
         make_folder(folder)
         for name in ("dataset_info.json", SUMMARY):
             delete(join(folder, name))
-    write_json(join(work, "run.json"), plan.provenance)
     if plan.progress:
         make_folder(plan.progress)
         for path in list_files(plan.progress):

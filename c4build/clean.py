@@ -204,7 +204,7 @@ def read_columns(page_file: str, columns: list[str]) -> Iterator[pa.RecordBatch]
     with open_file(page_file) as file:
         table = pq.ParquetFile(file)
         for group in range(table.num_row_groups):
-            yield table.read_row_group(group, columns)
+            yield table.read_row_group(group, columns, use_threads=False)
 
 
 def _tell(progress: str, pages: int, size: int):

@@ -30,7 +30,7 @@ from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
-from c4build.write.files import join
+from c4build.write.files import join, read_json, write_json
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
@@ -42,6 +42,7 @@ class Plan(NamedTuple):
     """A run: what the steps of the pipeline need to know."""
 
     finish: FinishSettings
+    inputs_file: str  # the inputs in their order, as JSON: a job's graph could not hold a crawl's
     buckets: int
     url_lists: tuple[str, ...]
     provenance: dict  # how the run came about, for c4build.json
@@ -52,13 +53,15 @@ class Plan(NamedTuple):
         return join(self.finish.work, f"pages-{self.finish.clean.fingerprint()}", name)
 
 
-def build_corpus(root: beam.Pipeline, plan: Plan, inputs: Sequence[Input]) -> beam.PCollection:
+def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary that `publish` returns."""
-    cleaned = _spread(root, "inputs", inputs) | "Clean" >> _par_do(Clean(plan))
+    inputs = root | beam.Create([plan.inputs_file]) | "List inputs" >> _par_do(ListInputs())
+    cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> _par_do(Clean(plan))
 
     url_keys = cleaned | "Url keys" >> _par_do(UrlKeys(plan))
     if plan.url_lists:
-        listed = _spread(root, "url lists", plan.url_lists) | "Listed urls" >> _par_do(ListedUrls(plan))
+        lists = root | "Create lists" >> beam.Create(list(enumerate(plan.url_lists))).with_output_types(_Keyed)
+        listed = lists | "Spread lists" >> beam.GroupByKey() | "Listed urls" >> _par_do(ListedUrls(plan))
         url_keys = (url_keys, listed) | "Urls and lists" >> beam.Flatten()
     decided = url_keys | "Urls by bucket" >> beam.GroupByKey() | "Newest" >> _par_do(Newest(plan))
     losses = decided | "Losses" >> beam.Filter(_is_of_file)
@@ -87,21 +90,12 @@ def build_corpus(root: beam.Pipeline, plan: Plan, inputs: Sequence[Input]) -> be
         | "All results" >> beam.Flatten()
         | "To one place" >> beam.Map(_to_one).with_output_types(_Keyed)
         | "Together" >> beam.GroupByKey()
-        | "Publish" >> beam.ParDo(Publish(plan, tuple(inputs)))
+        | "Publish" >> beam.ParDo(Publish(plan))
     )
 
 
 def _par_do(function: beam.DoFn) -> beam.PTransform:
     return beam.ParDo(function).with_output_types(_Keyed)
-
-
-def _spread(root, label: str, values: Sequence) -> beam.PCollection:
-    """The values, numbered, each a bundle of work that any worker can take."""
-    return (
-        root
-        | f"Create {label}" >> beam.Create(list(enumerate(values))).with_output_types(_Keyed)
-        | f"Spread {label}" >> beam.GroupByKey()
-    )
 
 
 def _tag(element: _Keyed, kind: str) -> _Keyed:
@@ -132,6 +126,13 @@ class _Step(beam.DoFn):
 
     def __init__(self, plan: Plan):
         self.plan = plan
+
+
+class ListInputs(beam.DoFn):
+    """The file of inputs to (file, input)."""
+
+    def process(self, element: str) -> Iterator[_Keyed]:
+        yield from enumerate(read_inputs(element))
 
 
 class Clean(_Step):
@@ -277,15 +278,21 @@ class Finish(_Step):
         yield unit, ("unit", self._finisher.finish(unit, parts))
 
 
-class Publish(beam.DoFn):
+class Publish(_Step):
     """(0, all reports, counts and unit results) to the summary of the run."""
-
-    def __init__(self, plan: Plan, inputs: tuple[Input, ...]):
-        self.plan, self.inputs = plan, inputs
 
     def process(self, element: _Keyed) -> Iterator[str]:
         kinds = _by_kind(element[1])
         counts: Counter = sum(kinds.get("counts", []), Counter())
         reports: list[Report] = kinds["report"]
         results: list[UnitResult] = sorted(kinds["unit"])
-        yield json.dumps(publish(self.plan.finish, self.plan.provenance, self.inputs, reports, counts, results))
+        inputs = read_inputs(self.plan.inputs_file)
+        yield json.dumps(publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results))
+
+
+def write_inputs(path: str, inputs: Sequence[Input]):
+    write_json(path, [tuple(source) for source in inputs])
+
+
+def read_inputs(path: str) -> list[Input]:
+    return [Input(*fields) for fields in read_json(path)]

@@ -40,7 +40,7 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
             extra = [f"--dask_npartitions={max(2, len(prepared.inputs))}"]
     try:
         pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
-        build_corpus(pipeline, prepared.plan, prepared.inputs)
+        build_corpus(pipeline, prepared.plan)
         pipeline.run().wait_until_finish()
     except errors.C4BuildError:
         raise

@@ -1,15 +1,23 @@
 """Does a text hold a word of the list? As TFDS searches: lower-cased, between characters that are no word characters.
 
-Notable choice: the text's ASCII tokens are looked up in a set first. Every listed word has a token that would have to
-be there; only a page that has one is searched with a regular expression, and only for the words it could hold.
+Notable choices:
+- The text's ASCII tokens are looked up in a set first. Every listed word has a token that would have to be there; only
+  a page that has one is searched with a regular expression, and only for the words it could hold.
+- That first look needs no lower case but that of ASCII, so it works on bytes.
 """
 
 import re
+from functools import lru_cache
 from typing import Callable, Iterable
 
-# Every byte but a-z, 0-9 and _ becomes a space: each such byte is, or belongs to, a character that may end a word.
+# a-z, 0-9 and _ stay, A-Z become a-z, and every other byte a space: it is, or belongs to, a character that ends a word.
 _TOKEN_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789_"
-_TO_TOKENS = bytes(byte if byte in _TOKEN_BYTES else 32 for byte in range(256))
+_TO_TOKENS = bytes(
+    lower if (lower := byte + 32 if 65 <= byte <= 90 else byte) in _TOKEN_BYTES else 32 for byte in range(256)
+)
+# The two characters outside ASCII whose lower case holds ASCII: the Kelvin sign, and I with a dot.
+FOLDED_TO_ASCII = "\u212a\u0130"
+_FOLDED_BYTES = tuple(char.encode() for char in FOLDED_TO_ASCII)
 
 
 def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
@@ -24,14 +32,23 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
         else:
             without_token.append(word)
     tokens = frozenset(by_token)
-    patterns = {word: re.compile(rf"(?:\W|^){re.escape(word)}(?:\W|$)") for word in set(words)}
+    # Emoji and the like can be looked for in the text as it is.
+    caseless = [word for word in without_token if word.upper() == word.lower()]
+    cased = [word for word in without_token if word not in caseless]
+
+    @lru_cache(maxsize=None)
+    def pattern(word: str) -> re.Pattern:
+        return re.compile(rf"(?:\W|^){re.escape(word)}(?:\W|$)")
 
     def holds(text: str) -> bool:
+        data = text.encode()
+        if not data.isascii() and any(folded in data for folded in _FOLDED_BYTES):
+            data = text.lower().encode()
+        found = [word for token in tokens.intersection(data.translate(_TO_TOKENS).split()) for word in by_token[token]]
+        found += [word for word in caseless if word in text]
+        if not found and not cased:
+            return False
         lower = text.lower()
-        for word in without_token:
-            if word in lower and patterns[word].search(lower):
-                return True
-        found = tokens.intersection(lower.encode("utf-8", "surrogatepass").translate(_TO_TOKENS).split())
-        return any(word in lower and patterns[word].search(lower) for token in found for word in by_token[token])
+        return any(word in lower and pattern(word).search(lower) for word in (*found, *cased))
 
     return holds

@@ -9,10 +9,40 @@ import re
 from collections import Counter
 from typing import Callable, Optional
 
+from c4build.filters.badwords import FOLDED_TO_ASCII
 from c4build.rules import RuleSet
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _LOREM_IPSUM = "lorem ipsum"
+
+
+def _phrase_test(phrases: tuple[str, ...]) -> Callable[[str], bool]:
+    """A quick test of texts: could the lower case of one hold one of `phrases`? Never wrong when it says no."""
+    searched = _without_supersets([phrase.lower().encode() for phrase in phrases])
+    doubtful = [char.encode() for char in FOLDED_TO_ASCII]
+    exact = all(phrase.isascii() for phrase in phrases)
+
+    def test(text: str) -> bool:
+        data = text.encode().lower()
+        if not data.isascii() and (not exact or any(char in data for char in doubtful)):
+            return True
+        return any(phrase in data for phrase in searched)
+
+    return test
+
+
+def _without_supersets(phrases: list[bytes]) -> list[bytes]:
+    """`phrases` without those that hold another of them."""
+    return [phrase for phrase in phrases if not any(other != phrase and other in phrase for other in phrases)]
+
+
+def has_longer_word(line: str, longest: int) -> bool:
+    """True if a word of `line` has more than `longest` characters."""
+    # A space in every block of half that length leaves no room for one.
+    block = max(longest // 2, 1)
+    if all(line.find(" ", start, start + block) >= 0 for start in range(0, len(line) - block + 1, block)):
+        return False
+    return max(map(len, line.split()), default=0) > longest
 
 
 def line_filter(rules: RuleSet) -> Callable[[str, Counter], tuple[list[str], Optional[str]]]:
@@ -28,10 +58,10 @@ def line_filter(rules: RuleSet) -> Callable[[str, Counter], tuple[list[str], Opt
     longest = rules.max_word_chars
     in_lines = rules.page_phrases_in_lines
     curly = rules.curly_brackets
-    phrases = (*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ()))
+    might_hold = _phrase_test((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
 
     def shorten(lines: list[str], counts: Counter) -> list[str]:
-        kept = [line for line in lines if len(line) <= longest or max(map(len, line.split()), default=0) <= longest]
+        kept = [line for line in lines if len(line) <= longest or not has_longer_word(line, longest)]
         counts["too_long_word"] += len(lines) - len(kept)
         return kept
 
@@ -73,8 +103,7 @@ def line_filter(rules: RuleSet) -> Callable[[str, Counter], tuple[list[str], Opt
         counts["no_end_mark"] += no_end_mark
         counts["too_few_words"] += too_few_words
         if kept:
-            lower = "\n".join(kept).lower()
-            if any(phrase in lower for phrase in phrases):
+            if might_hold("\n".join(kept)):
                 candidates = len(kept)
                 dropped = counts["javascript"] + counts["policy"]
                 kept, reason = judge_phrases(kept, counts)

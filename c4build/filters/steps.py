@@ -1,6 +1,7 @@
 """The steps of a rule set put together: what happens to one page before and after deduplication."""
 
 from collections import Counter
+from itertools import islice
 from typing import Callable, Iterable, Optional, Sequence, Union
 
 from c4build.filters.badwords import bad_word_test
@@ -122,8 +123,14 @@ def sentences_in_lines(text: str, least: int) -> bool:
         return False
     lines = text.split("\n")
     missing = least - len(lines)
+    if missing <= 0:
+        return True
+    # No line has more sentences than marks that could end one, and its last character ends none before the end.
+    if sum(line.count(mark, 0, len(line) - 1) for line in lines for mark in ".?!") < missing:
+        return False
     for line in lines:
+        # The first sentence of the line is accounted for.
+        missing -= sum(1 for _ in islice(sentence_spans(line), 1, missing + 1))
         if missing <= 0:
             return True
-        missing -= sum(1 for _ in zip(range(missing + 1), sentence_spans(line))) - 1
-    return missing <= 0
+    return False

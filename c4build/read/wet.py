@@ -44,6 +44,7 @@ def read_pages(file: BinaryIO, records: str, max_chars: int) -> Iterator[Found]:
 
 _DELIMITER = b"WARC/1.0"
 _PREFIXES = ("WARC", "CONTENT-", "Content-")
+_PREFIX_CHARS = frozenset("WC")
 
 
 class _Segment(NamedTuple):
@@ -122,29 +123,20 @@ def _condense(data: bytes) -> bytes:
 
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
-    if b"WARC" in body or b"Content-" in body or b"CONTENT-" in body:
-        head, body = segment.data, b""
     try:
         head_lines, lines = _stripped_lines(head), _stripped_lines(body.rstrip(b"\r\n"))
     except UnicodeDecodeError as error:
         yield Damage(segment.offset, f"a page with invalid UTF-8 ({error.reason})")
         yield Dropped("damaged")
         return
-    url = timestamp = content_type = content_length = ""
-    text_of_head = []
-    for line in head_lines:
-        if not line.startswith(_PREFIXES):
-            text_of_head.append(line)
-        elif line.startswith("WARC-Target-URI:"):
-            url = line[16:].strip()
-        elif line.startswith("WARC-Date:"):
-            timestamp = line[10:].strip()
-        elif line.startswith("Content-Type:"):
-            content_type = line[13:].strip()
-        elif line.startswith("Content-Length:"):
-            content_length = line[15:].strip()
+    text_of_head, fields = _take_metadata(head_lines)
+    if any([line.startswith(_PREFIXES) for line in lines if line[0] in _PREFIX_CHARS]):
+        # The last one wins, also where it stands in the text.
+        lines, of_body = _take_metadata(lines)
+        fields |= of_body
     if text_of_head:
         lines = text_of_head + lines
+    url, timestamp = fields.get("WARC-Target-URI"), fields.get("WARC-Date")
     if not url:
         if lines or head_lines:
             yield Dropped("no_url")  # the warcinfo record that opens a file is such a page
@@ -157,7 +149,20 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         if len(text) > max_chars:
             yield Dropped("too_long")
         else:
-            yield Page(url, text, timestamp, content_type, content_length)
+            yield Page(url, text, timestamp, fields.get("Content-Type", ""), fields.get("Content-Length", ""))
+
+
+def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
+    """(the lines of text, the fields that the others hold)."""
+    text, fields = [], {}
+    for line in lines:
+        if line.startswith(_PREFIXES):
+            name, colon, value = line.partition(":")
+            if colon:
+                fields[name] = value.strip()
+        else:
+            text.append(line)
+    return text, fields
 
 
 def _stripped_lines(data: bytes) -> list[str]:
