@@ -87,7 +87,7 @@ class Cleaner:
         pages = rows = 0
         complete = True
         with whole_file(page_file) as file, pq.ParquetWriter(
-            file, PAGE_SCHEMA, compression="lz4", use_dictionary=False, write_statistics=False
+            file, PAGE_SCHEMA, compression="zstd", use_dictionary=False, write_statistics=False
         ) as writer:
             table = _Rows()
             try:
@@ -144,9 +144,9 @@ class Cleaner:
                     counter[CODE["not_a_news_domain"]] += 1
         text = raw = None
         if running & steps.clean:
-            text = steps.before(page.text, running & steps.clean, reasons)
+            text = steps.before(page, running & steps.clean, reasons)
         if running & steps.raw:
-            raw = steps.before(page.text, running & steps.raw, reasons)
+            raw = steps.before(page, running & steps.raw, reasons)
         alive = text is not None or raw is not None
         if not self._keep_rows_of_dropped:
             for bit, counter in enumerate(counts):

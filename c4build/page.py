@@ -10,6 +10,7 @@ class Page(NamedTuple):
 
     url: str
     text: str
+    lines: list[str]  # text.splitlines()
     timestamp: str
     content_type: str
     content_length: str

@@ -78,3 +78,12 @@ def group_numbers(keys: np.ndarray) -> np.ndarray:
     """[n] int: a number for each run of equal hashes in sorted `keys`."""
     new = (keys["high"][1:] != keys["high"][:-1]) | (keys["low"][1:] != keys["low"][:-1])
     return np.concatenate([[0], np.cumsum(new)]) if len(keys) else np.zeros(0, int)
+
+
+def in_groups(groups: np.ndarray) -> np.ndarray:
+    """[n] bool: which of the sorted group numbers stand more than once."""
+    shared = np.zeros(len(groups), bool)
+    same = groups[1:] == groups[:-1]
+    shared[1:] |= same
+    shared[:-1] |= same
+    return shared

@@ -14,6 +14,7 @@ from c4build.rules import RuleSet
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _LOREM_IPSUM = "lorem ipsum"
+_SPACES = frozenset(char for char in map(chr, range(0x3001)) if char.isspace())
 
 
 def _phrase_test(phrases: tuple[str, ...]) -> Callable[[str], bool]:
@@ -45,14 +46,15 @@ def has_longer_word(line: str, longest: int) -> bool:
     return max(map(len, line.split()), default=0) > longest
 
 
-def line_filter(rules: RuleSet) -> Callable[[str, Counter], tuple[list[str], Optional[str]]]:
-    """A function of a page's text and a counter of lines to the lines that stay and why the page goes, if it does.
+def line_filter(rules: RuleSet) -> Callable[[list[str], Counter], tuple[list[str], Optional[str]]]:
+    """A function of a page's lines and a counter of lines to the lines that stay and why the page goes, if it does.
 
     The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
     that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page.
     """
     marks = frozenset(rules.end_marks)
-    ends = marks | {"]"} if rules.remove_citations else marks
+    # What the last character of a line can be for it to stay: a mark, or what is taken away to lay one bare.
+    ends = marks | _SPACES | ({"]"} if rules.remove_citations else set())
     refused = rules.refused_endings
     least_words = rules.min_words_per_line
     longest = rules.max_word_chars
@@ -82,16 +84,16 @@ def line_filter(rules: RuleSet) -> Callable[[str, Counter], tuple[list[str], Opt
             kept.append(line)
         return kept, None
 
-    def keep(text: str, counts: Counter) -> tuple[list[str], Optional[str]]:
-        lines = text.splitlines()
+    def keep(lines: list[str], counts: Counter) -> tuple[list[str], Optional[str]]:
         counts["read"] += len(lines)
-        if longest and len(text) > longest:
+        if longest and lines and len(max(lines, key=len)) > longest:
             lines = shorten(lines, counts)
-        candidates = [stripped for line in lines if (stripped := line.strip())[-1:] in ends]
+        candidates = [line for line in lines if line[-1:] in ends]
         no_end_mark = len(lines) - len(candidates)
         too_few_words = 0
         kept = []
         for line in candidates:
+            line = line.strip()
             if "[" in line and rules.remove_citations:
                 line = _CITATION.sub("", line)
             if line[-1:] not in marks or line.endswith(refused):

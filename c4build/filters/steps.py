@@ -8,10 +8,11 @@ from c4build.filters.badwords import bad_word_test
 from c4build.filters.language import language_test
 from c4build.filters.lines import line_filter
 from c4build.filters.sentences import has_sentences, sentence_spans
+from c4build.page import Page
 from c4build.rules import CODE, RuleSet, Variant
 
-# A step takes a text to the text that stays, or to the name of the reason why the page goes.
-Step = Callable[[str], Union[str, "Drop"]]
+# A step takes a text, and the lines of the page as it was read, to the text that stays, or to why the page goes.
+Step = Callable[[str, list[str]], Union[str, "Drop"]]
 
 
 class Drop(str):
@@ -38,28 +39,28 @@ class Steps:
 
         self._before, self._after = plan(rules.before), plan(rules.after)
 
-    def before(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
+    def before(self, page: Page, running: int, reasons: bytearray) -> Optional[str]:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
 
         Returns the text, None where no variant is left; writes the reasons of those that drop out into `reasons`.
         """
-        return _run(self._before, text, running, reasons)
+        return _run(self._before, page.text, page.lines, running, reasons)
 
     def after(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
         """The same behind deduplication, on what it left of the text."""
-        return _run(self._after, text, running, reasons)
+        return _run(self._after, text, [], running, reasons)
 
 
 def _having(step: str, variants: Sequence[Variant]) -> int:
     return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
 
 
-def _run(steps, text, running, reasons):
+def _run(steps, text, lines, running, reasons):
     for step, mask in steps:
         taking = running & mask
         if not taking:
             continue
-        result = step(text)
+        result = step(text, lines)
         if type(result) is Drop:
             code = CODE[result]
             for bit in range(len(reasons)):
@@ -80,29 +81,29 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str], line_counts: Counter) 
     least = rules.min_sentences
     in_text = rules.duplicates == "lines"
 
-    def lorem_ipsum(text):
+    def lorem_ipsum(text, _):
         return Drop("lorem_ipsum") if "lorem ipsum" in text.lower() else text
 
-    def curly_bracket(text):
+    def curly_bracket(text, _):
         return Drop("curly_bracket") if any(bracket in text for bracket in rules.curly_brackets) else text
 
-    def bad_words_step(text):
+    def bad_words_step(text, _):
         return Drop("bad_words") if holds_bad_word(text) else text
 
-    def lines(text):
-        kept, reason = keep_lines(text, line_counts)
+    def lines(_, page_lines):
+        kept, reason = keep_lines(page_lines, line_counts)
         return Drop(reason) if reason else "\n".join(kept).strip()
 
-    def sentences(text):
+    def sentences(text, _):
         return text if sentences_in_lines(text, least) else Drop("too_few_sentences")
 
-    def sentences_left(text):
+    def sentences_left(text, _):
         if not text:
             return Drop("nothing_left")
         enough = has_sentences(text, least) if in_text else sentences_in_lines(text, least)
         return text if enough else Drop("too_few_sentences_left")
 
-    def language(text):
+    def language(text, _):
         reason = judge_language(text)
         return Drop(reason) if reason else text
 

@@ -4,6 +4,7 @@ Both read a file of any size within bounded memory, and step over what is damage
 and the reading goes on at the next record.
 """
 
+import re
 from typing import BinaryIO, Iterable, Iterator, NamedTuple, Optional, Union
 
 from c4build.page import Page
@@ -121,15 +122,25 @@ def _condense(data: bytes) -> bytes:
     return "\n".join(lines).encode() + b"\n" + last[: _MOST_BYTES // 2]
 
 
+# The head of a WET record as Common Crawl writes it: nothing but metadata lines.
+_PLAIN_HEAD = re.compile(rb"(?:WARC|Content-)[^\r\n]*(?:\r\n(?:WARC|Content-)[^\r\n]*)*")
+_FIELD = re.compile(r"(WARC-Target-URI|WARC-Date|Content-Type|Content-Length):([^\r]*)")
+# What `str.splitlines` ends a line at, besides the line ends of the file.
+_MORE_LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
     try:
-        head_lines, lines = _stripped_lines(head), _stripped_lines(body.rstrip(b"\r\n"))
+        if _PLAIN_HEAD.fullmatch(head):
+            text_of_head, fields = [], {name: value.strip() for name, value in _FIELD.findall(head.decode())}
+        else:
+            text_of_head, fields = _take_metadata(_stripped_lines(head))
+        lines = _stripped_lines(body.rstrip(b"\r\n"))
     except UnicodeDecodeError as error:
         yield Damage(segment.offset, f"a page with invalid UTF-8 ({error.reason})")
         yield Dropped("damaged")
         return
-    text_of_head, fields = _take_metadata(head_lines)
     if any([line.startswith(_PREFIXES) for line in lines if line[0] in _PREFIX_CHARS]):
         # The last one wins, also where it stands in the text.
         lines, of_body = _take_metadata(lines)
@@ -138,7 +149,7 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         lines = text_of_head + lines
     url, timestamp = fields.get("WARC-Target-URI"), fields.get("WARC-Date")
     if not url:
-        if lines or head_lines:
+        if lines or head.strip():
             yield Dropped("no_url")  # the warcinfo record that opens a file is such a page
     elif not lines:
         yield Dropped("no_content")
@@ -148,8 +159,12 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         text = "\n".join(lines)
         if len(text) > max_chars:
             yield Dropped("too_long")
-        else:
-            yield Page(url, text, timestamp, fields.get("Content-Type", ""), fields.get("Content-Length", ""))
+            return
+        for end in _MORE_LINE_ENDS[:5] if text.isascii() else _MORE_LINE_ENDS:
+            if end in text:
+                lines = text.splitlines()
+                break
+        yield Page(url, text, lines, timestamp, fields.get("Content-Type", ""), fields.get("Content-Length", ""))
 
 
 def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -330,4 +345,5 @@ def _warc_page(offset: int, fields: dict[str, str], body: Optional[bytes], max_c
     elif len(text) > max_chars:
         yield Dropped("too_long")
     else:
-        yield Page(url, text, timestamp, fields.get("content-type", ""), fields.get("content-length", ""))
+        kind, length = fields.get("content-type", ""), fields.get("content-length", "")
+        yield Page(url, text, text.splitlines(), timestamp, kind, length)
