@@ -1,6 +1,7 @@
 """The steps of a rule set put together: what happens to one page before and after deduplication."""
 
 from collections import Counter
+from functools import lru_cache
 from itertools import islice
 from typing import Callable, Iterable, Optional, Sequence, Union
 
@@ -86,10 +87,15 @@ class Steps:
 
 def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
     """Notes the reason for the variants `taking`; returns those still running."""
-    for bit in range(len(reasons)):
-        if taking >> bit & 1:
-            reasons[bit] = CODE[reason]
+    for bit in bits_of(taking):
+        reasons[bit] = CODE[reason]
     return running & ~taking
+
+
+@lru_cache(maxsize=None)
+def bits_of(variants: int) -> tuple[int, ...]:
+    """The places of the bits that are set."""
+    return tuple(bit for bit in range(variants.bit_length()) if variants >> bit & 1)
 
 
 def _having(step: str, variants: Sequence[Variant]) -> int:

@@ -187,7 +187,8 @@ def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _newlines(data: bytes) -> bytes:
-    """`data` with its line ends, any of \\n, \\r\\n, \\r, made \\n."""
+    """`data` with its line ends, any of \\n, \\r\\n, \\r, made \\n, and none behind the last line."""
+    data = data.rstrip(b"\r\n")
     if b"\r" not in data:
         return data
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
