@@ -149,8 +149,9 @@ def sentences_in_lines(text: str, least: int) -> bool:
     missing = least - len(lines)
     if missing <= 0:
         return True
-    # No line has more sentences than marks that could end one, and its last character ends none before the end.
-    if sum(line.count(mark, 0, len(line) - 1) for line in lines for mark in ".?!") < missing:
+    # No line has more sentences than marks that could end one, and a mark in last place begins none.
+    marks = text.count(".") + text.count("?") + text.count("!")
+    if marks - sum([line[-1] in ".?!" for line in lines]) < missing:
         return False
     for line in lines:
         # The first sentence of the line is accounted for.
