@@ -182,7 +182,7 @@ class Cleaner:
                 counts[bit][reasons[bit]] += 1
 
 
-_NOTHING = (None,) * (len(PAGE_SCHEMA) - 4)
+_NOTHING = (None, None, None, None, 0, None, None, None)  # rank 0: a column of numbers without nulls
 
 
 class _Rows:

@@ -124,8 +124,8 @@ def has_longer_word(line: str, longest: int) -> bool:
     return max(map(len, line.split()), default=0) > longest
 
 
-def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], Optional[str]]]:
-    """A function of a page's lines and a counter of lines to the lines that stay and why the page goes, if it does.
+def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optional[str]]]:
+    """A function of a page's lines and a counter of lines to the text that stays and why the page goes, if it does.
 
     The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
     that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page.
@@ -155,7 +155,7 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], O
             kept.append(line)
         return kept, None
 
-    def keep(lines: Lines, counts: Counter) -> tuple[list[str], Optional[str]]:
+    def keep(lines: Lines, counts: Counter) -> tuple[str, Optional[str]]:
         kept = []
         too_few_words = 0
         for line in lines.candidates:
@@ -174,15 +174,17 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], O
         if too_few_words:
             counts["too_few_words"] += too_few_words
         if not kept:
-            return kept, None
-        if might_hold("\n".join(kept)):
+            return "", None
+        text = "\n".join(kept)
+        if might_hold(text):
             passed = len(kept)
             dropped = counts["javascript"] + counts["policy"]
             kept, reason = judge_phrases(kept, counts)
             if reason:
                 counts["of_dropped_pages"] += passed - (counts["javascript"] + counts["policy"] - dropped)
-                return [], reason
+                return "", reason
+            text = "\n".join(kept)
         counts["kept"] += len(kept)
-        return kept, None
+        return text.strip(), None
 
     return keep
