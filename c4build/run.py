@@ -17,6 +17,9 @@ from c4build.corpus import build_corpus
 from c4build.write.files import is_local
 
 LOCAL = "DirectRunner"
+# Runners that Beam has, but does not know by their short names.
+_FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
+_DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
 
 
 def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):
@@ -35,8 +38,9 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
         log = prepared.plan.finish.work + "/workers.log"
         beam_runner, extra = _local_runner(workers, log), [f"--direct_num_workers={workers}"]
     else:
-        beam_runner, extra = runner, []
-        if runner == "DaskRunner" and not any(option.startswith("--dask_") for option in options):
+        beam_runner, extra = _FULL_NAMES.get(runner, runner), []
+        # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
+        if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
             extra = [f"--dask_npartitions={max(2, len(prepared.inputs))}"]
     try:
         pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
