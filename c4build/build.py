@@ -82,7 +82,8 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
     shards = request.shards or _shards(inputs)
     identities = [source.identity for source in inputs] + [_identity(path) for path in url_lists]
     fingerprint = _digest([clean.fingerprint(), identities, shards, format.name])
-    out = request.out.rstrip("/") or "/"
+    # Workers may have another working folder.
+    out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
     work = join(out, ".c4build")
     finish = FinishSettings(clean, format.name, shards, len(inputs), out, work, fingerprint)
     folders = {variant.name: finish.folder(variant.name) for variant in variants}
