@@ -21,7 +21,7 @@ from c4build.filters.steps import Steps
 from c4build.page import FEATURES
 from c4build.rules import REASONS
 from c4build.write.files import join, make_folder, read_json, whole_file, write_json
-from c4build.write.shards import FORMATS, shard_name
+from c4build.write.shards import FORMATS, encoded_size, shard_name
 
 DATASET = "c4"
 _COLUMNS = ["reasons", "url", "content_type", "content_length", "timestamp", "validation", "keys", "text", "raw"]
@@ -57,7 +57,7 @@ class UnitResult(NamedTuple):
     counts: dict[str, dict[str, int]]  # pages by reason, the kept ones too
     repeats: dict[str, int]  # lines or spans taken out
     lengths: dict[str, int]  # examples in the training shard
-    sizes: dict[str, int]  # bytes of its examples' features
+    sizes: dict[str, int]  # bytes of its examples, before compression
     validation: dict[str, int]  # examples for the validation split
 
 
@@ -111,7 +111,6 @@ class Finisher:
                 for row, running, lost in _surviving(part, rows, self._steps, counts):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         encoded = None if row.validation else self._format.encode(example)
-                        size = sum(len(value.encode()) for value in example.values())
                         for bit in _bits(bits):
                             if row.validation:
                                 validation.write(bit, example)
@@ -119,7 +118,7 @@ class Finisher:
                             else:
                                 writers[bit](encoded)
                                 lengths[names[bit]] += 1
-                                sizes[names[bit]] += size
+                                sizes[names[bit]] += encoded_size(encoded)
         result = UnitResult(
             unit=unit,
             counts={

@@ -12,7 +12,7 @@ from c4build.read.paths import Input
 from c4build.rules import REASONS
 from c4build.write.files import delete, join, list_files, write_json
 from c4build.write.metadata import C4_CITATION, Dataset, Split, write_metadata
-from c4build.write.shards import FORMATS, shard_name
+from c4build.write.shards import FORMATS, encoded_size, shard_name
 
 SUMMARY = "c4build.json"
 
@@ -110,9 +110,10 @@ def _write_validation(settings: FinishSettings, bit: int, name: str, results: Se
         lengths.append(0)
         with format.open(path, FEATURES) as write:
             for example in read_validation(settings, units, bit):
-                write(format.encode(example))
+                encoded = format.encode(example)
+                write(encoded)
                 lengths[-1] += 1
-                size += sum(len(value.encode()) for value in example.values())
+                size += encoded_size(encoded)
     train = Split([result.lengths[name] for result in results], sum(result.sizes[name] for result in results))
     return {"train": train, "validation": Split(lengths, size)}
 

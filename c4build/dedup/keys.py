@@ -5,6 +5,8 @@ result. `page` is a row of the page file, `file` an index into the run's inputs,
 content leave open are broken by these, the same on every runner.
 """
 
+from typing import Union
+
 import mmh3
 import numpy as np
 
@@ -12,6 +14,8 @@ import numpy as np
 _DATE_BYTES = 32
 # Shifts every byte of UTF-8 up by one: order is kept and no byte is NUL, which NumPy's strings would drop at their end.
 _SHIFT = bytes(min(byte + 1, 255) for byte in range(256))
+
+_NOT_VISIBLE = bytes(byte for byte in range(256) if not 33 <= byte <= 126)
 
 HASH = [("high", "<u8"), ("low", "<u8")]
 REPEAT_KEY = np.dtype([*HASH, ("rank", "<u8"), ("position", "<u4"), ("variants", "u1")])
@@ -30,9 +34,14 @@ def hash_text(text: str) -> bytes:
     return mmh3.mmh3_x64_128_digest(text.encode())
 
 
-def tie_key(url: str, content_type: str, content_length: str, text: str) -> int:
-    """Which of two copies of a URL of the same date stays: the one with the smaller tie key, 64 bits of its content."""
-    return mmh3.mmh3_x64_128_utupledigest(f"{url}\n{content_type}\n{content_length}\n{text}".encode())[0]
+def tie_key(url: str, content_type: str, content_length: str, text: Union[str, bytes]) -> int:
+    """Which of two copies of a URL of the same date stays: the one with the smaller tie key, 64 bits of its content.
+
+    Of `text` only the visible ASCII counts, which is the same before and after its lines are stripped.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    head = f"{url}\n{content_type}\n{content_length}\n".encode()
+    return mmh3.mmh3_x64_128_utupledigest(head + data.translate(None, _NOT_VISIBLE))[0]
 
 
 def sortable_dates(dates: list[str]) -> np.ndarray:
@@ -78,3 +87,12 @@ def group_numbers(keys: np.ndarray) -> np.ndarray:
     """[n] int: a number for each run of equal hashes in sorted `keys`."""
     new = (keys["high"][1:] != keys["high"][:-1]) | (keys["low"][1:] != keys["low"][:-1])
     return np.concatenate([[0], np.cumsum(new)]) if len(keys) else np.zeros(0, int)
+
+
+def in_groups(groups: np.ndarray) -> np.ndarray:
+    """[n] bool: which of the sorted group numbers stand more than once."""
+    shared = np.zeros(len(groups), bool)
+    same = groups[1:] == groups[:-1]
+    shared[1:] |= same
+    shared[:-1] |= same
+    return shared

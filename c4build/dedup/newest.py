@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, group_numbers, later_in_group, tie_key, url_key_dtype
+from c4build.dedup.keys import HASH, LOSS, group_numbers, in_groups, later_in_group, tie_key, url_key_dtype
 from c4build.rules import CODE
 
 __all__ = ["newest", "tie_key"]
@@ -30,14 +30,19 @@ def newest(
     dtype = url_key_dtype(variants)
     keys = np.concatenate([np.frombuffer(data, dtype) for _, data in parts])
     files = np.concatenate([np.full(len(data) // dtype.itemsize, file, np.uint32) for file, data in parts])
-    # The best copy last, then turned round: dates sort upwards, ties downwards.
-    order = np.lexsort((-keys["page"].astype(np.int64), ~files, ~keys["tie"], keys["date"], keys["low"], keys["high"]))
-    order = order[::-1]
-    keys, files = keys[order], files[order]
+    # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
+    order = np.lexsort((keys["low"], keys["high"]))
+    several = order[in_groups(group_numbers(keys[order]))]
+    fields = keys[several]
+    best_last = np.lexsort(
+        (-fields["page"].astype(np.int64), ~files[several], ~fields["tie"], fields["date"], fields["low"], fields["high"])
+    )
+    several = several[best_last[::-1]]
     weights = (1 << np.arange(variants)).astype(np.uint8)
     reasons = keys["reasons"]
     running = (competes[reasons] * weights).sum(axis=1).astype(np.uint8)
-    displaced = later_in_group(group_numbers(keys), running, variants)
+    displaced = np.zeros(len(keys), np.uint8)
+    displaced[several] = later_in_group(group_numbers(keys[several]), running[several], variants)
     unlisted = np.zeros(len(keys), np.uint8)
     if listed is not None and listed_bits:
         found = np.isin(_joined(keys), _joined(np.frombuffer(listed, HASH)))

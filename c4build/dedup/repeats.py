@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, later_in_group
+from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, in_groups, later_in_group
 
 
 def rank(url: str) -> int:
@@ -27,10 +27,7 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
     order = np.lexsort((keys["low"], keys["high"]))
     # Most keys stand alone: only those with an equal neighbour are sorted further.
     groups = group_numbers(keys[order])
-    shared = np.zeros(len(keys), bool)
-    same = groups[1:] == groups[:-1]
-    shared[1:] |= same
-    shared[:-1] |= same
+    shared = in_groups(groups)
     order, groups = order[shared], groups[shared]
     keys, files = keys[order], files[order]
     order = np.lexsort((keys["position"], files, keys["rank"], groups))

@@ -20,6 +20,17 @@ FOLDED_TO_ASCII = "\u212a\u0130"
 _FOLDED_BYTES = tuple(char.encode() for char in FOLDED_TO_ASCII)
 
 
+# Tokens of listed phrases that many pages hold: a phrase is looked for by another of its tokens where it has one.
+_COMMON = frozenset(
+    b"s m one two make me come on up the to in of how hot big group date hand hands hard style action images phone "
+    b"buttons double black white piece straight huge reverse girl girls spot spread dream time baby".split()
+)
+
+
+def _rarity(token: bytes) -> tuple[bool, int]:
+    return token not in _COMMON, len(token)
+
+
 def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
     """A test of texts: does one of `words` stand in it, whole and in any case?"""
     by_token: dict[bytes, list[str]] = {}
@@ -28,10 +39,10 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
         tokens = word.encode().translate(_TO_TOKENS).split()
         # A word with letters outside ASCII has its tokens cut at other places than a text would: search it directly.
         if tokens and word.isascii():
-            by_token.setdefault(max(tokens, key=len), []).append(word)
+            by_token.setdefault(max(tokens, key=_rarity), []).append(word)
         else:
             without_token.append(word)
-    tokens = frozenset(by_token)
+    looked_for = frozenset(by_token)
     # Emoji and the like can be looked for in the text as it is.
     caseless = [word for word in without_token if word.upper() == word.lower()]
     cased = [word for word in without_token if word not in caseless]
@@ -44,7 +55,11 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
         data = text.encode()
         if not data.isascii() and any(folded in data for folded in _FOLDED_BYTES):
             data = text.lower().encode()
-        found = [word for token in tokens.intersection(data.translate(_TO_TOKENS).split()) for word in by_token[token]]
+        tokens = looked_for.intersection(data.translate(_TO_TOKENS).split())
+        found = []
+        if tokens:
+            data = data.lower()
+            found = [word for token in tokens for word in by_token[token] if word.lower().encode() in data]
         found += [word for word in caseless if word in text]
         if not found and not cased:
             return False

@@ -6,11 +6,13 @@ from typing import Callable, Iterable, Optional, Sequence, Union
 
 from c4build.filters.badwords import bad_word_test
 from c4build.filters.language import language_test
-from c4build.filters.lines import line_filter
+from c4build.filters.lines import Lines, line_filter
 from c4build.filters.sentences import has_sentences, sentence_spans
+from c4build.page import Page
 from c4build.rules import CODE, RuleSet, Variant
 
-# A step takes a text to the text that stays, or to the name of the reason why the page goes.
+# A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the lines of the page as
+# it was read instead: most pages go there, and their whole text is never needed.
 Step = Callable[[str], Union[str, "Drop"]]
 
 
@@ -30,51 +32,72 @@ class Steps:
         self.raw = sum(1 << bit for bit, variant in enumerate(variants) if variant.raw)
         self.clean = self.all & ~self.raw
         self.deduplicated = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        made = _make_steps(rules, bad_words, self.lines)
+        made = _make_steps(rules, bad_words)
+        self._keep_lines = line_filter(rules)
 
-        def plan(names: Sequence[str]) -> list[tuple[Step, int]]:
-            masks = [(made[name], _having(name, variants)) for name in names]
+        def plan(names: Sequence[str]) -> list[tuple[Optional[Step], int]]:
+            masks = [(made.get(name), _having(name, variants)) for name in names]
             return [(step, mask) for step, mask in masks if mask]
 
         self._before, self._after = plan(rules.before), plan(rules.after)
 
-    def before(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
+    def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> Optional[str]:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
 
-        Returns the text, None where no variant is left; writes the reasons of those that drop out into `reasons`.
+        `lines` are the page's, of `candidate_lines`. Returns the text, None where no variant is left; writes the
+        reasons of those that drop out into `reasons`.
         """
-        return _run(self._before, text, running, reasons)
+        text = None
+        for step, mask in self._before:
+            taking = running & mask
+            if not taking:
+                continue
+            if step is None:
+                result = self._lines(lines)
+            else:
+                result = step(page.text if text is None else text)
+            if type(result) is Drop:
+                running = _drop(result, taking, running, reasons)
+                if not running:
+                    return None
+            else:
+                text = result
+        return page.text if text is None else text
 
     def after(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
         """The same behind deduplication, on what it left of the text."""
-        return _run(self._after, text, running, reasons)
+        for step, mask in self._after:
+            taking = running & mask
+            if not taking:
+                continue
+            result = step(text)
+            if type(result) is Drop:
+                running = _drop(result, taking, running, reasons)
+                if not running:
+                    return None
+            else:
+                text = result
+        return text
+
+    def _lines(self, lines: Lines) -> Union[str, Drop]:
+        kept, reason = self._keep_lines(lines, self.lines)
+        return Drop(reason) if reason else "\n".join(kept).strip()
+
+
+def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
+    """Notes the reason for the variants `taking`; returns those still running."""
+    for bit in range(len(reasons)):
+        if taking >> bit & 1:
+            reasons[bit] = CODE[reason]
+    return running & ~taking
 
 
 def _having(step: str, variants: Sequence[Variant]) -> int:
     return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
 
 
-def _run(steps, text, running, reasons):
-    for step, mask in steps:
-        taking = running & mask
-        if not taking:
-            continue
-        result = step(text)
-        if type(result) is Drop:
-            code = CODE[result]
-            for bit in range(len(reasons)):
-                if taking >> bit & 1:
-                    reasons[bit] = code
-            running &= ~taking
-            if not running:
-                return None
-        else:
-            text = result
-    return text
-
-
-def _make_steps(rules: RuleSet, bad_words: Iterable[str], line_counts: Counter) -> dict[str, Step]:
-    keep_lines = line_filter(rules)
+def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
+    """All steps but `lines`, by name."""
     judge_language = language_test(rules.language, rules.min_language_probability)
     holds_bad_word = bad_word_test(bad_words)
     least = rules.min_sentences
@@ -88,10 +111,6 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str], line_counts: Counter) 
 
     def bad_words_step(text):
         return Drop("bad_words") if holds_bad_word(text) else text
-
-    def lines(text):
-        kept, reason = keep_lines(text, line_counts)
-        return Drop(reason) if reason else "\n".join(kept).strip()
 
     def sentences(text):
         return text if sentences_in_lines(text, least) else Drop("too_few_sentences")
@@ -110,7 +129,6 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str], line_counts: Counter) 
         "lorem_ipsum": lorem_ipsum,
         "curly_bracket": curly_bracket,
         "bad_words": bad_words_step,
-        "lines": lines,
         "sentences": sentences,
         "sentences_left": sentences_left,
         "language": language,

@@ -1,11 +1,13 @@
 """Gzip as it comes from the web: one member after another, each handed on whole, damage stepped over and named.
 
 Common Crawl compresses each record as a gzip member of its own, so that after a bad one the next can be found by its
-magic number. zlib is fed small slices: what it does not use of one is copied back.
+magic number. The decompressor is fed small slices: what it does not use of one is copied back. ISA-L's takes half of
+zlib's time.
 """
 
-import zlib
 from typing import BinaryIO, Iterator, NamedTuple, Union
+
+from isal import isal_zlib
 
 _MAGIC = b"\x1f\x8b\x08"
 _BLOCK = 1 << 20  # bytes read at a time
@@ -109,14 +111,14 @@ def _plain(source: _Source) -> Iterator[Chunk]:
 
 def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
     start = source.tell()
-    inflate = zlib.decompressobj(31)
+    inflate = isal_zlib.decompressobj(31)
     pieces, size, starts = [], 0, True
     fed = _SLICE
     while True:
         piece = memoryview(source.buffer)[source.position : source.position + fed]
         try:
             data = inflate.decompress(piece, CHUNK - size)
-        except zlib.error as error:
+        except isal_zlib.error as error:
             source.find_magic(max(start + 1, source.offset))
             yield Damage(start, f"bad gzip data ({str(error).rpartition(': ')[2]})")
             return

@@ -32,6 +32,11 @@ def shard_name(format: Format, dataset: str, split: str, index: int, shards: int
     return format.template.format(dataset=dataset, split=split, index=index, shards=shards)
 
 
+def encoded_size(encoded) -> int:
+    """Bytes of what a format's `encode` gave, before any compression of the file."""
+    return len(encoded) if isinstance(encoded, bytes) else sum(len(value.encode()) for value in encoded.values())
+
+
 def _encode_tfrecord(example: Example) -> bytes:
     return frame(_serialised(example))
 
