@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import nullcontext
 from typing import Optional, Sequence
 
 import apache_beam as beam
@@ -14,6 +15,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from c4build import errors
 from c4build.build import Prepared
 from c4build.corpus import build_corpus
+from c4build.workers import WorkerWatch
 from c4build.write.files import is_local
 
 LOCAL = "DirectRunner"
@@ -34,6 +36,7 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
     Raises:
       C4BuildError: for what a person can mend, wherever it happened.
     """
+    several = runner in (None, LOCAL) and workers > 1
     if runner in (None, LOCAL):
         log = prepared.plan.finish.work + "/workers.log"
         beam_runner, extra = _local_runner(workers, log), [f"--direct_num_workers={workers}"]
@@ -45,7 +48,8 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
     try:
         pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
         build_corpus(pipeline, prepared.plan)
-        pipeline.run().wait_until_finish()
+        with WorkerWatch() if several else nullcontext():
+            pipeline.run().wait_until_finish()
     except errors.C4BuildError:
         raise
     except Exception as error:
