@@ -17,7 +17,7 @@ from c4build.publish import SUMMARY
 from c4build.read.paths import Input, find_inputs
 from c4build.resources import bad_words_file
 from c4build.rules import RuleError, choose_variants, load_rules
-from c4build.write.files import delete, exists, is_local, join, list_files, make_folder, read_json
+from c4build.write.files import delete, exists, is_local, is_temporary, join, list_files, make_folder, read_json
 from c4build.write.shards import FORMATS, is_installed
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
@@ -185,8 +185,11 @@ def _make_ready(plan, folders: dict[str, str]):
     """Makes the folders; what says of a folder that it is complete goes first."""
     work = plan.finish.work
     make_folder(work)
-    make_folder(join(work, f"pages-{plan.finish.clean.fingerprint()}"))
-    make_folder(join(work, "units", plan.finish.fingerprint))
+    for folder in (join(work, f"pages-{plan.finish.clean.fingerprint()}"), join(work, "units", plan.finish.fingerprint)):
+        make_folder(folder)
+        for path in list_files(folder):
+            if is_temporary(path):
+                delete(path)  # of a run that was killed
     for folder in folders.values():
         make_folder(folder)
         for name in ("dataset_info.json", SUMMARY):
