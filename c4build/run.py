@@ -50,8 +50,6 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
         build_corpus(pipeline, prepared.plan)
         with WorkerWatch() if several else nullcontext():
             pipeline.run().wait_until_finish()
-    except errors.C4BuildError:
-        raise
     except Exception as error:
         raise _clear(error) from error
 
