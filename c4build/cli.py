@@ -163,6 +163,8 @@ def main():
     _quiet_logs()
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # as newer versions of typer tell of it
+            code = _interrupted()
     except UsageError as error:
         code = _complain(error, WRONG)
     except C4BuildError as error:
