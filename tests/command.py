@@ -2,16 +2,18 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from functools import lru_cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["command_imports"])
 _SECONDS = 120
 
 
@@ -30,10 +32,11 @@ class Finished(NamedTuple):
 class Command:
     """A running `c4build ARGUMENTS`, the leader of a process group."""
 
-    def __init__(self, *arguments, folder=None, environment: Optional[dict] = None):
+    def __init__(self, *arguments, folder=None, environment: Optional[dict] = None, largest_file=None):
+        _start_server()
         self._said = tempfile.TemporaryDirectory()
         self._process = _CONTEXT.Process(
-            target=_be_command, args=(list(map(str, arguments)), self._said.name, folder, environment or {})
+            target=_be_command, args=(list(map(str, arguments)), self._said.name, folder, environment or {}, largest_file)
         )
         self._process.start()
 
@@ -66,6 +69,19 @@ class Command:
         return path.read_text() if path.exists() else ""
 
 
+@lru_cache(maxsize=None)
+def _start_server():
+    """Starts the process that commands are forked from. It finds modules by PYTHONPATH alone before Python 3.12.4."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [before])])
+    _CONTEXT.set_forkserver_preload(["command_imports"])
+    forkserver.ensure_running()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
 def run_command(*arguments, **options) -> Finished:
     return Command(*arguments, **options).finish()
 
@@ -84,13 +100,15 @@ def processes_of_group(group: int) -> list[int]:
     return [int(pid) for pid, pgid, state in rows if int(pgid) == group and not state.startswith("Z")]
 
 
-def _be_command(arguments: list[str], said: str, folder, environment: dict):
+def _be_command(arguments: list[str], said: str, folder, environment: dict, largest_file: Optional[int]):
     os.setsid()
     for name, number in (("out", 1), ("err", 2)):
         os.dup2(os.open(os.path.join(said, name), os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
     if folder:
         os.chdir(folder)
+    if largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     sys.argv = ["c4build", *arguments]
     from c4build.cli import main
 
