@@ -18,7 +18,7 @@ from c4build.dedup.keys import hash_text, tie_key
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.filters.lines import Lines, candidate_lines
-from c4build.filters.steps import Steps
+from c4build.filters.steps import Steps, bits_of
 from c4build.filters.urls import in_validation, news_test, normalize_url
 from c4build.page import PAGE_SCHEMA, Page
 from c4build.read.paths import Input, InputError, open_input
@@ -148,38 +148,41 @@ class Cleaner:
 
     def _take_page(self, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):
         steps = self._steps
-        reasons = bytearray(len(self._variants))
+        reasons = bytearray(len(counts))
         url = normalize_url(page.url)
         running = steps.all
         if self._news and not self._is_news(url):
             running &= ~self._news
-            for bit, counter in enumerate(counts):
-                if self._news >> bit & 1:
-                    reasons[bit] = CODE["not_a_news_domain"]
-                    counter[CODE["not_a_news_domain"]] += 1
+            for bit in bits_of(self._news):
+                reasons[bit] = CODE["not_a_news_domain"]
+            self._count(self._news, reasons, counts)
         text = raw = None
         if running & steps.clean:
             text = steps.before(page, lines, running & steps.clean, reasons)
         if running & steps.raw:
             raw = steps.before(page, lines, running & steps.raw, reasons)
-        alive = text is not None or raw is not None
         if not self._keep_rows_of_dropped:
-            for bit, counter in enumerate(counts):
-                if reasons[bit] and running >> bit & 1:
-                    counter[reasons[bit]] += 1
-        if not alive and not (self._keep_rows_of_dropped and running):
+            self._count(running, reasons, counts)
+        if text is None and raw is None:
+            if self._keep_rows_of_dropped and running:
+                table.add((*self._key(page, url, reasons), *_NOTHING), 0)
             return
+        keys = self._keys(text) if text is not None else b""
+        rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
+        table.add((*self._key(page, url, reasons), *rest), len(page.body))
+
+    def _key(self, page: Page, url: str, reasons: bytearray) -> tuple:
         tie = tie_key(page.url, page.content_type, page.content_length, page.body)
-        row = (bytes(reasons), hash_text(url), tie, page.timestamp)
-        if alive:
-            keys = self._keys(text) if text is not None else b""
-            more = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
-            table.add(row + more, len(page.body))
-        else:
-            table.add(row + _NOTHING, 0)
+        return bytes(reasons), hash_text(url), tie, page.timestamp
+
+    @staticmethod
+    def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):
+        for bit in bits_of(variants):
+            if reasons[bit]:
+                counts[bit][reasons[bit]] += 1
 
 
-_NOTHING = (None,) * (len(PAGE_SCHEMA) - 4)
+_NOTHING = (None, None, None, None, 0, None, None, None)  # rank 0: a column of numbers without nulls
 
 
 class _Rows:

@@ -36,7 +36,7 @@ PAGE_SCHEMA = pa.schema([
     ("content_type", pa.string()),
     ("content_length", pa.string()),
     ("validation", pa.bool_()),
-    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat
+    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
     ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
     ("text", pa.string()),  # cleaned
     ("raw", pa.string()),  # as read; only where a variant wants it

@@ -1,6 +1,7 @@
-"""What the tests share: a small set of inputs and builds of it, made once."""
+"""What the tests share: a small set of inputs and builds of it, made once; and the real data, where it is at hand."""
 
 import json
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,11 @@ import wet_files
 
 from c4build.build import Request, prepare, read_summary
 from c4build.run import run
+
+ROOT = Path(__file__).resolve().parent.parent
+# Test data that is no part of the project.
+SHARED = ROOT.parent / "shared"
+sys.path[:0] = [str(ROOT / "tests" / "parity")]
 
 VARIANTS = ("en", "en.noblocklist", "en.noclean", "realnewslike", "webtextlike")
 
@@ -31,6 +37,14 @@ class Sources(NamedTuple):
         """The same for the command line."""
         lists = ["--badwords", self.bad_words, "--realnews-domains", self.domains, "--webtext-urls", self.urls]
         return ["--variants", ",".join(VARIANTS), *lists]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real test data."""
+    if not SHARED.is_dir():
+        pytest.skip("the real test data is not at hand")
+    return SHARED
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +93,11 @@ def shards(folder) -> dict[str, bytes]:
     """The shards of all corpora under `folder`, by path."""
     paths = sorted(path for path in Path(folder, "c4").rglob("*") if path.is_file() and path.suffix != ".json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory):
+    """Small inputs for all variants, and the lists that go with them."""
+    from builds import make_sources
+
+    return make_sources(tmp_path_factory.mktemp("sources"))

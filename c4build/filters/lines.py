@@ -58,11 +58,22 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
         candidates = [joined[start:stop].decode() for start, stop in spans[first:bound]]
         found.append(Lines(candidates, count, bad_count))
         first = bound
-    if any(end in joined for end in _MORE_LINE_ENDS):
+    if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
             if any(end in body for end in _MORE_LINE_ENDS):
                 found[index] = _of_text(body.decode(), limit)
     return found
+
+
+def _has_more_line_ends(joined: bytes, data: np.ndarray) -> bool:
+    """True if one of `_MORE_LINE_ENDS` stands in `joined`, whose bytes `data` are; NumPy looks faster than `in` does."""
+    if any(end in joined for end in _MORE_LINE_ENDS if len(end) == 1):
+        return True
+    next_line = data[1:][data[:-1] == 0xC2]
+    if (next_line == 0x85).any():
+        return True
+    at = np.flatnonzero(data[:-2] == 0xE2)
+    return bool(((data[at + 1] == 0x80) & ((data[at + 2] | 1) == 0xA9)).any())
 
 
 def _of_text(text: str, limit: int) -> Lines:
@@ -113,8 +124,8 @@ def has_longer_word(line: str, longest: int) -> bool:
     return max(map(len, line.split()), default=0) > longest
 
 
-def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], Optional[str]]]:
-    """A function of a page's lines and a counter of lines to the lines that stay and why the page goes, if it does.
+def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optional[str]]]:
+    """A function of a page's lines and a counter of lines to the text that stays and why the page goes, if it does.
 
     The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
     that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page.
@@ -124,6 +135,7 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], O
     least_words = rules.min_words_per_line
     in_lines = rules.page_phrases_in_lines
     curly = rules.curly_brackets
+    citations = rules.remove_citations
     might_hold = _phrase_test((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
 
     def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], Optional[str]]:
@@ -143,12 +155,12 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], O
             kept.append(line)
         return kept, None
 
-    def keep(lines: Lines, counts: Counter) -> tuple[list[str], Optional[str]]:
+    def keep(lines: Lines, counts: Counter) -> tuple[str, Optional[str]]:
         kept = []
         too_few_words = 0
         for line in lines.candidates:
             line = line.strip()
-            if "[" in line and rules.remove_citations:
+            if citations and "[" in line:
                 line = _CITATION.sub("", line)
             if line[-1:] in marks and not line.endswith(refused):
                 if len(line.split(None, least_words - 1)) < least_words:
@@ -156,17 +168,23 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[list[str], O
                 else:
                     kept.append(line)
         counts["read"] += lines.count
-        counts["too_long_word"] += lines.too_long_word
-        counts["too_few_words"] += too_few_words
         counts["no_end_mark"] += lines.count - lines.too_long_word - too_few_words - len(kept)
-        if kept and might_hold("\n".join(kept)):
+        if lines.too_long_word:
+            counts["too_long_word"] += lines.too_long_word
+        if too_few_words:
+            counts["too_few_words"] += too_few_words
+        if not kept:
+            return "", None
+        text = "\n".join(kept)
+        if might_hold(text):
             passed = len(kept)
             dropped = counts["javascript"] + counts["policy"]
             kept, reason = judge_phrases(kept, counts)
             if reason:
                 counts["of_dropped_pages"] += passed - (counts["javascript"] + counts["policy"] - dropped)
-                return [], reason
+                return "", reason
+            text = "\n".join(kept)
         counts["kept"] += len(kept)
-        return kept, None
+        return text.strip(), None
 
     return keep

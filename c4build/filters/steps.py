@@ -1,6 +1,7 @@
 """The steps of a rule set put together: what happens to one page before and after deduplication."""
 
 from collections import Counter
+from functools import lru_cache
 from itertools import islice
 from typing import Callable, Iterable, Optional, Sequence, Union
 
@@ -80,16 +81,21 @@ class Steps:
         return text
 
     def _lines(self, lines: Lines) -> Union[str, Drop]:
-        kept, reason = self._keep_lines(lines, self.lines)
-        return Drop(reason) if reason else "\n".join(kept).strip()
+        text, reason = self._keep_lines(lines, self.lines)
+        return Drop(reason) if reason else text
 
 
 def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
     """Notes the reason for the variants `taking`; returns those still running."""
-    for bit in range(len(reasons)):
-        if taking >> bit & 1:
-            reasons[bit] = CODE[reason]
+    for bit in bits_of(taking):
+        reasons[bit] = CODE[reason]
     return running & ~taking
+
+
+@lru_cache(maxsize=None)
+def bits_of(variants: int) -> tuple[int, ...]:
+    """The places of the bits that are set."""
+    return tuple(bit for bit in range(variants.bit_length()) if variants >> bit & 1)
 
 
 def _having(step: str, variants: Sequence[Variant]) -> int:
@@ -101,6 +107,7 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
     judge_language = language_test(rules.language, rules.min_language_probability)
     holds_bad_word = bad_word_test(bad_words)
     least = rules.min_sentences
+    too_few = Drop("too_few_sentences")
     in_text = rules.duplicates == "lines"
 
     def lorem_ipsum(text):
@@ -113,7 +120,7 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
         return Drop("bad_words") if holds_bad_word(text) else text
 
     def sentences(text):
-        return text if sentences_in_lines(text, least) else Drop("too_few_sentences")
+        return text if sentences_in_lines(text, least) else too_few
 
     def sentences_left(text):
         if not text:
@@ -139,12 +146,13 @@ def sentences_in_lines(text: str, least: int) -> bool:
     """True if the lines of `text`, each taken by itself, have `least` sentences together; a kept line has one or more."""
     if not text:
         return False
-    lines = text.split("\n")
-    missing = least - len(lines)
+    missing = least - 1 - text.count("\n")
     if missing <= 0:
         return True
-    # No line has more sentences than marks that could end one, and its last character ends none before the end.
-    if sum(line.count(mark, 0, len(line) - 1) for line in lines for mark in ".?!") < missing:
+    lines = text.split("\n")
+    # No line has more sentences than marks that could end one, and a mark in last place begins none.
+    marks = text.count(".") + text.count("?") + text.count("!")
+    if marks - sum([line[-1] in ".?!" for line in lines]) < missing:
         return False
     for line in lines:
         # The first sentence of the line is accounted for.

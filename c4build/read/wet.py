@@ -155,8 +155,12 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         fields.get("Content-Type", ""),
         fields.get("Content-Length", ""),
     )
-    if page.url or head.strip() or page.text:  # else: empty lines before the first record
-        yield _judged(page, max_chars)
+    judged = _judged(page, max_chars)
+    if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
+        if not page.text and not head.strip():
+            return  # empty lines before the first record
+        yield Damage(segment.offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
+    yield judged
 
 
 def _judged(page: Page, max_chars: int) -> Union[Page, Dropped]:
@@ -187,7 +191,8 @@ def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _newlines(data: bytes) -> bytes:
-    """`data` with its line ends, any of \\n, \\r\\n, \\r, made \\n."""
+    """`data` with its line ends, any of \\n, \\r\\n, \\r, made \\n, and none behind the last line."""
+    data = data.rstrip(b"\r\n")
     if b"\r" not in data:
         return data
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -348,5 +353,5 @@ def _warc_page(offset: int, fields: dict[str, str], body: Optional[bytes], max_c
         return
     judged = _judged(page, max_chars)
     if judged is not page and judged.reason in ("no_url", "no_date"):
-        yield Damage(offset, f"{page.url or 'a page'}: its record has {judged.reason.replace('_', ' ')}")
+        yield Damage(offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged
