@@ -169,8 +169,10 @@ def _check_folders(folders: dict[str, str], fingerprint: str, overwrite: bool) -
     for folder in folders.values():
         summary = join(folder, SUMMARY)
         if exists(summary):
-            if read_json(summary).get("fingerprint") == fingerprint:
-                same += 1
+            said = read_json(summary)
+            if said.get("fingerprint") == fingerprint:
+                # What could not be read to its end is tried again.
+                same += all(source["read_to_its_end"] for source in said["inputs"])
                 continue
         elif not exists(join(folder, "dataset_info.json")):
             continue
@@ -185,7 +187,7 @@ def _make_ready(plan, folders: dict[str, str]):
     """Makes the folders; what says of a folder that it is complete goes first."""
     work = plan.finish.work
     make_folder(work)
-    for folder in (join(work, f"pages-{plan.finish.clean.fingerprint()}"), join(work, "units", plan.finish.fingerprint)):
+    for folder in (join(work, f"pages-{plan.finish.clean.fingerprint()}"), plan.finish.units):
         make_folder(folder)
         for path in list_files(folder):
             if is_temporary(path):

@@ -22,7 +22,7 @@ import apache_beam as beam
 import numpy as np
 import smart_open
 
-from c4build.clean import Cleaner, Report, read_columns
+from c4build.clean import Cleaner, Report, read_columns, read_report
 from c4build.dedup.keys import REPEAT_KEY, LOSS, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
@@ -31,7 +31,7 @@ from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
-from c4build.write.files import join, read_json, write_json
+from c4build.write.files import delete, exists, join, list_files, read_json, write_json
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
@@ -157,7 +157,15 @@ class Clean(_Step):
         file, sources = element
         (source,) = sources
         progress = self.plan.progress and join(self.plan.progress, str(file))
-        yield file, self._cleaner.clean(source, self.plan.page_file(source), progress)
+        page_file = self.plan.page_file(source)
+        if exists(page_file) and not read_report(page_file).complete:
+            self._forget_units()
+        yield file, self._cleaner.clean(source, page_file, progress)
+
+    def _forget_units(self):
+        """Deletes the units that were finished with an input that could not be read to its end: more may come of it now."""
+        for path in list_files(self.plan.finish.units):
+            delete(path)
 
 
 class UrlKeys(_Step):

@@ -10,6 +10,7 @@ from typing import Optional, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from c4build import errors
@@ -22,6 +23,15 @@ LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
 _FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
+
+
+def check_runner(name: Optional[str]):
+    """Fails with `UsageError` where Beam has no such runner, or has it not installed."""
+    if name not in (None, LOCAL):
+        try:
+            create_runner(_FULL_NAMES.get(name, name))
+        except Exception as error:
+            raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
 def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command import run_command
-from conftest import build, shards
+from builds import build, shards
 
 RULES = ("paper", "c4-3.1.0")
 

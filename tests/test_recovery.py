@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import wet_files
 from command import Command, processes_of_group, run_command, run_installed
-from conftest import shards
+from builds import shards
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,12 @@ def assert_one_line(done, folder, *reasons):
     assert line.endswith(reasons)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kilobytes", [60, 300, 900])  # full while cleaning, at the last page files, at the shards
+@pytest.mark.parametrize(
+    "kilobytes, workers",
+    # full at the first page file, at the fourth, at the shards
+    [(60, 1), (300, 1), (900, 1), pytest.param(300, 2, marks=pytest.mark.slow)],
+)
 def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers):
-    if workers == 2 and kilobytes != 60:
-        pytest.skip("one size is enough for two workers")
     with mounted(tmp_path / "small", f"size={kilobytes}k") as small:
         done = run_command(*arguments(inputs, small, "--workers", workers))
         assert_one_line(done, small, "No space left on device")

@@ -9,6 +9,7 @@ import os
 from typing import BinaryIO, Iterable, NamedTuple, Optional
 
 import smart_open
+from smart_open.transport import get_transport
 
 from c4build.errors import UsageError
 
@@ -61,10 +62,23 @@ def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optiona
         paths += _read_list(f"{CRAWL_HOST}crawl-data/{crawl}/wet.paths.gz")
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
+    _check_schemes(paths)
     inputs = {path: _identify(path) for path in dict.fromkeys(paths)}
     if limit is not None:
         inputs = dict(list(inputs.items())[:limit])
     return sorted(inputs.values(), key=lambda source: (source.name, source.path))
+
+
+def _check_schemes(paths: Iterable[str]):
+    """Fails where an address is of a kind that smart-open does not read, or not without a package more."""
+    for scheme, path in {path.partition("://")[0]: path for path in paths if "://" in path}.items():
+        try:
+            get_transport(scheme)
+        except Exception as error:
+            raise UsageError(
+                f"{path}: addresses that start with {scheme}:// cannot be read; s3:// needs pip install 'c4build[s3]', "
+                "gs:// 'c4build[gcp]'"
+            ) from error
 
 
 def _expand(name: str) -> list[str]:
