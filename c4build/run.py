@@ -75,13 +75,15 @@ def _local_runner(workers: int, log: str) -> fn_runner.FnApiRunner:
     return fn_runner.FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
-def _clear(error: BaseException) -> Exception:
-    """The error of ours that is in a runner's report, or one that says where to look further."""
+def _clear(error: BaseException) -> BaseException:
+    """The error of ours or the Ctrl-C that is in a runner's report, or one that says where to look further."""
     text = str(error)
     cause: Optional[BaseException] = error
     while cause is not None:
         if isinstance(cause, errors.C4BuildError):
             return type(cause)(re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL))
+        if isinstance(cause, KeyboardInterrupt):  # Beam makes a RuntimeError of it while a step runs
+            return cause
         cause = cause.__cause__ or cause.__context__
     found = re.findall(r"c4build\.errors\.(\w+): (.+)", text)
     if found:
