@@ -38,8 +38,12 @@ def main():
         peaks = {}
         for number in numbers:
             out = folder / "out"
-            peaks[number], seconds = peak(files[:number], out, options.workers)
-            print(f"{number:3} files of {options.pages:,} pages: peak of any process {peaks[number] / 1e6:,.0f} MB, {seconds:.0f} s")
+            runner, worker, seconds = peak(files[:number], out, options.workers)
+            peaks[number] = max(runner, worker)
+            print(
+                f"{number:3} files of {options.pages:,} pages: peak of any process {peaks[number] / 1e6:,.0f} MB "
+                f"(runner {runner / 1e6:,.0f}, workers {worker / 1e6:,.0f}), {seconds:.0f} s"
+            )
             shutil.rmtree(out)
         first, last = numbers[0], numbers[-1]
         print(f"from {first} files to {last}: {100 * (peaks[last] / peaks[first] - 1):+.0f} %")
@@ -62,18 +66,18 @@ def make_files(sources, folder, number, pages):
         yield path
 
 
-def peak(files, out, workers) -> tuple[int, float]:
-    """(bytes, seconds): the largest resident set that any process of the command ever had."""
+def peak(files, out, workers) -> tuple[int, int, float]:
+    """(bytes, bytes, seconds): the largest resident sets of the command itself and of any process that it started."""
     command = [sys.executable, "-m", "c4build.cli", "build", *map(str, files), "--out", str(out)]
     start = time.monotonic()
     process = subprocess.Popen([*command, "--rules", "c4-3.1.0", "--workers", str(workers)], stdout=subprocess.DEVNULL)
-    largest = 0
+    largest = {}
     done = threading.Event()
 
     def watch():
-        nonlocal largest
         while not done.wait(0.1):
-            largest = max([largest, *map(high_water, family(process.pid))])
+            for pid in family(process.pid):
+                largest[pid] = max(largest.get(pid, 0), high_water(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -82,7 +86,8 @@ def peak(files, out, workers) -> tuple[int, float]:
     watcher.join()
     if code:
         sys.exit(f"the build ended with exit code {code}")
-    return largest, time.monotonic() - start
+    runner = largest.pop(process.pid)
+    return runner, max(largest.values(), default=0), time.monotonic() - start
 
 
 def family(pid: int) -> list[int]:

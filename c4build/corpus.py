@@ -17,7 +17,7 @@ has these. Counts travel as elements.
 import gc
 import json
 from collections import Counter
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 import apache_beam as beam
 import numpy as np
@@ -29,7 +29,7 @@ from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.filters.urls import normalize_url
 from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
-from c4build.keyfiles import fetch, send
+from c4build.keyfiles import Slice, fetch, send
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
@@ -139,6 +139,9 @@ class _Step(beam.DoFn):
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
 
+    def _send(self, parts: Iterable[tuple[int, bytes]], name: str) -> Iterator[tuple[int, Union[bytes, Slice]]]:
+        return send(parts, self.plan.key_files, name)
+
 
 class ListInputs(_Step):
     """A number to (file, input) of every `_SLICES`th input from there on."""
@@ -189,7 +192,7 @@ class UrlKeys(_Step):
             keys["reasons"] = np.frombuffer(reasons, np.uint8).reshape(-1, variants)
             parts.append(keys)
             first += batch.num_rows
-        for bucket, data in send(np.concatenate(parts), self.plan.buckets, self.plan.key_files, f"urls-{file}"):
+        for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"urls-{file}"):
             yield bucket, ("keys", (file, data))
 
 
@@ -228,7 +231,7 @@ class Newest(_Step):
         competes[CODE["not_a_news_domain"]] = False
         keys = [(file, fetch(data)) for file, data in kinds["keys"]]
         losses, counts = newest(keys, listed, listed_bits, competes, len(clean.variants))
-        for file, data in losses.items():
+        for file, data in self._send(losses.items(), f"losses-{element[0]}"):
             yield file, ("losses", data)
         yield _COUNTS, ("counts", counts)
 
@@ -242,7 +245,7 @@ class RepeatKeys(_Step):
         (report,) = kinds["report"]
         variants = self.plan.finish.clean.variants
         wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        losses = np.frombuffer(b"".join(kinds.get("losses", [])), LOSS)
+        losses = np.frombuffer(b"".join(map(fetch, kinds.get("losses", []))), LOSS)
         lost = np.zeros(report.rows, np.uint8)
         lost[losses["page"]] = losses["variants"]
         weights = (1 << np.arange(len(variants))).astype(np.uint8)
@@ -262,7 +265,7 @@ class RepeatKeys(_Step):
             parts.append(keys[keys["variants"] > 0])
             row += batch.num_rows
             position += len(keys)
-        for bucket, data in send(np.concatenate(parts), self.plan.buckets, self.plan.key_files, f"repeats-{file}"):
+        for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"keys-{file}"):
             yield bucket, (file, data)
 
 
@@ -271,7 +274,8 @@ class Repeats(_Step):
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         keys = [(file, fetch(data)) for file, data in element[1]]
-        for file, data in repeats(keys, len(self.plan.finish.clean.variants)).items():
+        found = repeats(keys, len(self.plan.finish.clean.variants))
+        for file, data in self._send(found.items(), f"repeats-{element[0]}"):
             yield file, [("repeats", data)]
 
 
@@ -300,7 +304,8 @@ class Finish(_Step):
         parts = []
         for file, known in files.items():
             kinds = _by_kind(known)
-            parts.append(FilePart(file, kinds["report"][0], kinds.get("losses", []), kinds.get("repeats", [])))
+            losses, gone = (b"".join(map(fetch, kinds.get(kind, []))) for kind in ("losses", "repeats"))
+            parts.append(FilePart(file, kinds["report"][0], losses, gone))
         yield unit, ("unit", self._finisher.finish(unit, parts))
 
 
