@@ -14,7 +14,7 @@ from typing import Iterator, NamedTuple, Optional, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.dedup.keys import hash_text, tie_key
+from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.filters.lines import Lines, candidate_lines
@@ -166,15 +166,11 @@ class Cleaner:
             self._count(running, reasons, counts)
         if text is None and raw is None:
             if self._keep_rows_of_dropped and running:
-                table.add((*self._key(page, url, reasons), *_NOTHING), 0)
+                table.add((bytes(reasons), hash_text(url), page.timestamp, *_NOTHING), 0)
             return
         keys = self._keys(text) if text is not None else b""
         rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
-        table.add((*self._key(page, url, reasons), *rest), len(page.body))
-
-    def _key(self, page: Page, url: str, reasons: bytearray) -> tuple:
-        tie = tie_key(page.url, page.content_type, page.content_length, page.body)
-        return bytes(reasons), hash_text(url), tie, page.timestamp
+        table.add((bytes(reasons), hash_text(url), page.timestamp, *rest), len(page.body))
 
     @staticmethod
     def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):

@@ -181,12 +181,11 @@ class UrlKeys(_Step):
         file, report = element
         variants = len(self.plan.finish.clean.variants)
         parts, first = [np.empty(0, url_key_dtype(variants))], 0
-        for batch in read_columns(report.page_file, ["reasons", "url_hash", "tie", "timestamp"]):
+        for batch in read_columns(report.page_file, ["reasons", "url_hash", "timestamp"]):
             keys = np.empty(batch.num_rows, url_key_dtype(variants))
             hashed = hashes(b"".join(batch.column("url_hash").to_pylist()))
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
             keys["date"] = sortable_dates(batch.column("timestamp").to_pylist())
-            keys["tie"] = batch.column("tie").to_numpy()
             keys["page"] = np.arange(first, first + batch.num_rows)
             reasons = b"".join(batch.column("reasons").to_pylist())
             keys["reasons"] = np.frombuffer(reasons, np.uint8).reshape(-1, variants)

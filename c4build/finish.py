@@ -24,7 +24,8 @@ from c4build.write.files import join, make_folder, read_json, whole_file, write_
 from c4build.write.shards import FORMATS, encoded_size, shard_name
 
 DATASET = "c4"
-_COLUMNS = ["reasons", "url", "content_type", "content_length", "timestamp", "validation", "keys", "text", "raw"]
+_FIELDS = ["url", "content_type", "content_length", "timestamp", "validation", "text", "raw"]
+_COLUMNS = ["reasons", "keys", *_FIELDS]
 _EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
 
 
@@ -185,32 +186,38 @@ class _Row(NamedTuple):
 def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the rows of `rows`."""
     losses = np.frombuffer(part.losses, LOSS)
-    lost_pages = dict(zip(losses["page"].tolist(), losses["variants"].tolist()))
-    repeats = np.sort(np.frombuffer(part.repeats, REPEAT), order="position")
+    lost = np.zeros(part.report.rows, np.int64)
+    lost[losses["page"]] = losses["variants"]
+    repeats = np.frombuffer(part.repeats, REPEAT)
+    repeats = repeats[np.argsort(repeats["position"])]
     positions, repeat_bits = repeats["position"].tolist(), repeats["variants"].tolist()
-    row = key = 0
+    weights = 1 << np.arange(len(part.report.counts))
+    first = key = 0  # row and key that the row group starts with
     for batch in read_columns(part.report.page_file, _COLUMNS):
-        if row >= rows.stop:
+        if first >= rows.stop:
             return
-        if row + batch.num_rows <= rows.start:
-            row += batch.num_rows
-            key += sum(len(keys) for keys in batch.column("keys").to_pylist() if keys) // 16
+        keys = np.array([len(keys or b"") // 16 for keys in batch.column("keys").to_pylist()])
+        key_stops = key + np.cumsum(keys)
+        key = int(key_stops[-1])
+        group = range(first, first + batch.num_rows)
+        first = group.stop
+        if group.stop <= rows.start:
             continue
-        columns = [batch.column(name).to_pylist() for name in _COLUMNS]
-        for reasons, url, content_type, content_length, timestamp, validation, keys, text, raw in zip(*columns):
-            units = len(keys) // 16 if keys else 0
-            if row in rows and url is not None:
-                running = sum(1 << bit for bit, reason in enumerate(reasons) if not reason)
-                running &= ~lost_pages.get(row, 0)
-                if running:
-                    lost = []
-                    if units and positions:
-                        start = bisect_left(positions, key)
-                        stop = bisect_left(positions, key + units, start)
-                        lost = [(positions[at] - key, repeat_bits[at]) for at in range(start, stop)]
-                    yield _Row(url, content_type, content_length, timestamp, validation, text, raw), running, lost
-            row += 1
-            key += units
+        reasons = np.frombuffer(b"".join(batch.column("reasons").to_pylist()), np.uint8).reshape(batch.num_rows, -1)
+        running = ((reasons == 0) * weights).sum(axis=1) & ~lost[group.start : group.stop]
+        running[: max(rows.start - group.start, 0)] = 0
+        running[max(rows.stop - group.start, 0) :] = 0
+        columns = [batch.column(name).to_pylist() for name in _FIELDS]
+        fields = list(zip(*columns))
+        live = np.flatnonzero(running)
+        bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
+        for at, bits, (start, stop) in zip(live.tolist(), running[live].tolist(), bounds):
+            gone = []
+            if start < stop and positions:
+                low = bisect_left(positions, start)
+                high = bisect_left(positions, stop, low)
+                gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
+            yield _Row(*fields[at]), bits, gone
 
 
 class _ValidationPart:

@@ -33,7 +33,6 @@ FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
 PAGE_SCHEMA = pa.schema([
     ("reasons", pa.binary()),  # one byte a variant: 0 still in, else the index in `rules.REASONS`
     ("url_hash", pa.binary(16)),  # 128-bit hash of the normalised URL
-    ("tie", pa.uint64()),  # decides between two copies of a URL of the same date: the smallest stays
     ("timestamp", pa.string()),
     ("url", pa.string()),
     ("content_type", pa.string()),

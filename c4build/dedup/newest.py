@@ -5,10 +5,8 @@ from typing import Optional
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, group_numbers, in_groups, later_in_group, tie_key, url_key_dtype
+from c4build.dedup.keys import HASH, LOSS, group_numbers, in_groups, later_in_group, url_key_dtype
 from c4build.rules import CODE
-
-__all__ = ["newest", "tie_key"]
 
 
 def newest(
@@ -35,7 +33,7 @@ def newest(
     several = order[in_groups(group_numbers(keys[order]))]
     fields = keys[several]
     best_last = np.lexsort(
-        (-fields["page"].astype(np.int64), ~files[several], ~fields["tie"], fields["date"], fields["low"], fields["high"])
+        (-fields["page"].astype(np.int64), ~files[several], fields["date"], fields["low"], fields["high"])
     )
     several = several[best_last[::-1]]
     weights = (1 << np.arange(variants)).astype(np.uint8)
@@ -62,7 +60,7 @@ def newest(
         mine = np.flatnonzero((files == file) & (lost > 0))
         loss = np.empty(len(mine), LOSS)
         loss["page"], loss["variants"] = keys["page"][mine], lost[mine]
-        losses[file] = np.sort(loss, order="page").tobytes()
+        losses[file] = loss[np.argsort(loss["page"])].tobytes()
     return losses, counts
 
 

@@ -38,5 +38,5 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
         mine = np.flatnonzero((files == file) & (lost > 0))
         repeat = np.empty(len(mine), REPEAT)
         repeat["position"], repeat["variants"] = keys["position"][mine], lost[mine]
-        found[file] = np.sort(repeat, order="position").tobytes()
+        found[file] = repeat[np.argsort(repeat["position"])].tobytes()
     return found

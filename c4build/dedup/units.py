@@ -18,7 +18,7 @@ class Units(NamedTuple):
 
 def line_keys(text: str) -> bytes:
     """A key for each line: of its lower case, without the spaces around it, as TFDS has it."""
-    return b"".join([hash_text(line.strip().lower()) for line in text.split("\n")])
+    return b"".join([hash_text(line.strip()) for line in text.lower().split("\n")])
 
 
 def remove_lines(text: str, lost: Collection[int]) -> str:

@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from c4build.filters.badwords import FOLDED_TO_ASCII
+from c4build.filters.prefilter import may_hold
 from c4build.rules import RuleSet
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
@@ -32,7 +32,8 @@ class Lines(NamedTuple):
     candidates: list[str]
     count: int
     too_long_word: int  # lines with a word that is too long, none of them among the candidates
-    stripped: bool  # no line is empty or has a space around it, which may be said of none
+    stripped: bool  # no line of the page is empty or has a space around it, as far as was looked
+    ended: bool  # every candidate ends in an end mark and in no refused ending, without spaces around it
 
 
 def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
@@ -47,7 +48,8 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     lengths = stops - starts
     last_bytes = data[stops - 1]
     chosen = _may_end(rules)[last_bytes] & (lengths > 0)
-    unstripped = np.flatnonzero(_SPACE_BEGINS[data[starts]] | _SPACE_ENDS[last_bytes])
+    spaced = _SPACE_BEGINS[data[starts]] | _SPACE_ENDS[last_bytes]
+    unstripped = np.flatnonzero(spaced)
     # A line of more bytes than a word may have characters is looked at by itself.
     limit = rules.max_word_chars
     long = np.flatnonzero(lengths > limit) if limit else []
@@ -58,13 +60,15 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     counts = np.diff(np.cumsum(lengths > 0)[last_lines - 1], prepend=0).tolist()
     bad_counts = np.diff(np.searchsorted(bad, last_lines), prepend=0).tolist()
     stripped = (np.diff(np.searchsorted(unstripped, last_lines), prepend=0) == 0).tolist()
+    # A line that ends in two equal marks may end in a refused way, as "..." is.
+    doubtful = np.flatnonzero(chosen & (spaced | (last_bytes == data[np.maximum(stops - 2, 0)]) | ~_is_mark(rules)[last_bytes]))
+    ended = (np.diff(np.searchsorted(doubtful, last_lines), prepend=0) == 0).tolist()
     chosen = np.flatnonzero(chosen)
     bounds = np.searchsorted(chosen, last_lines).tolist()
     spans = list(zip(starts[chosen].tolist(), stops[chosen].tolist()))
     found, first = [], 0
-    for count, bad_count, bound, plain in zip(counts, bad_counts, bounds, stripped):
-        candidates = [joined[start:stop].decode() for start, stop in spans[first:bound]]
-        found.append(Lines(candidates, count, bad_count, plain))
+    for bound, *known in zip(bounds, counts, bad_counts, stripped, ended):
+        found.append(Lines([joined[start:stop].decode() for start, stop in spans[first:bound]], *known))
         first = bound
     if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
@@ -87,38 +91,24 @@ def _has_more_line_ends(joined: bytes, data: np.ndarray) -> bool:
 def _of_text(text: str, limit: int) -> Lines:
     lines = [line for line in text.splitlines() if line]
     kept = [line for line in lines if not limit or not has_longer_word(line, limit)]
-    return Lines(kept, len(lines), len(lines) - len(kept), False)
+    return Lines(kept, len(lines), len(lines) - len(kept), stripped=False, ended=False)
 
 
 @lru_cache(maxsize=None)
 def _may_end(rules: RuleSet) -> np.ndarray:
     """[256] bool: can a line whose last byte this is stay?"""
+    ends = [*rules.end_marks, *(["]"] if rules.remove_citations else [])]
+    return _SPACE_ENDS | np.isin(np.arange(256), [end.encode()[-1] for end in ends])
+
+
+@lru_cache(maxsize=None)
+def _is_mark(rules: RuleSet) -> np.ndarray:
+    """[256] bool: is this byte an end mark, and no refused ending ends in it but after itself?"""
     table = np.zeros(256, bool)
-    table[128:] = True  # part of some other mark, or of a space
-    ends = "".join(rules.end_marks) + ("]" if rules.remove_citations else "")
-    for code in range(128):
-        table[code] = chr(code) in ends or chr(code).isspace()
+    for mark in rules.end_marks:
+        if mark.isascii():
+            table[ord(mark)] = all(end[-1] != mark or end[-2:] == 2 * mark for end in rules.refused_endings)
     return table
-
-
-def _phrase_test(phrases: tuple[str, ...]) -> Callable[[str], bool]:
-    """A quick test of texts: could the lower case of one hold one of `phrases`? Never wrong when it says no."""
-    searched = _without_supersets([phrase.lower().encode() for phrase in phrases])
-    doubtful = [char.encode() for char in FOLDED_TO_ASCII]
-    exact = all(phrase.isascii() for phrase in phrases)
-
-    def test(text: str) -> bool:
-        data = text.encode().lower()
-        if not data.isascii() and (not exact or any(char in data for char in doubtful)):
-            return True
-        return any(phrase in data for phrase in searched)
-
-    return test
-
-
-def _without_supersets(phrases: list[bytes]) -> list[bytes]:
-    """`phrases` without those that hold another of them."""
-    return [phrase for phrase in phrases if not any(other != phrase and other in phrase for other in phrases)]
 
 
 def has_longer_word(line: str, longest: int) -> bool:
@@ -144,7 +134,7 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optiona
     in_lines = rules.page_phrases_in_lines
     curly = rules.curly_brackets
     citations = rules.remove_citations
-    might_hold = _phrase_test((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
+    might_hold = may_hold((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
 
     def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], Optional[str]]:
         kept = []
@@ -163,18 +153,19 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optiona
             kept.append(line)
         return kept, None
 
+    def ended(candidates: list[str]) -> list[str]:
+        """Those of the lines, stripped and without citations, that end as they must."""
+        lines = [line.strip() for line in candidates]
+        if citations:
+            lines = [_CITATION.sub("", line) if "[" in line else line for line in lines]
+        return [line for line in lines if line[-1:] in marks and not line.endswith(refused)]
+
     def keep(lines: Lines, counts: Counter) -> tuple[str, Optional[str]]:
-        kept = []
-        too_few_words = 0
-        for line in lines.candidates:
-            line = line.strip()
-            if citations and "[" in line:
-                line = _CITATION.sub("", line)
-            if line[-1:] in marks and not line.endswith(refused):
-                if len(line.split(None, least_words - 1)) < least_words:
-                    too_few_words += 1
-                else:
-                    kept.append(line)
+        found = lines.candidates
+        if not lines.ended or citations and "[" in "\n".join(found):
+            found = ended(found)
+        kept = [line for line in found if len(line.split(None, least_words - 1)) >= least_words]
+        too_few_words = len(found) - len(kept)
         counts["read"] += lines.count
         counts["no_end_mark"] += lines.count - lines.too_long_word - too_few_words - len(kept)
         if lines.too_long_word:

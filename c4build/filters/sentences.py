@@ -31,6 +31,8 @@ _SPACES = " \n\t\r\x0b\x0c"
 
 _ABBREVIATIONS = frozenset(english.ABBREV_TYPES)
 _COLLOCATIONS = frozenset(map(tuple, english.COLLOCATIONS))
+# Lower-case words after which a period may not end a sentence.
+_UNSURE = _ABBREVIATIONS | {first for first, _ in _COLLOCATIONS}
 _STARTERS = frozenset(english.SENT_STARTERS)
 _CONTEXTS = dict(english.ORTHO_CONTEXT)
 # Flags of `_CONTEXTS`: the case a word type was seen in, at the beginning or in the middle of sentences.
@@ -61,8 +63,22 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def has_sentences(text: str, least: int) -> bool:
-    """True if `text` has at least `least` sentences."""
+    """True if `text`, lines with something in each, has at least `least` sentences."""
+    # Most texts need no closer look: their first lines end plainly enough.
+    *lines, _ = text.split("\n", 2 * least)
+    if 1 + sum(map(_surely_ends, lines)) >= least:
+        return True
     return next(islice(sentence_spans(text), least - 1, None), None) is not None
+
+
+def _surely_ends(line: str) -> bool:
+    """True if with `line` ends a sentence, whatever the next line is: a mark stands last, and before a period a plain word."""
+    if line.endswith(("?", "!")):
+        return True
+    word = line[line.rfind(" ") + 1 : -1]
+    return (
+        line.endswith(".") and len(word) > 1 and word.isascii() and word.isalpha() and word.islower() and word not in _UNSURE
+    )
 
 
 def _raw_spans(text):

@@ -115,7 +115,9 @@ def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
     start = source.tell()
     inflate = isal_zlib.decompressobj(31)
     pieces, size, starts = [], 0, True
-    fed = _SLICE
+    # A member most often ends where another seems to begin: so nothing is fed in vain.
+    after = source.buffer.find(_MAGIC, source.position + len(_MAGIC))
+    fed = after - source.position if after > 0 else _SLICE
     while True:
         piece = memoryview(source.buffer)[source.position : source.position + fed]
         try:
@@ -139,4 +141,4 @@ def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
             return
         else:
             source.fill(1)
-        fed = min(2 * fed, 1 << 18)
+        fed = min(max(2 * fed, _SLICE), 1 << 18)

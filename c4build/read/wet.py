@@ -121,26 +121,33 @@ def _condense(data: bytes) -> bytes:
     return "\n".join(lines).encode() + b"\n" + last[: _MOST_BYTES // 2]
 
 
-# The head of a WET record as Common Crawl writes it: nothing but metadata lines.
-_PLAIN_HEAD = re.compile(rb"(?:WARC|Content-)[^\r\n]*(?:\r\n(?:WARC|Content-)[^\r\n]*)*")
-_FIELD = re.compile(r"(WARC-Target-URI|WARC-Date|Content-Type|Content-Length):([^\r]*)")
+# The lines of a WET record's head as Common Crawl writes them.
+_USUAL_NAMES = {
+    "WARC-Type", "WARC-Target-URI", "WARC-Date", "WARC-Record-ID", "WARC-Refers-To", "WARC-Block-Digest",
+    "WARC-Payload-Digest", "WARC-Identified-Content-Language", "WARC-Identified-Payload-Type", "WARC-Warcinfo-ID",
+    "WARC-Truncated", "WARC-IP-Address", "WARC-Filename", "Content-Type", "Content-Length",
+}  # fmt: skip
+_FIELDS = ("WARC-Target-URI", "WARC-Date", "Content-Type", "Content-Length")
 # Some character that is no space.
 _VISIBLE = re.compile(rb"[!-~]")
 
 
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
-    body = _newlines(body)
     try:
-        if _PLAIN_HEAD.fullmatch(head):
-            fields = {name: value.strip() for name, value in _FIELD.findall(head.decode())}
+        lines = head.decode().split("\r\n")
+        fields = dict([line.partition(":")[::2] for line in lines])
+        fields.pop("WARC/1.0", None)
+        if fields.keys() <= _USUAL_NAMES and "" not in fields.values() and head.count(b"\n") == head.count(b"\r") == len(lines) - 1:
+            values = [fields.get(name, "").strip() for name in _FIELDS]
+            body = _newlines(body)
         else:
-            text, fields = _take_metadata(_newlines(head).decode().split("\n"))
-            body = "\n".join([*text, ""]).encode() + body
+            values = [""] * len(_FIELDS)
+            body = _newlines(segment.data)
         if b"WARC" in body or b"Content-" in body or b"CONTENT-" in body:
             # The last one wins, also where it stands in the text.
-            text, of_body = _take_metadata(body.decode().split("\n"))
-            fields |= of_body
+            text, fields = _take_metadata(body.decode().split("\n"))
+            values = [fields.get(name, value) for name, value in zip(_FIELDS, values)]
             body = "\n".join(text).encode()
         elif not body.isascii():
             body.decode()
@@ -148,16 +155,11 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         yield Damage(segment.offset, f"a page with invalid UTF-8 ({error.reason})")
         yield Dropped("damaged")
         return
-    page = Page(
-        fields.get("WARC-Target-URI", ""),
-        body,
-        fields.get("WARC-Date", ""),
-        fields.get("Content-Type", ""),
-        fields.get("Content-Length", ""),
-    )
+    url, date, content_type, content_length = values
+    page = Page(url, body, date, content_type, content_length)
     judged = _judged(page, max_chars)
     if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
-        if not page.text and not head.strip():
+        if not segment.data.strip():
             return  # empty lines before the first record
         yield Damage(segment.offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged

@@ -111,19 +111,17 @@ def corpus(
     bad_words: Iterable[str] = (),
     realnews_domains: Optional[str] = None,
     webtext_urls: Iterable[str] = (),
-    newest_order: Optional[Callable] = None,
     detector=langdetect,
 ) -> Result:
     """What TFDS's builder makes of the WET files `paths`.
 
     Args:
-      paths: gzip WET files, read in this order.
+      paths: gzip WET files, read in this order. Of the newest copies of a URL the first is taken, as TFDS does with them
+        in whatever order its runner brings them.
       variant: one of `VARIANTS`; `en.noblocklist` is `en` without the filter of bad words.
       bad_words: the English list.
       realnews_domains: path of the JSON list, for realnewslike.
       webtext_urls: the listed URLs, for webtextlike.
-      newest_order: key by which the copies of a URL are sorted first. TFDS takes the first of the newest ones it meets,
-        in whatever order its runner brings them.
       detector: see `use_tfds`.
     """
     counts = use_tfds(detector)
@@ -145,9 +143,6 @@ def corpus(
     copies = collections.defaultdict(list)
     for page in pages:
         copies[page.normalized_url].append(page)
-    if newest_order:
-        for same_url in copies.values():
-            same_url.sort(key=newest_order)
     pages = [c4_utils.select_newest_page(same_url) for same_url in copies.values()]
     if variant == "webtextlike":
         listed = Counter(c4_utils.normalize_url(url) for url in webtext_urls)

@@ -1,0 +1,41 @@
+"""Could a text hold one of many phrases? RE2 answers on bytes, in time that does not grow with their number.
+
+It knows the case of ASCII only, and takes every other byte for a word's end: what it lets through is looked at again.
+"""
+
+from typing import Callable, Iterable
+
+import re2
+
+# The two characters outside ASCII whose lower case holds ASCII: the Kelvin sign, and I with a dot.
+_FOLDED_TO_ASCII = ("\u212a".encode(), "\u0130".encode())
+_MEMORY = 64 << 20  # bytes
+
+
+def may_hold(phrases: Iterable[str], whole_words: bool = False) -> Callable[[str], bool]:
+    """A test of texts: may the lower case of one hold one of `phrases`, lower-cased? Never wrong when it says no.
+
+    With `whole_words` only between characters that are no word characters.
+    """
+    phrases = [phrase.lower() for phrase in phrases]
+    if not phrases:
+        return lambda text: False
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes
+    options.case_sensitive = False
+    options.never_capture = True
+    options.max_mem = _MEMORY
+    pattern = "|".join(map(re2.escape, phrases)).encode()
+    if whole_words:
+        pattern = rb"(?:^|[^0-9A-Za-z_])(?:" + pattern + rb")(?:$|[^0-9A-Za-z_])"
+    search = re2.compile(pattern, options).search
+    # Only of ASCII can RE2 be left to judge the case.
+    only_ascii = all(phrase.isascii() or phrase.upper() == phrase for phrase in phrases)
+
+    def test(text: str) -> bool:
+        data = text.encode()
+        if not data.isascii() and (not only_ascii or any(char in data for char in _FOLDED_TO_ASCII)):
+            data = text.lower().encode()
+        return search(data) is not None
+
+    return test
