@@ -128,12 +128,7 @@ def _sections(wikitext: str, rules: WikiRules, found: Counter) -> Iterator[str]:
             continue
         text = Wikicode(_prune(nodes, rules, hide)).strip_code().strip()
         if _MARKERS.search(text):
-            for name, rule in LEFTOVERS.items():
-                cleaned = rule(text)
-                if cleaned != text:
-                    found[name] += 1
-                    text = cleaned
-            text = re.sub(r"\n{3,}", "\n\n", text).strip()
+            text = _without_leftovers(text, found)
         yield text.translate(_SHOW) if hide else text
 
 
@@ -253,6 +248,16 @@ def _shown(link: re.Match) -> str:
     if _FILES.match(title.strip()):
         return ""
     return shown if bar else title
+
+
+def _without_leftovers(text: str, found: Counter) -> str:
+    while _MARKERS.search(text):  # what one rule takes out may bring two brackets together
+        for name, rule in LEFTOVERS.items():
+            cleaned = rule(text)
+            if cleaned != text:
+                found[name] += 1
+                text = cleaned
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _without_pairs(text: str, opening: str, closing: str) -> str:

@@ -97,7 +97,7 @@ def _can_be_cut(source: Input) -> bool:
     """True for plain XML, and for bzip2 with a second stream near the start: Wikipedia's first ends with the head."""
     with _open(source) as file:
         start = file.read(1 << 23)
-    return not start.startswith(b"BZh") or STREAM.search(start, 1) is not None
+    return start.lstrip().startswith(b"<") or len(STREAM.findall(start)) > 1
 
 
 def read_pages(source: Input, piece: Piece = Piece(0, None), told: Optional[Callable[[int], None]] = None):
@@ -148,11 +148,13 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
     """The dump's XML from the piece's first byte on; some part starts at its last byte where the file is not bzip2."""
     counted = _Counted(file, piece.start, told)
     try:
-        bzip2 = file.read(3) == b"BZh"
+        head = file.read(_READ)
         file.seek(piece.start)
-        if bzip2:
-            yield from read_streams(counted, piece.start)
-            return
+        if not head.lstrip().startswith(b"<"):
+            if STREAM.search(head):
+                yield from read_streams(counted, piece.start)
+                return
+            yield Damage(0, "this is neither XML nor bzip2" if head else "the file is empty")
         while True:
             place = counted.place
             left = piece.stop - place if piece.stop is not None and place < piece.stop else _READ
@@ -160,8 +162,6 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
             if not block:
                 break
             yield Data(place, block)
-        if counted.place == 0:
-            yield Damage(0, "the file is empty")
     except Exception as error:  # what a remote file's library raises is its own
         yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}")
 
