@@ -61,7 +61,7 @@ def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optiona
         paths += _read_list(f"{CRAWL_HOST}crawl-data/{crawl}/wet.paths.gz")
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
-    inputs = {path: _identify(path) for path in dict.fromkeys(paths)}
+    inputs = {path: identify(path) for path in dict.fromkeys(paths)}
     if limit is not None:
         inputs = dict(list(inputs.items())[:limit])
     return sorted(inputs.values(), key=lambda source: (source.name, source.path))
@@ -134,7 +134,8 @@ def _of_list(path: str, folder: Optional[str]) -> str:
     return path
 
 
-def _identify(path: str) -> Input:
+def identify(path: str) -> Input:
+    """The file with its size and what tells it from an earlier one of its name."""
     size, detail = -1, ""
     if "://" not in path:
         try:
