@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections import Counter
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,15 +17,16 @@ import pyarrow.parquet as pq
 from c4build.dedup.keys import hash_text, tie_key
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
-from c4build.filters.steps import Steps
+from c4build.filters.lines import Lines, candidate_lines
+from c4build.filters.steps import Steps, bits_of
 from c4build.filters.urls import in_validation, news_test, normalize_url
 from c4build.page import PAGE_SCHEMA, Page
-from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, open_input
 from c4build.read.wet import Dropped, read_pages
 from c4build.rules import CODE, REASONS, RuleSet, Variant
 from c4build.write.files import exists, open_file, output_errors, whole_file
 
+_BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
 _FORMAT = 1  # of page files: part of their names
@@ -79,8 +80,7 @@ class Cleaner:
         """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
         if exists(page_file) and (report := read_report(page_file)).complete:
             return report
-        start = time.monotonic()
-        told = start
+        told = time.monotonic()
         self._steps.lines.clear()
         counts = [Counter() for _ in self._variants]
         damages: list[tuple[int, str]] = []
@@ -90,27 +90,36 @@ class Cleaner:
             file, PAGE_SCHEMA, compression="zstd", use_dictionary=False, write_statistics=False
         ) as writer:
             table = _Rows()
+            batch: list[Page] = []
             try:
                 with open_input(source) as opened:
                     for found in read_pages(opened, self._rules.records, self._rules.max_page_chars):
                         if type(found) is Page:
-                            pages += 1
-                            self._take(found, table, counts)
-                            if table.full:
-                                rows += table.write_to(writer)
+                            batch.append(found)
+                            if len(batch) < _BATCH_PAGES:
+                                continue
                         elif type(found) is Dropped:
                             pages += 1
                             for counter in counts:
                                 counter[CODE[found.reason]] += 1
+                            continue
                         else:
                             damages.append(tuple(found))
-                        if progress and not pages & 63 and time.monotonic() - told > 0.5:
+                            continue
+                        pages += len(batch)
+                        self._take(batch, table, counts)
+                        batch.clear()
+                        if table.full:
+                            rows += table.write_to(writer)
+                        if progress and time.monotonic() - told > 0.5:
                             told = time.monotonic()
                             _tell(progress, pages, opened.read_bytes)
                     size = opened.read_bytes
             except InputError as error:
                 damages.append((error.offset, str(error)))
                 size, complete = error.offset, False
+            pages += len(batch)
+            self._take(batch, table, counts)
             rows += table.write_to(writer)
             report = Report(
                 page_file=page_file,
@@ -131,40 +140,49 @@ class Cleaner:
             _tell(progress, pages, size)
         return report
 
-    def _take(self, page: Page, table: "_Rows", counts: list[Counter]):
+    def _take(self, pages: Sequence[Page], table: "_Rows", counts: list[Counter]):
+        if not pages:
+            return
+        for page, lines in zip(pages, candidate_lines([page.body for page in pages], self._rules)):
+            self._take_page(page, lines, table, counts)
+
+    def _take_page(self, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):
         steps = self._steps
-        reasons = bytearray(len(self._variants))
+        reasons = bytearray(len(counts))
         url = normalize_url(page.url)
         running = steps.all
         if self._news and not self._is_news(url):
             running &= ~self._news
-            for bit, counter in enumerate(counts):
-                if self._news >> bit & 1:
-                    reasons[bit] = CODE["not_a_news_domain"]
-                    counter[CODE["not_a_news_domain"]] += 1
+            for bit in bits_of(self._news):
+                reasons[bit] = CODE["not_a_news_domain"]
+            self._count(self._news, reasons, counts)
         text = raw = None
         if running & steps.clean:
-            text = steps.before(page, running & steps.clean, reasons)
+            text = steps.before(page, lines, running & steps.clean, reasons)
         if running & steps.raw:
-            raw = steps.before(page, running & steps.raw, reasons)
-        alive = text is not None or raw is not None
+            raw = steps.before(page, lines, running & steps.raw, reasons)
         if not self._keep_rows_of_dropped:
-            for bit, counter in enumerate(counts):
-                if reasons[bit] and running >> bit & 1:
-                    counter[reasons[bit]] += 1
-        if not alive and not (self._keep_rows_of_dropped and running):
+            self._count(running, reasons, counts)
+        if text is None and raw is None:
+            if self._keep_rows_of_dropped and running:
+                table.add((*self._key(page, url, reasons), *_NOTHING), 0)
             return
-        tie = tie_key(page.url, page.content_type, page.content_length, page.text)
-        row = (bytes(reasons), hash_text(url), tie, page.timestamp)
-        if alive:
-            keys = self._keys(text) if text is not None else b""
-            more = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
-            table.add(row + more, len(page.text))
-        else:
-            table.add(row + _NOTHING, 0)
+        keys = self._keys(text) if text is not None else b""
+        rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
+        table.add((*self._key(page, url, reasons), *rest), len(page.body))
+
+    def _key(self, page: Page, url: str, reasons: bytearray) -> tuple:
+        tie = tie_key(page.url, page.content_type, page.content_length, page.body)
+        return bytes(reasons), hash_text(url), tie, page.timestamp
+
+    @staticmethod
+    def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):
+        for bit in bits_of(variants):
+            if reasons[bit]:
+                counts[bit][reasons[bit]] += 1
 
 
-_NOTHING = (None,) * (len(PAGE_SCHEMA) - 4)
+_NOTHING = (None, None, None, None, 0, None, None, None)  # rank 0: a column of numbers without nulls
 
 
 class _Rows:

@@ -193,7 +193,7 @@ class ListedUrls(_Step):
         yield from self._chunk(digests)
 
     def _chunk(self, digests: list[bytes]) -> Iterator[_Keyed]:
-        for bucket, data in by_bucket(np.unique(hashes(b"".join(digests))), self.plan.buckets):
+        for bucket, data in by_bucket(hashes(b"".join(digests)), self.plan.buckets):
             yield bucket, ("listed", data)
 
 
@@ -239,7 +239,7 @@ class RepeatKeys(_Step):
             hashed = hashes(b"".join(joined))
             keys = np.empty(len(hashed), REPEAT_KEY)
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
-            keys["rank"] = np.repeat(batch.column("rank").fill_null(0).to_numpy(), counts)
+            keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)
             keys["position"] = np.arange(position, position + len(keys))
             keys["variants"] = np.repeat(running, counts)
             parts.append(keys[keys["variants"] > 0])

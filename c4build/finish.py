@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from c4build.clean import CleanSettings, Report, read_columns
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
-from c4build.filters.steps import Steps
+from c4build.filters.steps import Steps, bits_of
 from c4build.page import FEATURES
 from c4build.rules import REASONS
 from c4build.write.files import join, make_folder, read_json, whole_file, write_json
@@ -111,7 +111,7 @@ class Finisher:
                 for row, running, lost in _surviving(part, rows, self._steps, counts):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         encoded = None if row.validation else self._format.encode(example)
-                        for bit in _bits(bits):
+                        for bit in bits_of(bits):
                             if row.validation:
                                 validation.write(bit, example)
                                 held_out[names[bit]] += 1
@@ -139,7 +139,7 @@ class Finisher:
         reasons = bytearray(len(counts))
         for bits, text in self._texts(row, running, lost, repeats):
             text = self._steps.after(text, bits, reasons)
-            for bit in _bits(bits):
+            for bit in bits_of(bits):
                 counts[bit][reasons[bit]] += 1
                 if reasons[bit]:
                     bits &= ~(1 << bit)
@@ -157,7 +157,7 @@ class Finisher:
             texts.append((clean, row.text))
         elif clean:
             by_loss: dict[tuple[int, ...], int] = defaultdict(int)
-            for bit in _bits(clean):
+            for bit in bits_of(clean):
                 gone = tuple(position for position, bits in lost if bits >> bit & 1)
                 by_loss[gone] |= 1 << bit
                 repeats[self._variants[bit].name] += len(gone)
@@ -175,15 +175,6 @@ class _Row(NamedTuple):
     validation: bool
     text: Optional[str]
     raw: Optional[str]
-
-
-def _bits(bits: int) -> Iterator[int]:
-    bit = 0
-    while bits:
-        if bits & 1:
-            yield bit
-        bits >>= 1
-        bit += 1
 
 
 def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:

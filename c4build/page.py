@@ -1,19 +1,25 @@
 """A page of the web as it travels through the pipeline, and the table it is kept in between two stages."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
 
-class Page(NamedTuple):
-    """One page of a WET file; every field is text as the file gives it, `content_length` too."""
+@dataclass
+class Page:
+    """One page of a WET file. `body` is its text as read: UTF-8, lines ended by \\n alone; the rest is as written."""
 
     url: str
-    text: str
-    lines: list[str]  # text.splitlines()
+    body: bytes
     timestamp: str
     content_type: str
     content_length: str
+
+    @cached_property
+    def text(self) -> str:
+        """The body's lines, stripped as Python does it, without empty ones: what TFDS takes for the page's text."""
+        return "\n".join(filter(None, map(str.strip, self.body.decode().split("\n"))))
 
 
 # The fields of a finished example, in the order in which the writers lay them out.
@@ -30,7 +36,7 @@ PAGE_SCHEMA = pa.schema([
     ("content_type", pa.string()),
     ("content_length", pa.string()),
     ("validation", pa.bool_()),
-    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat
+    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
     ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
     ("text", pa.string()),  # cleaned
     ("raw", pa.string()),  # as read; only where a variant wants it

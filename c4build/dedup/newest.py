@@ -53,15 +53,16 @@ def newest(
         counts[variant, CODE["duplicate_url"]] += int(np.count_nonzero(displaced & bit))
         counts[variant, CODE["not_in_url_list"]] += int(np.count_nonzero(unlisted & bit))
         ended = reasons[(running & ~displaced & ~unlisted & bit) > 0, variant]
-        for code, count in zip(*np.unique(ended[ended > 0], return_counts=True)):
-            counts[variant, int(code)] += int(count)
+        for code, count in enumerate(np.bincount(ended).tolist()):
+            if code and count:
+                counts[variant, code] += count
     lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
     losses = {}
-    for file in np.unique(files[lost > 0]):
+    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
         mine = np.flatnonzero((files == file) & (lost > 0))
         loss = np.empty(len(mine), LOSS)
         loss["page"], loss["variants"] = keys["page"][mine], lost[mine]
-        losses[int(file)] = np.sort(loss, order="page").tobytes()
+        losses[file] = np.sort(loss, order="page").tobytes()
     return losses, counts
 
 

@@ -34,9 +34,9 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
     keys, files, groups = keys[order], files[order], groups[order]
     lost = later_in_group(groups, keys["variants"], variants)
     found = {}
-    for file in np.unique(files[lost > 0]):
+    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
         mine = np.flatnonzero((files == file) & (lost > 0))
         repeat = np.empty(len(mine), REPEAT)
         repeat["position"], repeat["variants"] = keys["position"][mine], lost[mine]
-        found[int(file)] = np.sort(repeat, order="position").tobytes()
+        found[file] = np.sort(repeat, order="position").tobytes()
     return found

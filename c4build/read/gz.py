@@ -11,7 +11,7 @@ from isal import isal_zlib
 
 _MAGIC = b"\x1f\x8b\x08"
 _BLOCK = 1 << 20  # bytes read at a time
-_SLICE = 1 << 14  # bytes fed to zlib at a time
+_SLICE = 1 << 13  # bytes fed to zlib at a time
 CHUNK = 1 << 22  # bytes of a member handed on at a time
 
 

@@ -45,7 +45,6 @@ def read_pages(file: BinaryIO, records: str, max_chars: int) -> Iterator[Found]:
 
 _DELIMITER = b"WARC/1.0"
 _PREFIXES = ("WARC", "CONTENT-", "Content-")
-_PREFIX_CHARS = frozenset("WC")
 
 
 class _Segment(NamedTuple):
@@ -125,52 +124,63 @@ def _condense(data: bytes) -> bytes:
 # The head of a WET record as Common Crawl writes it: nothing but metadata lines.
 _PLAIN_HEAD = re.compile(rb"(?:WARC|Content-)[^\r\n]*(?:\r\n(?:WARC|Content-)[^\r\n]*)*")
 _FIELD = re.compile(r"(WARC-Target-URI|WARC-Date|Content-Type|Content-Length):([^\r]*)")
-# What `str.splitlines` ends a line at, besides the line ends of the file.
-_MORE_LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+# Some character that is no space.
+_VISIBLE = re.compile(rb"[!-~]")
 
 
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
+    body = _newlines(body)
     try:
         if _PLAIN_HEAD.fullmatch(head):
-            text_of_head, fields = [], {name: value.strip() for name, value in _FIELD.findall(head.decode())}
+            fields = {name: value.strip() for name, value in _FIELD.findall(head.decode())}
         else:
-            text_of_head, fields = _take_metadata(_stripped_lines(head))
-        lines = _stripped_lines(body.rstrip(b"\r\n"))
+            text, fields = _take_metadata(_newlines(head).decode().split("\n"))
+            body = "\n".join([*text, ""]).encode() + body
+        if b"WARC" in body or b"Content-" in body or b"CONTENT-" in body:
+            # The last one wins, also where it stands in the text.
+            text, of_body = _take_metadata(body.decode().split("\n"))
+            fields |= of_body
+            body = "\n".join(text).encode()
+        elif not body.isascii():
+            body.decode()
     except UnicodeDecodeError as error:
         yield Damage(segment.offset, f"a page with invalid UTF-8 ({error.reason})")
         yield Dropped("damaged")
         return
-    if any([line.startswith(_PREFIXES) for line in lines if line[0] in _PREFIX_CHARS]):
-        # The last one wins, also where it stands in the text.
-        lines, of_body = _take_metadata(lines)
-        fields |= of_body
-    if text_of_head:
-        lines = text_of_head + lines
-    url, timestamp = fields.get("WARC-Target-URI"), fields.get("WARC-Date")
-    if not url:
-        if lines or head.strip():
-            yield Dropped("no_url")  # the warcinfo record that opens a file is such a page
-    elif not lines:
-        yield Dropped("no_content")
-    elif not timestamp:
-        yield Dropped("no_date")
-    else:
-        text = "\n".join(lines)
-        if len(text) > max_chars:
-            yield Dropped("too_long")
-            return
-        for end in _MORE_LINE_ENDS[:5] if text.isascii() else _MORE_LINE_ENDS:
-            if end in text:
-                lines = text.splitlines()
-                break
-        yield Page(url, text, lines, timestamp, fields.get("Content-Type", ""), fields.get("Content-Length", ""))
+    page = Page(
+        fields.get("WARC-Target-URI", ""),
+        body,
+        fields.get("WARC-Date", ""),
+        fields.get("Content-Type", ""),
+        fields.get("Content-Length", ""),
+    )
+    judged = _judged(page, max_chars)
+    if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
+        if not page.text and not head.strip():
+            return  # empty lines before the first record
+        yield Damage(segment.offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
+    yield judged
+
+
+def _judged(page: Page, max_chars: int) -> Union[Page, Dropped]:
+    """The page, or why it cannot be one; the warcinfo record that opens a file is one without URL for TFDS."""
+    if not page.url:
+        return Dropped("no_url")
+    if not _VISIBLE.search(page.body) and not page.text:
+        return Dropped("no_content")
+    if not page.timestamp:
+        return Dropped("no_date")
+    if len(page.body) > max_chars and len(page.text) > max_chars:
+        return Dropped("too_long")
+    return page
 
 
 def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
     """(the lines of text, the fields that the others hold)."""
     text, fields = [], {}
     for line in lines:
+        line = line.strip()
         if line.startswith(_PREFIXES):
             name, colon, value = line.partition(":")
             if colon:
@@ -180,11 +190,12 @@ def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:
     return text, fields
 
 
-def _stripped_lines(data: bytes) -> list[str]:
-    """The lines of `data`, ended by any of \\n, \\r\\n, \\r, stripped as Python does it, without empty ones."""
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return [stripped for line in data.decode().split("\n") if (stripped := line.strip())]
+def _newlines(data: bytes) -> bytes:
+    """`data` with its line ends, any of \\n, \\r\\n, \\r, made \\n, and none behind the last line."""
+    data = data.rstrip(b"\r\n")
+    if b"\r" not in data:
+        return data
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 # As WARC defines it: a version line, named fields, an empty line, Content-Length bytes, two line ends.
@@ -324,26 +335,23 @@ def _read_record(run: _Run, fields: dict[str, str]) -> Optional[bytes]:
 
 
 def _warc_page(offset: int, fields: dict[str, str], body: Optional[bytes], max_chars: int) -> Iterator[Found]:
-    url, timestamp = fields.get("warc-target-uri", ""), fields.get("warc-date", "")
     if body is None:
         yield Dropped("too_long")
         return
+    page = Page(
+        fields.get("warc-target-uri", ""),
+        _newlines(body),
+        fields.get("warc-date", ""),
+        fields.get("content-type", ""),
+        fields.get("content-length", ""),
+    )
     try:
-        text = body.decode().strip()
+        body.decode()
     except UnicodeDecodeError as error:
-        yield Damage(offset, f"{url or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})")
+        yield Damage(offset, f"{page.url or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})")
         yield Dropped("damaged")
         return
-    if not url:
-        yield Damage(offset, "a page without WARC-Target-URI")
-        yield Dropped("no_url")
-    elif not text:
-        yield Dropped("no_content")
-    elif not timestamp:
-        yield Damage(offset, f"{url}: a page without WARC-Date")
-        yield Dropped("no_date")
-    elif len(text) > max_chars:
-        yield Dropped("too_long")
-    else:
-        kind, length = fields.get("content-type", ""), fields.get("content-length", "")
-        yield Page(url, text, text.splitlines(), timestamp, kind, length)
+    judged = _judged(page, max_chars)
+    if judged is not page and judged.reason in ("no_url", "no_date"):
+        yield Damage(offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
+    yield judged

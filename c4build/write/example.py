@@ -5,6 +5,7 @@ An Example is a map of names to lists of bytes; TFRecord puts a length and two m
 """
 
 import struct
+from functools import lru_cache
 from typing import Mapping
 
 import google_crc32c
@@ -12,11 +13,30 @@ import google_crc32c
 
 def encode_example(features: Mapping[str, bytes]) -> bytes:
     """A serialised tf.train.Example with one bytes value a feature, in the order of `features`."""
-    entries = []
+    entries = b""
     for name, value in features.items():
-        feature = _field(1, _field(1, value))  # Feature.bytes_list { value }
-        entries.append(_field(1, _field(1, name.encode()) + _field(2, feature)))  # Features.feature: a map entry
-    return _field(1, b"".join(entries))  # Example.features
+        size = len(value)
+        value_head = b"\n" + _varint(size)  # BytesList.value
+        list_size = len(value_head) + size
+        list_head = b"\n" + _varint(list_size)  # Feature.bytes_list
+        feature_size = len(list_head) + list_size
+        key, key_size = _key(name)
+        feature_head = b"\x12" + _varint(feature_size)  # the map entry's value
+        entry_size = key_size + len(feature_head) + feature_size
+        # Features.feature: a map entry of key and value.
+        entries += b"\n%b%b%b%b%b%b" % (_varint(entry_size), key, feature_head, list_head, value_head, value)
+    return b"\n%b%b" % (_varint(len(entries)), entries)  # Example.features
+
+
+@lru_cache(maxsize=None)
+def _key(name: str) -> tuple[bytes, int]:
+    """The map entry's key, and its size."""
+    data = name.encode()
+    key = b"\n" + _varint(len(data)) + data
+    return key, len(key)
+
+
+_ONE_BYTE = [bytes((value,)) for value in range(128)]
 
 
 def frame(record: bytes) -> bytes:
@@ -25,13 +45,11 @@ def frame(record: bytes) -> bytes:
     return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
 
 
-def _field(number: int, value: bytes) -> bytes:
-    return b"".join((bytes((number << 3 | 2,)), _varint(len(value)), value))
-
-
 def _varint(value: int) -> bytes:
     if value < 128:
-        return bytes((value,))
+        return _ONE_BYTE[value]
+    if value < 16384:
+        return bytes((value & 127 | 128, value >> 7))
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
