@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import charset_normalizer
 
 from c4build.errors import UsageError
-from c4build.filters.gutenberg import header_field, without_boilerplate
-from c4build.read.paths import Input, InputError, identify, open_input
+from c4build.read.gutenberg import header_field, without_boilerplate
+from c4build.read.paths import Input, InputError, find_files, open_input
 
 ENDINGS = (".txt", ".epub")
 MAX_BOOK_BYTES = 1 << 28
@@ -48,28 +48,11 @@ def find_books(given: Iterable[str]) -> list[Input]:
     Raises:
       UsageError: something named is not there, or is no book.
     """
-    paths: list[str] = []
-    for name in given:
-        if os.path.isdir(name):
-            found = sorted(
-                os.path.join(folder, file)
-                for folder, _, files in os.walk(name)
-                for file in files
-                if file.lower().endswith(ENDINGS) and not file.startswith(".")
-            )
-            if not found:
-                raise UsageError(f"{name}: no file in this folder ends in .txt or .epub")
-            paths += found
-        elif not name.lower().endswith(ENDINGS):
-            raise UsageError(f"{name}: books are .txt or .epub files, or folders of them")
-        elif "://" not in name and not os.path.isfile(name):
-            raise UsageError(f"{name}: there is no such file or folder")
-        else:
-            paths.append(name)
-    if not paths:
-        raise UsageError("no books: name .txt or .epub files, or folders of them")
-    absolute = (path if "://" in path else os.path.abspath(path) for path in paths)
-    return sorted(map(identify, dict.fromkeys(absolute)), key=lambda source: (source.name, source.path))
+    sources = find_files(given, ENDINGS)
+    for source in sources:
+        if not source.name.lower().endswith(ENDINGS):
+            raise UsageError(f"{source.path}: books are .txt or .epub files, or folders of them")
+    return sources
 
 
 def read_book(source: Input) -> Book:

@@ -5,11 +5,10 @@ The monthly files of zstd have a window of 2 GB: reading one takes as much memor
 
 import json
 import lzma
-from typing import BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
+from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
 
 import zstandard
 
-from c4build.filters.links import Link, outbound_link
 from c4build.read.bz2_streams import Data, read_streams
 from c4build.read.gz import Damage, read_chunks
 from c4build.read.paths import Input, InputError, open_input
@@ -23,11 +22,11 @@ _SAID = 100  # broken lines that are described; all are counted
 
 class Submission(NamedTuple):
     line: int  # its number in the file
-    link: Link
+    post: Any  # what JSON says; None where it is no object
 
 
-def read_links(source: Input, told: Optional[Callable[[int], None]] = None) -> Iterator[Union[Submission, Damage]]:
-    """Yields what each line of a dump comes to, and the damages; those of lines have the place of their frame.
+def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None) -> Iterator[Union[Submission, Damage]]:
+    """Yields each line of a dump, and the damages; those of lines have the place of their frame.
 
     Args:
       source: a dump of submissions (RS_*).
@@ -46,23 +45,24 @@ def read_links(source: Input, told: Optional[Callable[[int], None]] = None) -> I
             continue
         offset, line, cut = found
         number += 1
-        link = _link(line)
-        if not line.strip() or cut and link.reason == "broken_line":
+        post = _post(line)
+        if not line.strip() or cut and post is None:
             continue
-        if link.reason == "broken_line":
+        if post is None:
             broken += 1
             if broken <= _SAID:
                 yield Damage(offset, f"line {number:,} is not a JSON object: {line[:40].decode(errors='replace')!r}")
-        yield Submission(number, link)
+        yield Submission(number, post)
     if broken > _SAID:
         yield Damage(0, f"{broken - _SAID:,} more lines are not JSON objects")
 
 
-def _link(line: bytes) -> Link:
+def _post(line: bytes) -> Optional[dict]:
     try:
-        return outbound_link(json.loads(line))
+        post = json.loads(line)
     except (ValueError, RecursionError):
-        return Link("broken_line")
+        return None
+    return post if isinstance(post, dict) else None
 
 
 def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:

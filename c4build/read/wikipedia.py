@@ -79,6 +79,12 @@ def read_site(source: Input) -> Site:
     )
 
 
+def dump_date(source: Input) -> str:
+    """The date in a dump's name, as in enwiki-20240501-pages-articles.xml.bz2; empty where there is none."""
+    found = re.search(r"(?<!\d)(20\d{6})(?!\d)", source.name)
+    return found.group(1) if found else ""
+
+
 def page_url(site: Site, title: str) -> str:
     """The article's address, escaped as MediaWiki does it."""
     return site.base + quote(title.replace(" ", "_"), safe=";@$!*(),/~:-._")

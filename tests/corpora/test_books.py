@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.errors import UsageError
-from c4build.filters.gutenberg import without_boilerplate
+from c4build.read.gutenberg import without_boilerplate
 from c4build.read.books import BookError, decode, find_books, read_book, split_chapters
 from c4build.read.paths import identify
 
@@ -274,7 +274,7 @@ def test_folders_are_searched_for_books_and_each_is_found_once(tmp_path):
     for wrong, message in ((str(tmp_path / "no.txt"), "no such file"), (str(tmp_path / "deep/c.jpg"), "books are .txt or .epub")):
         with pytest.raises(UsageError, match=message):
             find_books([wrong])
-    with pytest.raises(UsageError, match="no books"):
+    with pytest.raises(UsageError, match="no input"):
         find_books([])
 
 

@@ -12,10 +12,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c4build.filters.links import REASONS, judge_url, outbound_link
+from c4build.corpora.links import REASONS, judge_url, outbound_link
 from c4build.filters.urls import normalize_url
 from c4build.read.gz import Damage
-from c4build.read.reddit import read_links
+from c4build.read.reddit import read_submissions
 
 
 def post(url="http://example.com/a", score=3, **fields) -> dict:
@@ -137,10 +137,10 @@ PACKERS = {"zst": long_zstd, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzm
 
 
 def links(path):
-    found = list(read_links(material.source(path)))
-    kept = [entry.link.url for entry in found if not isinstance(entry, Damage) and entry.link.url]
-    counts = Counter(entry.link.reason for entry in found if not isinstance(entry, Damage))
-    return kept, counts, [tuple(entry) for entry in found if isinstance(entry, Damage)]
+    found = list(read_submissions(material.source(path)))
+    judged = [outbound_link(entry.post) for entry in found if not isinstance(entry, Damage)]
+    damages = [tuple(entry) for entry in found if isinstance(entry, Damage)]
+    return [link.url for link in judged if link.url], Counter(link.reason for link in judged), damages
 
 
 @pytest.mark.parametrize("ending", PACKERS)
