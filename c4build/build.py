@@ -17,7 +17,7 @@ from c4build.publish import SUMMARY
 from c4build.read.paths import Input, find_inputs
 from c4build.resources import bad_words_file
 from c4build.rules import RuleError, choose_variants, load_rules
-from c4build.write.files import delete, exists, is_local, join, list_files, make_folder, read_json
+from c4build.write.files import delete, exists, is_local, is_temporary, join, list_files, make_folder, read_json
 from c4build.write.shards import FORMATS, is_installed
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
@@ -82,7 +82,8 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
     shards = request.shards or _shards(inputs)
     identities = [source.identity for source in inputs] + [_identity(path) for path in url_lists]
     fingerprint = _digest([clean.fingerprint(), identities, shards, format.name])
-    out = request.out.rstrip("/") or "/"
+    # Workers may have another working folder.
+    out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
     work = join(out, ".c4build")
     finish = FinishSettings(clean, format.name, shards, len(inputs), out, work, fingerprint)
     folders = {variant.name: finish.folder(variant.name) for variant in variants}
@@ -184,8 +185,11 @@ def _make_ready(plan, folders: dict[str, str]):
     """Makes the folders; what says of a folder that it is complete goes first."""
     work = plan.finish.work
     make_folder(work)
-    make_folder(join(work, f"pages-{plan.finish.clean.fingerprint()}"))
-    make_folder(join(work, "units", plan.finish.fingerprint))
+    for folder in (join(work, f"pages-{plan.finish.clean.fingerprint()}"), join(work, "units", plan.finish.fingerprint)):
+        make_folder(folder)
+        for path in list_files(folder):
+            if is_temporary(path):
+                delete(path)  # of a run that was killed
     for folder in folders.values():
         make_folder(folder)
         for name in ("dataset_info.json", SUMMARY):

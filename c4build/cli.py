@@ -1,10 +1,13 @@
-"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged, 2 the command was wrong, 130 interrupted."""
+"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged, 2 the command was wrong, 3 it failed,
+130 interrupted."""
 
 import logging
 import os
 import sys
+import threading
 import time
-from typing import Annotated, Optional
+import traceback
+from typing import Annotated, Optional, Union
 
 import typer
 
@@ -152,6 +155,7 @@ def _quiet_logs():
     """Keeps the remarks of Beam and its libraries off the terminal: what matters comes as an error of ours."""
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger().setLevel(logging.CRITICAL)
+    threading.excepthook = lambda failure: None
 
 
 def main():
@@ -159,32 +163,41 @@ def main():
     _quiet_logs()
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # as newer versions of typer tell of it
+            code = _interrupted()
     except UsageError as error:
         code = _complain(error, WRONG)
     except C4BuildError as error:
-        code = _complain(error, FAILED)
-    except KeyboardInterrupt:
-        code = _interrupted()
-    except typer.Abort:
+        code = _failed(error)
+    except (KeyboardInterrupt, typer.Abort):
         code = _interrupted()
     except Exception as error:
-        if not hasattr(error, "show"):  # click's own complaints about the command line
-            raise
-        error.show()
-        code = WRONG
+        if hasattr(error, "show"):  # click's own complaints about the command line
+            error.show()
+            code = WRONG
+        else:
+            traceback.print_exc()
+            code = _failed(f"a fault of c4build: {type(error).__name__}: {error}")
     sys.stdout.flush()
     sys.stderr.flush()
     # Beam's threads would hold the process, after an interrupt or a failure above all.
     os._exit(code or 0)
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Union[Exception, str], code: int) -> int:
     print(f"c4build: {error}", file=sys.stderr)
     return code
 
 
+def _failed(error: Union[Exception, str]) -> int:
+    from c4build.workers import end_workers
+
+    end_workers()
+    return _complain(error, FAILED)
+
+
 def _interrupted() -> int:
-    from c4build.terminal import end_workers
+    from c4build.workers import end_workers
 
     end_workers()
     print("\nc4build: interrupted; run the same command again and it goes on from here", file=sys.stderr)

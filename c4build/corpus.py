@@ -35,6 +35,8 @@ from c4build.write.files import join, read_json, write_json
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
+# What is created at the start is the most that a runner such as Dask ever works on side by side.
+_SLICES = 1000
 _COUNTS = -1  # the key of counts among files' losses
 _ONE = 0  # the key under which everything meets
 
@@ -56,7 +58,8 @@ class Plan(NamedTuple):
 
 def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary that `publish` returns."""
-    inputs = root | beam.Create([plan.inputs_file]) | "List inputs" >> _par_do(ListInputs())
+    slices = beam.Create(range(min(plan.finish.files, _SLICES)))
+    inputs = root | slices | "List inputs" >> _par_do(ListInputs(plan))
     cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> _par_do(Clean(plan))
 
     url_keys = cleaned | "Url keys" >> _par_do(UrlKeys(plan))
@@ -134,11 +137,13 @@ class _Step(beam.DoFn):
         gc.set_threshold(200_000, 50, 1000)
 
 
-class ListInputs(beam.DoFn):
-    """The file of inputs to (file, input)."""
+class ListInputs(_Step):
+    """A number to (file, input) of every `_SLICES`th input from there on."""
 
-    def process(self, element: str) -> Iterator[_Keyed]:
-        yield from enumerate(read_inputs(element))
+    def process(self, element: int) -> Iterator[_Keyed]:
+        inputs = read_inputs(self.plan.inputs_file)
+        for file in range(element, len(inputs), _SLICES):
+            yield file, inputs[file]
 
 
 class Clean(_Step):

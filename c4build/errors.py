@@ -13,5 +13,9 @@ class OutputError(C4BuildError):
     """The output could not be written."""
 
 
+class WorkerError(C4BuildError):
+    """A worker process of this machine has died."""
+
+
 class CountsError(C4BuildError):
     """Pages in are not pages out: a fault in c4build."""

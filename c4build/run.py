@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import nullcontext
 from typing import Optional, Sequence
 
 import apache_beam as beam
@@ -14,9 +15,13 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from c4build import errors
 from c4build.build import Prepared
 from c4build.corpus import build_corpus
+from c4build.workers import WorkerWatch
 from c4build.write.files import is_local
 
 LOCAL = "DirectRunner"
+# Runners that Beam has, but does not know by their short names.
+_FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
+_DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
 
 
 def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):
@@ -31,19 +36,20 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
     Raises:
       C4BuildError: for what a person can mend, wherever it happened.
     """
+    several = runner in (None, LOCAL) and workers > 1
     if runner in (None, LOCAL):
         log = prepared.plan.finish.work + "/workers.log"
         beam_runner, extra = _local_runner(workers, log), [f"--direct_num_workers={workers}"]
     else:
-        beam_runner, extra = runner, []
-        if runner == "DaskRunner" and not any(option.startswith("--dask_") for option in options):
+        beam_runner, extra = _FULL_NAMES.get(runner, runner), []
+        # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
+        if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
             extra = [f"--dask_npartitions={max(2, len(prepared.inputs))}"]
     try:
         pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
         build_corpus(pipeline, prepared.plan)
-        pipeline.run().wait_until_finish()
-    except errors.C4BuildError:
-        raise
+        with WorkerWatch() if several else nullcontext():
+            pipeline.run().wait_until_finish()
     except Exception as error:
         raise _clear(error) from error
 

@@ -1,8 +1,6 @@
 """What a person sees: how far it is, and at the end the table of what came in and what stayed."""
 
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -152,24 +150,3 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
         print(f"damaged: {entry['input']} at byte {entry['offset']:,}: {entry['what']}", file=sys.stderr)
     if len(damaged) > 20:
         print(f"damaged: and {len(damaged) - 20:,} more, listed in c4build.json", file=sys.stderr)
-
-
-def end_workers():
-    """Ends the processes that this one started."""
-    me = os.getpid()
-    try:
-        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
-    except OSError:
-        return
-    children: dict[int, list[int]] = {}
-    for line in listing.splitlines():
-        pid, parent = map(int, line.split())
-        children.setdefault(parent, []).append(pid)
-    waiting = list(children.get(me, []))
-    while waiting:
-        pid = waiting.pop()
-        waiting += children.get(pid, [])
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass

@@ -11,6 +11,9 @@ from apache_beam.io.filesystems import FileSystems
 from c4build.errors import OutputError
 
 
+_TEMPORARY = ".tmp-"
+
+
 def is_local(path: str) -> bool:
     return "://" not in path
 
@@ -44,7 +47,7 @@ def output_errors(path: str):
 @contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path` for writing, and renames it to `path` when the block ends well."""
-    temporary = f"{path}.tmp-{os.getpid()}"
+    temporary = f"{path}{_TEMPORARY}{os.getpid()}"
     with output_errors(path):
         try:
             if is_local(path):
@@ -59,6 +62,11 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         except BaseException:
             delete(temporary)
             raise
+
+
+def is_temporary(path: str) -> bool:
+    """True for what `whole_file` writes before it is whole."""
+    return _TEMPORARY in path.rpartition("/")[2]
 
 
 def replace(source: str, target: str):

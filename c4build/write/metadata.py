@@ -73,6 +73,7 @@ def write_metadata(folder: str, dataset: Dataset, splits: Mapping[str, Split], f
                 filename_template=template,
             )
             for name, split in splits.items()
+            if sum(split.shard_lengths)
         ])
     )
     with tempfile.TemporaryDirectory() as local:

