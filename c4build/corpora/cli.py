@@ -1,0 +1,115 @@
+"""The commands for the other corpora: thin. `attach` puts them on the command line."""
+
+import time
+from typing import Annotated, Callable, Optional
+
+import typer
+
+from c4build.commandline import DAMAGED, cores, split_at_dashes
+from c4build.errors import UsageError
+
+_Out = Annotated[str, typer.Option(help="Folder for the corpora, local or remote.", show_default=False)]
+_Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]
+_Workers = Annotated[Optional[int], typer.Option(help="Processes on this machine [default: all cores]")]
+_Runner = Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
+
+
+def attach(app: typer.Typer):
+    """Puts the commands on `app`."""
+    passing = {"allow_extra_args": True, "ignore_unknown_options": False}
+    app.command(context_settings=passing)(wikipedia)
+    app.command(context_settings=passing)(books)
+
+
+def wikipedia(
+    context: typer.Context,
+    dumps: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="DUMP...",
+            help="pages-articles dumps of MediaWiki (.xml.bz2, .xml; one file or all its parts), globs or folders of them; "
+            "local or remote. What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: _Out = ...,
+    rules: Annotated[
+        str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
+    ] = "tfds",
+    format: _Format = "tfrecord",
+    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Make a corpus of Wikipedia's articles from dumps."""
+    given, beam_options = split_at_dashes(dumps or [])
+    from c4build.corpora.recipes import prepare_wikipedia
+
+    prepared = prepare_wikipedia(given, out, rules, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+
+
+def books(
+    context: typer.Context,
+    paths: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="PATH...",
+            help="Books (.txt, .epub, Project Gutenberg's too), globs or folders of them. "
+            "What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: _Out = ...,
+    chapters: Annotated[bool, typer.Option("--chapters", help="One example a chapter instead of one a book.")] = False,
+    language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
+    least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
+    format: _Format = "tfrecord",
+    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Make a corpus of books.
+
+    The Toronto Books Corpus that the paper used is no longer distributed: this is the place to point at a copy of your
+    own, or at books from Project Gutenberg.
+    """
+    given, beam_options = split_at_dashes(paths or [])
+    from c4build.corpora.recipes import prepare_books
+
+    prepared = prepare_books(given, out, chapters, language, least, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+
+
+def run_collect(prepared, workers: Optional[int], runner: Optional[str], beam_options: list[str]) -> int:
+    """Runs a prepared corpus, shows how far it is, prints what came of it; returns the exit code."""
+    from c4build.corpora.collect import SUMMARY, collect
+    from c4build.corpora.outcome import print_collected, print_damages
+    from c4build.write.files import join, read_json
+
+    plan = prepared.plan
+    started = time.monotonic()
+    run_prepared(prepared, lambda root: collect(root, plan), workers, runner, beam_options)
+    summary = read_json(join(plan.folder, SUMMARY))
+    print_collected(plan.recipe, summary, time.monotonic() - started)
+    print_damages(summary["damaged"])
+    return DAMAGED if summary["damaged"] else 0
+
+
+def run_prepared(prepared, add: Callable, workers: Optional[int], runner: Optional[str], beam_options: list[str]):
+    """Runs what was prepared, unless all of it is there."""
+    from c4build.terminal import Progress, print_complete
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 or more")
+    if prepared.complete:
+        print_complete(prepared.folders)
+        return
+    with Progress(prepared, runner in (None, "DirectRunner")):
+        from c4build.run import run_flow
+
+        parts = len(prepared.inputs)
+        run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
