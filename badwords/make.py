@@ -35,7 +35,7 @@ def other_words(package: pathlib.Path) -> dict[str, list[str]]:
         for member in archive:
             path = pathlib.PurePosixPath(member.name)
             if path.parent.name == "package" and path.suffix == ".json" and path.stem not in _NOT_LISTS:
-                words[path.stem] = sorted(set(json.load(archive.extractfile(member))))
+                words[path.stem] = sorted({word.strip() for word in json.load(archive.extractfile(member))})
     del words["en"]
     return words
 

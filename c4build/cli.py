@@ -124,7 +124,9 @@ def _build(request, workers, runner, beam_options) -> int:
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 or more")
     from c4build.build import prepare, read_summary
+    from c4build.run import check_runner, run
 
+    check_runner(runner)
     prepared = prepare(request)
     if prepared.complete:
         print_complete(prepared.folders)
@@ -132,8 +134,6 @@ def _build(request, workers, runner, beam_options) -> int:
         local = runner in (None, "DirectRunner")
         workers = workers or cores()
         with Progress(prepared, local):
-            from c4build.run import run
-
             useful = max(len(prepared.inputs), prepared.plan.finish.shards)
             run(prepared, min(workers, useful), runner, beam_options)
     summaries = read_summary(prepared.folders)

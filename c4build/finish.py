@@ -37,6 +37,11 @@ class FinishSettings(NamedTuple):
     work: str  # for what is made on the way
     fingerprint: str  # of all that decides the shards
 
+    @property
+    def units(self) -> str:
+        """The folder of what finished units leave."""
+        return join(self.work, "units", self.fingerprint)
+
     def folder(self, variant: str) -> str:
         return join(self.out, DATASET, variant, self.clean.rules.version)
 
@@ -46,8 +51,8 @@ class FilePart(NamedTuple):
 
     file: int
     report: Report
-    losses: list[bytes]  # `LOSS`
-    repeats: list[bytes]  # `REPEAT`
+    losses: bytes  # `LOSS`
+    repeats: bytes  # `REPEAT`, in any order
 
 
 class UnitResult(NamedTuple):
@@ -91,7 +96,7 @@ class Finisher:
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, in order of file, or finds it written before."""
-        done = join(self._settings.work, "units", self._settings.fingerprint, f"{unit:05d}.json")
+        done = join(self._settings.units, f"{unit:05d}.json")
         try:
             return UnitResult(**read_json(done))
         except (OSError, ValueError):
@@ -130,7 +135,7 @@ class Finisher:
             sizes={name: sizes[name] for name in names},
             validation={name: held_out[name] for name in names},
         )
-        make_folder(join(self._settings.work, "units", self._settings.fingerprint))
+        make_folder(self._settings.units)
         write_json(done, result._asdict())
         return result
 
@@ -179,9 +184,9 @@ class _Row(NamedTuple):
 
 def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the rows of `rows`."""
-    losses = np.frombuffer(b"".join(part.losses), LOSS)
+    losses = np.frombuffer(part.losses, LOSS)
     lost_pages = dict(zip(losses["page"].tolist(), losses["variants"].tolist()))
-    repeats = np.sort(np.frombuffer(b"".join(part.repeats), REPEAT), order="position")
+    repeats = np.sort(np.frombuffer(part.repeats, REPEAT), order="position")
     positions, repeat_bits = repeats["position"].tolist(), repeats["variants"].tolist()
     row = key = 0
     for batch in read_columns(part.report.page_file, _COLUMNS):
@@ -213,7 +218,7 @@ class _ValidationPart:
 
     def __init__(self, settings: FinishSettings, unit: int):
         self._path = validation_part(settings, unit)
-        make_folder(join(settings.work, "units", settings.fingerprint))
+        make_folder(settings.units)
         self._rows: list[dict] = []
 
     def __enter__(self) -> "_ValidationPart":
@@ -239,7 +244,7 @@ class _ValidationPart:
 
 
 def validation_part(settings: FinishSettings, unit: int) -> str:
-    return join(settings.work, "units", settings.fingerprint, f"{unit:05d}.validation.parquet")
+    return join(settings.units, f"{unit:05d}.validation.parquet")
 
 
 def read_validation(settings: FinishSettings, units: range, variant: int) -> Iterator[dict[str, str]]:

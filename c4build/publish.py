@@ -48,7 +48,7 @@ def publish(
     summary = {
         **provenance,
         "inputs": [
-            {"path": source.path, "bytes": report.size, "pages": report.pages}
+            {"path": source.path, "bytes": report.size, "pages": report.pages, "read_to_its_end": report.complete}
             for source, report in zip(inputs, reports)
         ],
         "damaged": damaged,

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from c4build import errors
@@ -22,6 +23,15 @@ LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
 _FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
+
+
+def check_runner(name: Optional[str]):
+    """Fails with `UsageError` where Beam has no such runner, or has it not installed."""
+    if name not in (None, LOCAL):
+        try:
+            create_runner(_FULL_NAMES.get(name, name))
+        except Exception as error:
+            raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
 def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):
@@ -79,13 +89,15 @@ def _local_runner(workers: int, log: str) -> fn_runner.FnApiRunner:
     return fn_runner.FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
-def _clear(error: BaseException) -> Exception:
-    """The error of ours that is in a runner's report, or one that says where to look further."""
+def _clear(error: BaseException) -> BaseException:
+    """The error of ours or the Ctrl-C that is in a runner's report, or one that says where to look further."""
     text = str(error)
     cause: Optional[BaseException] = error
     while cause is not None:
         if isinstance(cause, errors.C4BuildError):
             return type(cause)(re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL))
+        if isinstance(cause, KeyboardInterrupt):  # Beam makes a RuntimeError of it while a step runs
+            return cause
         cause = cause.__cause__ or cause.__context__
     found = re.findall(r"c4build\.errors\.(\w+): (.+)", text)
     if found:

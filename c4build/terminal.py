@@ -74,7 +74,7 @@ class _Meter:
         )
         seconds = time.monotonic() - self._start
         if len(self._there) == len(self._inputs):
-            units = os.path.join(self._plan.finish.work, "units", self._plan.finish.fingerprint)
+            units = self._plan.finish.units
             done = sum(name.endswith(".json") for name in os.listdir(units)) if os.path.isdir(units) else 0
             total = self._plan.finish.shards
             return "writing", done / total, f"{done:,} of {total:,} shards"

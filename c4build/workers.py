@@ -1,11 +1,10 @@
 """Worker processes of this machine: Beam waits for them, even for one that has died, and even after Ctrl-C."""
 
-import os
-import pathlib
 import signal
-import subprocess
 import threading
 from typing import Optional
+
+import psutil
 
 from c4build.errors import WorkerError
 
@@ -57,32 +56,9 @@ class WorkerWatch:
 
 
 def end_workers():
-    """Ends the processes that this one started."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in _processes():
-        children.setdefault(parent, []).append(pid)
-    waiting = list(children.get(os.getpid(), []))
-    while waiting:
-        pid = waiting.pop()
-        waiting += children.get(pid, [])
+    """Ends the processes that this one started, and theirs."""
+    for process in psutil.Process().children(recursive=True):
         try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
+            process.kill()
+        except psutil.NoSuchProcess:
             pass
-
-
-def _processes() -> list[tuple[int, int]]:
-    """(process, parent) of all processes, by /proc where that is: small images have no `ps`."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            found.append((int(path.parent.name), int(path.read_text().rpartition(")")[2].split()[1])))
-        except OSError:
-            pass  # it has just ended
-    if not found:
-        try:
-            listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
-        except OSError:
-            return []
-        found = [tuple(map(int, line.split())) for line in listing.splitlines()]
-    return found

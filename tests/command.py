@@ -13,6 +13,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import psutil
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _SECONDS = 120
 
@@ -95,13 +97,19 @@ def run_installed(*arguments, folder=None) -> Finished:
 
 def processes_of_group(group: int) -> list[int]:
     """The processes that are left of a process group."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    return [int(pid) for pid, pgid, state in rows if int(pgid) == group and not state.startswith("Z")]
+    left = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                left.append(process.pid)
+        except ProcessLookupError:
+            pass  # it has just ended
+    return left
 
 
 def _be_command(arguments: list[str], said: str, folder, environment: dict, largest_file: Optional[int]):
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever runs the tests may ignore it
     for name, number in (("out", 1), ("err", 2)):
         os.dup2(os.open(os.path.join(said, name), os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from conftest import VARIANTS, build
+from builds import VARIANTS, build
 
 from c4build.build import Request
 

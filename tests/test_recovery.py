@@ -6,12 +6,13 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import wet_files
 from command import Command, processes_of_group, run_command, run_installed
-from conftest import shards
+from builds import shards
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,17 @@ def arguments(inputs, out, *more):
 
 @pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
-    """(shards, seconds) of a build that nobody stops."""
-    out = tmp_path_factory.mktemp("undisturbed")
+    """For a number of workers, (shards, seconds) of a build that nobody stops."""
     run_command("--version")  # the first command waits for what all are forked from
-    start = time.monotonic()
-    assert run_command(*arguments(inputs, out, "--workers", 1)).code == 0
-    return shards(out), time.monotonic() - start
+
+    @lru_cache(maxsize=None)
+    def build(workers: int = 1) -> tuple[dict[str, bytes], float]:
+        out = tmp_path_factory.mktemp("undisturbed")
+        start = time.monotonic()
+        assert run_command(*arguments(inputs, out, "--workers", workers)).code == 0
+        return shards(out), time.monotonic() - start
+
+    return build
 
 
 def page_files(out) -> dict[str, tuple[int, int]]:
@@ -44,17 +50,22 @@ def page_files(out) -> dict[str, tuple[int, int]]:
     return {path.name: ((status := path.stat()).st_mtime_ns, status.st_ino) for path in files}
 
 
-@pytest.mark.parametrize(
-    "workers, kills, start",
-    [(1, 10, 0.0), (2, 2, 3.0), pytest.param(2, 10, 3.0, marks=pytest.mark.slow)],
-)
-def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undisturbed, tmp_path, workers, kills, start):
-    expected, seconds = undisturbed
+def start_and_wait_for_a_page_file(inputs, out, workers: int) -> Command:
+    """A build that has cleaned a file and has others to clean."""
+    command = Command(*arguments(inputs, out, "--workers", workers))
+    while command.running() and not page_files(out):
+        time.sleep(0.005)
+    return command
+
+
+@pytest.mark.parametrize("workers, kills", [(1, 10), (2, 2), pytest.param(2, 10, marks=pytest.mark.slow)])
+def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undisturbed, tmp_path, workers, kills):
+    expected, seconds = undisturbed(workers)
     choose = random.Random(kills * workers)
     killed, made = 0, {}
     for _ in range(kills):
         command = Command(*arguments(inputs, tmp_path, "--workers", workers))
-        time.sleep(start + choose.uniform(0.02, 0.5) * seconds)
+        time.sleep(choose.uniform(0.02, 0.6) * seconds)
         killed += command.running()
         command.kill_group()
         found = page_files(tmp_path)
@@ -70,8 +81,7 @@ def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undist
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_running(inputs, tmp_path, workers):
-    command = Command(*arguments(inputs, tmp_path, "--workers", workers))
-    time.sleep(0.7 if workers == 1 else 5)
+    command = start_and_wait_for_a_page_file(inputs, tmp_path, workers)
     os.kill(command.pid, signal.SIGINT)
     start = time.monotonic()
     done = command.finish(30)
@@ -83,8 +93,7 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_running(inputs, tm
 
 
 def test_ctrl_c_in_a_terminal_reaches_workers_too_and_they_stay_silent(inputs, tmp_path):
-    command = Command(*arguments(inputs, tmp_path, "--workers", 2))
-    time.sleep(5)
+    command = start_and_wait_for_a_page_file(inputs, tmp_path, 2)
     os.killpg(command.pid, signal.SIGINT)
     done = command.finish(30)
     assert (done.code, len(done.error_lines)) == (130, 1)
@@ -92,11 +101,8 @@ def test_ctrl_c_in_a_terminal_reaches_workers_too_and_they_stay_silent(inputs, t
 
 
 def test_a_worker_that_is_killed_is_told_of_and_not_waited_for(inputs, tmp_path):
-    command = Command(*arguments(inputs, tmp_path, "--workers", 2))
-    while len(workers := [pid for pid in processes_of_group(command.pid) if pid != command.pid]) < 2:
-        time.sleep(0.05)
-    time.sleep(3)
-    os.kill(workers[0], signal.SIGKILL)
+    command = start_and_wait_for_a_page_file(inputs, tmp_path, 2)
+    os.kill(next(pid for pid in processes_of_group(command.pid) if pid != command.pid), signal.SIGKILL)
     done = command.finish(30)
     assert done.code == 3
     assert len(done.error_lines) == 1 and done.error_lines[0].startswith("c4build: a worker process died (")
@@ -124,11 +130,12 @@ def assert_one_line(done, folder, *reasons):
     assert line.endswith(reasons)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kilobytes", [60, 300, 900])  # full while cleaning, at the last page files, at the shards
+@pytest.mark.parametrize(
+    "kilobytes, workers",
+    # full at the first page file, at the fourth, at the shards
+    [(60, 1), (300, 1), (900, 1), pytest.param(300, 2, marks=pytest.mark.slow)],
+)
 def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers):
-    if workers == 2 and kilobytes != 60:
-        pytest.skip("one size is enough for two workers")
     with mounted(tmp_path / "small", f"size={kilobytes}k") as small:
         done = run_command(*arguments(inputs, small, "--workers", workers))
         assert_one_line(done, small, "No space left on device")
@@ -143,7 +150,7 @@ def test_a_build_on_a_full_disk_goes_on_when_there_is_room(inputs, undisturbed, 
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 0
         assert made.items() <= page_files(small).items()
-        assert shards(small) == undisturbed[0]
+        assert shards(small) == undisturbed()[0]
 
 
 def test_a_limit_on_file_sizes_ends_in_one_clear_line(inputs, tmp_path):

@@ -47,6 +47,7 @@ def wikipedia(
     given, beam_options = split_at_dashes(dumps or [])
     from c4build.corpora.recipes import prepare_wikipedia
 
+    check(workers, runner)
     prepared = prepare_wikipedia(given, out, rules, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
 
@@ -80,8 +81,18 @@ def books(
     given, beam_options = split_at_dashes(paths or [])
     from c4build.corpora.recipes import prepare_books
 
+    check(workers, runner)
     prepared = prepare_books(given, out, chapters, language, least, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+
+
+def check(workers: Optional[int], runner: Optional[str]):
+    """Fails before any work where the way to run it is wrong."""
+    from c4build.run import check_runner
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 or more")
+    check_runner(runner)
 
 
 def run_collect(prepared, workers: Optional[int], runner: Optional[str], beam_options: list[str]) -> int:
@@ -103,8 +114,6 @@ def run_prepared(prepared, add: Callable, workers: Optional[int], runner: Option
     """Runs what was prepared, unless all of it is there."""
     from c4build.terminal import Progress, print_complete
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: it must be 1 or more")
     if prepared.complete:
         print_complete(prepared.folders)
         return

@@ -95,6 +95,13 @@ class Recipe(NamedTuple):
     title: str
 
 
+class Watched(NamedTuple):
+    """Where `terminal.Progress` looks for finished shards."""
+
+    units: str  # their folder
+    shards: int
+
+
 class CollectPlan(NamedTuple):
     """A run: what the steps need to know."""
 
@@ -111,8 +118,12 @@ class CollectPlan(NamedTuple):
     progress: Optional[str]
 
     @property
-    def finish(self) -> "CollectPlan":
-        return self  # where `terminal.Progress` looks for shards, work and fingerprint
+    def units_folder(self) -> str:
+        return join(self.work, "units", self.fingerprint)
+
+    @property
+    def finish(self) -> "Watched":
+        return Watched(self.units_folder, self.shards)
 
     def page_file(self, unit: Unit) -> str:
         return join(self.taken, unit.identity + ".json")
@@ -121,10 +132,10 @@ class CollectPlan(NamedTuple):
         return join(self.taken, unit.identity + ".parquet")
 
     def done_file(self, shard: int) -> str:
-        return join(self.work, "units", self.fingerprint, f"{shard:05d}.json")
+        return join(self.units_folder, f"{shard:05d}.json")
 
     def validation_file(self, shard: int) -> str:
-        return join(self.work, "units", self.fingerprint, f"{shard:05d}.validation.parquet")
+        return join(self.units_folder, f"{shard:05d}.validation.parquet")
 
     @property
     def buckets(self) -> int:

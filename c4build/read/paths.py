@@ -9,6 +9,7 @@ import os
 from typing import BinaryIO, Iterable, NamedTuple, Optional
 
 import smart_open
+from smart_open.transport import get_transport
 
 from c4build.errors import UsageError
 
@@ -61,6 +62,7 @@ def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optiona
         paths += _read_list(f"{CRAWL_HOST}crawl-data/{crawl}/wet.paths.gz")
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
+    _check_schemes(paths)
     inputs = {path: identify(path) for path in dict.fromkeys(paths)}
     if limit is not None:
         inputs = dict(list(inputs.items())[:limit])
@@ -76,11 +78,24 @@ def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
     paths = dict.fromkeys(path for name in given for path in _expand(name, endings))
     if not paths:
         raise UsageError(f"no input: name files ({_alternatives(endings)}) or folders of them")
+    _check_schemes(paths)
     return sorted(map(identify, paths), key=lambda source: (source.name, source.path))
 
 
 def _alternatives(endings: tuple[str, ...]) -> str:
     return " or ".join(endings)
+
+
+def _check_schemes(paths: Iterable[str]):
+    """Fails where an address is of a kind that smart-open does not read, or not without a package more."""
+    for scheme, path in {path.partition("://")[0]: path for path in paths if "://" in path}.items():
+        try:
+            get_transport(scheme)
+        except Exception as error:
+            raise UsageError(
+                f"{path}: addresses that start with {scheme}:// cannot be read; s3:// needs pip install 'c4build[s3]', "
+                "gs:// 'c4build[gcp]'"
+            ) from error
 
 
 def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:

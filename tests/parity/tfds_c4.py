@@ -66,7 +66,7 @@ def use_tfds(detector=langdetect) -> Counter:
     lazy = types.SimpleNamespace(
         langdetect=types.SimpleNamespace(
             DetectorFactory=detector.DetectorFactory,
-            detect_langs=detector.detect_langs,
+            detect_langs=functools.partial(_detect_langs, detector),
             lang_detect_exception=errors,
         ),
         tldextract=types.SimpleNamespace(
@@ -78,6 +78,30 @@ def use_tfds(detector=langdetect) -> Counter:
     c4_utils.get_counter_inc_fn = counter_in
     c4_utils._SENTENCE_TOKENIZER = sentence_tokenizer_cached()
     return counts
+
+
+@functools.lru_cache(maxsize=None)
+def _factory(detector):
+    """A detector's profiles as the builder loads them."""
+    factory = detector.DetectorFactory()
+    factory.load_profile(detector.PROFILES_DIRECTORY)
+    return factory
+
+
+def _detect_langs(detector, text: str) -> list:
+    """`detector.detect_langs` with profiles of the peer's own: what it is compared with changes those of the module."""
+    module = detector.detector_factory
+    others, module._factory = module._factory, _factory(detector)
+    try:
+        return detector.detect_langs(text)
+    finally:
+        module._factory = others
+
+
+def read_url_list(path) -> list[str]:
+    """The lines of a list of URLs, as `beam.io.ReadFromText` gives them to the builder."""
+    with open(path, "rb") as file:
+        return [line.removesuffix(b"\n").removesuffix(b"\r").decode() for line in file]
 
 
 def corpus(
@@ -127,9 +151,10 @@ def corpus(
     pages = [c4_utils.select_newest_page(same_url) for same_url in copies.values()]
     if variant == "webtextlike":
         listed = Counter(c4_utils.normalize_url(url) for url in webtext_urls)
+        by_url = {page.normalized_url: [page] for page in pages}
         joined = [
-            (page.normalized_url, {"pages": [page], "webtextlike_urls": [None] * listed[page.normalized_url]})
-            for page in pages
+            (url, {"pages": by_url.get(url, []), "webtextlike_urls": [None] * listed[url]})
+            for url in {**by_url, **listed}
         ]
         pages = [page for element in joined for page in c4_utils.filter_by_webtextlike(element)]
     lap("newest")
