@@ -20,6 +20,7 @@ def attach(app: typer.Typer):
     passing = {"allow_extra_args": True, "ignore_unknown_options": False}
     app.command(context_settings=passing)(wikipedia)
     app.command(context_settings=passing)(books)
+    app.command(context_settings=passing)(webtext_urls)
 
 
 def wikipedia(
@@ -86,6 +87,40 @@ def books(
     raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
 
 
+def webtext_urls(
+    context: typer.Context,
+    dumps: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="DUMP...",
+            help="Reddit's submissions (RS_2018-08.zst and the like; zstd, gz, bz2, xz or plain), globs or folders of "
+            "them. What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option(help="The list to make, as in urls.txt.gz.", show_default=False)] = ...,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """List the URLs shared on Reddit with a score of 3 or more, for `build --webtext-urls`."""
+    given, beam_options = split_at_dashes(dumps or [])
+    from c4build.corpora.recipes import prepare_webtext_urls
+    from c4build.write.files import list_files, open_file, whole_file
+
+    check(workers, runner)
+    prepared = prepare_webtext_urls(given, out, overwrite)
+
+    def put_together():
+        with whole_file(out) as file:
+            for shard in sorted(path for path in list_files(prepared.plan.folder) if "-train-" in path):
+                with open_file(shard) as part:
+                    while block := part.read(1 << 20):
+                        file.write(block)
+
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options, put_together, out))
+
+
 def check(workers: Optional[int], runner: Optional[str]):
     """Fails before any work where the way to run it is wrong."""
     from c4build.run import check_runner
@@ -95,8 +130,18 @@ def check(workers: Optional[int], runner: Optional[str]):
     check_runner(runner)
 
 
-def run_collect(prepared, workers: Optional[int], runner: Optional[str], beam_options: list[str]) -> int:
-    """Runs a prepared corpus, shows how far it is, prints what came of it; returns the exit code."""
+def run_collect(
+    prepared,
+    workers: Optional[int],
+    runner: Optional[str],
+    beam_options: list[str],
+    finish: Callable[[], object] = lambda: None,
+    result: Optional[str] = None,
+) -> int:
+    """Runs a prepared corpus, shows how far it is, prints what came of it; returns the exit code.
+
+    `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
+    """
     from c4build.corpora.collect import SUMMARY, collect
     from c4build.corpora.outcome import print_collected, print_damages
     from c4build.write.files import join, read_json
@@ -104,7 +149,9 @@ def run_collect(prepared, workers: Optional[int], runner: Optional[str], beam_op
     plan = prepared.plan
     started = time.monotonic()
     run_prepared(prepared, lambda root: collect(root, plan), workers, runner, beam_options)
+    finish()
     summary = read_json(join(plan.folder, SUMMARY))
+    summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
     print_damages(summary["damaged"])
     return DAMAGED if summary["damaged"] else 0

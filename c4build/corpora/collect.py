@@ -30,10 +30,19 @@ from c4build.write.files import (
     delete, exists, is_local, join, list_files, make_folder, open_file, read_json, whole_file, write_json,
 )  # fmt: skip
 from c4build.write.metadata import Dataset, Split, write_metadata
-from c4build.write.shards import FORMATS, encoded_size, is_installed, shard_name
+from c4build.write.shards import FORMATS, Format, encoded_size, is_installed, open_gzip, shard_name
 
 SUMMARY = "c4build.json"
 COPY = "copy"  # the reason of all but one of the examples with one key
+
+# A list of URLs, one a line: members of a gzip file, which can be put one behind the other.
+URLS = Format(
+    "urls",
+    "{dataset}-{split}-{index:05d}-of-{shards:05d}.txt.gz",
+    lambda example: example["url"].encode() + b"\n",
+    open_gzip,
+)
+_FORMATS = {**FORMATS, URLS.name: URLS}
 
 _Keyed = Tuple[int, Any]
 _GROUP_BYTES = 1 << 23  # of text in a row group: what a process holds
@@ -179,18 +188,22 @@ def prepare(
     format: str = "tfrecord",
     shards: Optional[int] = None,
     overwrite: bool = False,
+    folder: Optional[str] = None,
 ) -> Prepared:
-    """Plans a run; touches nothing but the output folder. Raises UsageError with what to mend."""
-    if format not in FORMATS:
+    """Plans a run; touches nothing but the output folder (`folder`, or one below `out` named as TFDS does it).
+
+    Raises UsageError with what to mend.
+    """
+    if format not in _FORMATS:
         raise UsageError(f"--format {format}: there are {', '.join(FORMATS)}")
-    if not is_installed(FORMATS[format]):
+    if not is_installed(_FORMATS[format]):
         raise UsageError(f"--format {format} needs a package: pip install 'c4build[array-record]'")
     if shards is not None and not 1 <= shards <= len(units):
         raise UsageError(f"--shards {shards}: it must be 1 to {len(units)}, the number of pieces that the input has")
     shards = shards or len(units)
     dataset = recipe.dataset
     out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
-    folder = join(out, *(part for part in (dataset.name, dataset.config, dataset.version) if part))
+    folder = folder or join(out, *(part for part in (dataset.name, dataset.config, dataset.version) if part))
     work = join(out, ".c4build")
     settings = {**recipe.reader.settings(), "features": list(dataset.features)}
     fingerprint = digest([settings, dataset.config, [unit.identity for unit in units], shards, format])
@@ -439,7 +452,7 @@ class Write(_Step):
             if kind == "copies":
                 rows.update(np.frombuffer(value, "<u4").tolist())
         plan, features = self.plan, self.plan.recipe.dataset.features
-        format = FORMATS[plan.format]
+        format = _FORMATS[plan.format]
         path = join(plan.folder, shard_name(format, plan.recipe.dataset.name, "train", shard, plan.shards))
         kept = size = held_out = words = 0
         with format.open(path, features) as write, open_examples(plan.validation_file(shard), features) as hold:
@@ -447,7 +460,7 @@ class Write(_Step):
                 for row, example, is_held_out in _rows(self._files[number], features):
                     if row in lost[number]:
                         continue
-                    words += len(example["text"].split())
+                    words += len(example.get("text", "").split())
                     if is_held_out:
                         hold(Found("kept", example, held_out=True))
                         held_out += 1
@@ -526,7 +539,7 @@ def _inputs(plan: CollectPlan) -> list[dict]:
 
 
 def _write_validation(plan: CollectPlan) -> Split:
-    format, features = FORMATS[plan.format], plan.recipe.dataset.features
+    format, features = _FORMATS[plan.format], plan.recipe.dataset.features
     shards = max(1, plan.shards // _SHARDS_A_VALIDATION_SHARD)
     lengths, size = [0] * shards, 0
     for index in range(shards):
@@ -543,7 +556,7 @@ def _write_validation(plan: CollectPlan) -> Split:
 
 def complete_folder(folder: str, dataset: Dataset, splits: Mapping[str, Split], format: str, summary: dict):
     """Takes away what earlier runs left among the shards, then writes the summary and TFDS's metadata, the last last."""
-    kind = FORMATS[format]
+    kind = _FORMATS[format]
     names = {
         shard_name(kind, dataset.name, split, index, len(splits[split].shard_lengths))
         for split in splits

@@ -27,8 +27,10 @@ def print_counts(title: str, first: str, rows: list[tuple[str, int]], dropped: d
 
 def print_collected(recipe, summary: dict, seconds: float):
     """The outcome of a corpus made by `collect`."""
-    kept = [("kept", summary["kept"]), *((f"  {name}", count) for name, count in summary["splits"].items())]
-    kept += [("words", summary["words"]), ("bytes", summary["bytes"])]
+    kept = [("kept", summary["kept"]), *((f"  {name}", count) for name, count in summary["splits"].items() if summary["words"])]
+    if summary["words"]:
+        kept.append(("words", summary["words"]))
+    kept.append(("bytes", summary["bytes"]))
     print_counts(recipe.title, recipe.record, [("read", summary[recipe.record])], summary["dropped"], kept)
     console = _console()
     if summary["notes"]:

@@ -1,11 +1,13 @@
 """What Wikipedia and books are made of: which files a command names, how they are cut into units, what is kept."""
 
+import os
 from collections import Counter
 from typing import Callable, NamedTuple, Optional, Sequence
 
 import mmh3
 
-from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.corpora.collect import URLS, Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.corpora.links import REASONS, outbound_link
 from c4build.errors import UsageError
 from c4build.filters.language import language_test
 from c4build.filters.urls import in_validation, normalize_url
@@ -13,7 +15,9 @@ from c4build.filters.wikitext import RULES, WikiRules, WikitextError, is_disambi
 from c4build.read.books import BookError, find_books, read_book
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, find_files
+from c4build.read.reddit import read_submissions
 from c4build.read.wikipedia import Piece, Site, cut_into_pieces, dump_date, page_url, read_pages, read_site
+from c4build.write.files import is_local, join
 from c4build.write.metadata import Dataset
 
 _PIECE_BYTES = 32 << 20  # of a compressed dump: a shard of some 100 MB of text
@@ -224,3 +228,57 @@ def _group(sources: Sequence[Input], shards: Optional[int]) -> list[Unit]:
         Unit(f"{stop - start:,} books from {sources[start].name}", tuple(Part(source) for source in sources[start:stop]))
         for start, stop in zip(bounds, bounds[1:])
     ]
+
+
+# URLs shared on Reddit
+
+_SUBMISSIONS = (".zst", ".gz", ".bz2", ".xz", ".json", ".jsonl", ".ndjson")
+
+
+class SubmissionsReader(NamedTuple):
+    """Dumps of submissions to the links that count."""
+
+    def settings(self) -> dict:
+        return {"name": "webtext-urls"}
+
+    def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
+        for source, _, _ in unit.parts:
+            try:
+                for entry in read_submissions(source, told):
+                    if isinstance(entry, Damage):
+                        yield source.path, entry
+                        continue
+                    link = outbound_link(entry.post)
+                    if link.url is None:
+                        yield Found(link.reason)
+                    else:
+                        yield Found("kept", {"url": link.url}, mmh3.mmh3_x64_128_digest(link.url.encode()))
+            except InputError as error:
+                yield source.path, Damage(error.offset, str(error))
+
+
+def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False) -> Prepared:
+    """Plans the list of URLs for the file `out`; see `webtext_urls_file`. Raises UsageError."""
+    if not out.endswith(".gz"):
+        raise UsageError(f"--out {out}: the list is a gzip file, so its name must end in .gz")
+    sources = find_files(given, _SUBMISSIONS)
+    out = os.path.abspath(out) if is_local(out) else out
+    home, _, name = out.rpartition("/")
+    recipe = Recipe(
+        Dataset(
+            name="webtext-urls",
+            config=name,
+            version="1.0.0",
+            description="URLs shared on Reddit with a score of 3 or more.",
+            citation="",
+            homepage="",
+            features=("url",),
+        ),
+        SubmissionsReader(),
+        tuple(reason for reason in REASONS if reason != "kept"),
+        "submissions",
+        "URLs shared on Reddit",
+    )
+    units = [Unit(source.name, (Part(source),)) for source in sources]
+    folder = join(home, ".c4build", "webtext-urls", name)
+    return prepare(recipe, units, home or "/", URLS.name, None, overwrite, folder)
