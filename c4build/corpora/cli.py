@@ -1,5 +1,6 @@
 """The commands for the other corpora: thin. `attach` puts them on the command line."""
 
+import sys
 import time
 from typing import Annotated, Callable, Optional
 
@@ -21,6 +22,7 @@ def attach(app: typer.Typer):
     app.command(context_settings=passing)(wikipedia)
     app.command(context_settings=passing)(books)
     app.command(context_settings=passing)(webtext_urls)
+    app.command()(inspect)
 
 
 def wikipedia(
@@ -119,6 +121,24 @@ def webtext_urls(
                         file.write(block)
 
     raise typer.Exit(run_collect(prepared, workers, runner, beam_options, put_together, out))
+
+
+def inspect(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
+    examples: Annotated[int, typer.Option(help="Random examples to show.")] = 3,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+):
+    """Show what is in a corpus, finished or under way: examples, words, bytes, lengths, a few of the texts."""
+    from c4build.corpora.inspect import look, print_look
+    from c4build.corpora.measure import tokens, words
+
+    measure = tokens(vocab) if vocab else words()
+    found = look(folder, measure.length, examples, seed)
+    print_look(folder, found, measure.unit)
+    for line in found.unread:
+        print(f"damaged: {line}", file=sys.stderr)
+    raise typer.Exit(DAMAGED if found.unread else 0)
 
 
 def check(workers: Optional[int], runner: Optional[str]):

@@ -169,7 +169,7 @@ def test_submissions_become_the_list_of_urls_that_a_build_takes(tmp_path):
     (tmp_path / "RS_2018-08.zst").write_bytes(zstandard.ZstdCompressor(compression_params=long).compress(lines))
     noise = random.Random(1)
     second = b'{"url": "https://example.net/last/", "score": 7}\n' + b"".join(
-        b'{"url": "http://example.net/%032x", "score": 1}\n' % noise.getrandbits(128) for _ in range(9000)
+        b'{"url": "http://example.net/%032x", "is_self": true}\n' % noise.getrandbits(128) for _ in range(9000)
     )
     (tmp_path / "RS_2018-09.zst").write_bytes(zstandard.ZstdCompressor().compress(second)[:-40])
     out = tmp_path / "lists" / "urls.txt.gz"
@@ -204,3 +204,30 @@ def write_wet(path: Path, pages: dict[str, str]):
                 f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             file.write(gzip.compress(head.encode() + body + b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("format", ["tfrecord", "array_record", "jsonl", "parquet"])
+def test_inspect_counts_any_format_finished_or_not(library, tmp_path, format):
+    if format == "array_record":
+        pytest.importorskip("array_record")
+    assert run_command("books", library, "--out", tmp_path, "--workers", 1, "--format", format).code == 0
+    said = summary(tmp_path, "books")
+    done = run_command("inspect", said["folder"], "--examples", 1)
+    assert (done.code, done.error_lines) == (0, [])
+    assert ": complete\n" in done.out
+    assert f"5 examples (5 train), {said['words']:,} words" in done.out
+    assert "1,024-2,047 words:            5 " in done.out
+    for name in ("c4build.json", "dataset_info.json"):
+        Path(said["folder"], name).unlink(missing_ok=True)
+    assert "not complete: finished shards only\n5 examples" in run_command("inspect", said["folder"]).out
+
+
+def test_inspect_names_a_damaged_shard_with_its_place(library, tmp_path):
+    assert run_command("books", library, "--out", tmp_path, "--workers", 1, "--shards", 1).code == 0
+    folder = Path(summary(tmp_path, "books")["folder"])
+    (shard,) = folder.glob("*train*")
+    data = bytearray(shard.read_bytes())
+    data[50] ^= 1
+    shard.write_bytes(data)
+    done = run_command("inspect", folder)
+    assert done.code == 1 and done.error_lines == [f"damaged: {shard}: byte 0: a record is damaged or cut short"]
