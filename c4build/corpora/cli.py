@@ -22,6 +22,7 @@ def attach(app: typer.Typer):
     app.command(context_settings=passing)(wikipedia)
     app.command(context_settings=passing)(books)
     app.command(context_settings=passing)(webtext_urls)
+    app.command(context_settings=passing)(truncate)
     app.command()(inspect)
 
 
@@ -121,6 +122,44 @@ def webtext_urls(
                         file.write(block)
 
     raise typer.Exit(run_collect(prepared, workers, runner, beam_options, put_together, out))
+
+
+def truncate(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    out: _Out = ...,
+    tokens: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
+    words: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in words.")] = None,
+    bytes: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
+    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model whose tokens are counted.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
+    format: _Format = "tfrecord",
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
+    given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
+    if len(given) != 1 or bool(vocab) != ("tokens" in given):
+        raise UsageError("give one of --tokens with --vocab, --words, --bytes")
+    ((unit, sizes),) = given.items()
+    from c4build.corpora.truncate import prepare_truncated
+    from c4build.run import run_flow
+
+    check(workers, runner)
+
+    def run(flow, work: str, parts: int):
+        run_flow(flow, work, parts, min(workers or cores(), parts), runner, [])
+
+    numbers = [_number(size) for size in sizes.split(",")]
+    prepared = prepare_truncated(folder, numbers, unit, out, run, vocab, seed, format, overwrite)
+    raise typer.Exit(max(run_collect(one, workers, runner, []) for one in prepared))
+
+
+def _number(size: str) -> int:
+    base, power, exponent = size.strip().replace("_", "").partition("^")
+    if not base.isdecimal() or power and not exponent.isdecimal():
+        raise UsageError(f"{size}: a size is a number such as 1000000 or 2^25")
+    return int(base) ** int(exponent) if power else int(base)
 
 
 def inspect(
