@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Callable, NamedTuple, Optional
 
 from c4build.errors import UsageError
-from c4build.read.examples import ShardError, find_shards, read_shard
+from c4build.corpora.examples import ShardError, find_shards, read_shard
 from c4build.write.files import exists, join
 
 

@@ -50,10 +50,10 @@ def _cut_bytes(text: str, count: int) -> Optional[str]:
 
 def _cut_tokens(model, text: str, count: int) -> Optional[str]:
     """A start of a text can have other tokens than the whole has there: those near the place are tried, then all."""
-    pieces = model.encode(text, out_type="immutable_proto").pieces
-    if len(pieces) < count:
+    found = model.encode(text)
+    if len(found) < count:
         return None
-    place = pieces[count - 1].end if count else 0
+    place = len(model.decode(found[:count]))  # about there: the model may have normalised what stands before
     near = sorted(range(max(0, place - 200), min(len(text), place + 200) + 1), key=lambda at: (abs(at - place), at))
     for at in near:
         if len(model.encode(text[:at])) == count:

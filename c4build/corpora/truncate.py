@@ -15,7 +15,7 @@ import numpy as np
 from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, digest, prepare
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.errors import UsageError
-from c4build.read.examples import Shard, find_shards, read_shard
+from c4build.corpora.examples import Shard, find_shards, read_shard
 from c4build.read.paths import Input, identify
 from c4build.write.files import exists, is_local, join, make_folder, open_file, whole_file
 from c4build.write.metadata import Dataset

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command import run_command
 
-from c4build.read.examples import find_shards, read_shard
+from c4build.corpora.examples import find_shards, read_shard
 
 
 @pytest.fixture(scope="module")
