@@ -12,10 +12,10 @@ from typing import Annotated, Optional, Union
 import typer
 
 from c4build import __version__
+from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
+from c4build.corpora.cli import attach
 from c4build.errors import C4BuildError, UsageError
 from c4build.rules import RULE_SETS, VARIANTS
-
-DAMAGED, WRONG, FAILED, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,7 +68,7 @@ def build(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace corpora of other inputs or rules.")] = False,
 ):
     """Make C4 and its variants from WET files."""
-    given, beam_options = _split_at_dashes(inputs or [])
+    given, beam_options = split_at_dashes(inputs or [])
     from c4build.build import Request
 
     request = Request(
@@ -114,13 +114,7 @@ def demo(
     raise typer.Exit(_build(request, workers, None, []))
 
 
-def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before and after the first -- of the command line."""
-    line = sys.argv
-    if "--" not in line:
-        return arguments, []
-    after = line[line.index("--") + 1 :]
-    return arguments[: len(arguments) - len(after)], after
+attach(app)
 
 
 def _build(request, workers, runner, beam_options) -> int:
@@ -138,17 +132,13 @@ def _build(request, workers, runner, beam_options) -> int:
         print_complete(prepared.folders)
     else:
         local = runner in (None, "DirectRunner")
-        workers = workers or _cores()
+        workers = workers or cores()
         with Progress(prepared, local):
             useful = max(len(prepared.inputs), prepared.plan.finish.shards)
             run(prepared, min(workers, useful), runner, beam_options)
     summaries = read_summary(prepared.folders)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _quiet_logs():

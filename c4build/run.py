@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 from contextlib import nullcontext
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -35,10 +35,25 @@ def check_runner(name: Optional[str]):
 
 
 def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):
-    """Runs the build to its end.
+    """Runs a build to its end; see `run_flow`."""
+    plan = prepared.plan
+    run_flow(lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options)
+
+
+def run_flow(
+    add: Callable[[beam.Pipeline], object],
+    work: str,
+    parts: int,
+    workers: int = 1,
+    runner: Optional[str] = None,
+    options: Sequence[str] = (),
+):
+    """Runs a flow to its end.
 
     Args:
-      prepared: of `build.prepare`.
+      add: puts the flow on a pipeline.
+      work: folder for what the workers have to say.
+      parts: the number of pieces that the work is dealt out in.
       workers: processes on this machine; 1 is this very process. Other runners have their own options for it.
       runner: a Beam runner's name; None or DirectRunner is this machine.
       options: passed to Beam untouched.
@@ -48,16 +63,15 @@ def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, opti
     """
     several = runner in (None, LOCAL) and workers > 1
     if runner in (None, LOCAL):
-        log = prepared.plan.finish.work + "/workers.log"
-        beam_runner, extra = _local_runner(workers, log), [f"--direct_num_workers={workers}"]
+        beam_runner, extra = _local_runner(workers, work + "/workers.log"), [f"--direct_num_workers={workers}"]
     else:
         beam_runner, extra = _FULL_NAMES.get(runner, runner), []
         # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
         if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
-            extra = [f"--dask_npartitions={max(2, len(prepared.inputs))}"]
+            extra = [f"--dask_npartitions={max(2, parts)}"]
     try:
         pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
-        build_corpus(pipeline, prepared.plan)
+        add(pipeline)
         with WorkerWatch() if several else nullcontext():
             pipeline.run().wait_until_finish()
     except Exception as error:

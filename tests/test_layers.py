@@ -18,7 +18,7 @@ LAYERS = {
     "__init__": 0, "errors": 0, "page": 0, "rules": 0, "resources": 0,
     "filters": 1, "read": 1, "write": 1, "dedup": 2,
     "keyfiles": 3, "sample": 3, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
-    "build": 7, "terminal": 7, "workers": 7, "run": 8, "cli": 9,
+    "build": 7, "terminal": 7, "workers": 7, "run": 8, "commandline": 0, "corpora": 9, "cli": 10,
 }  # fmt: skip
 TRAINER = {"jax", "jaxlib", "flax", "optax", "torch", "t5"}
 
@@ -65,6 +65,9 @@ def test_the_pipeline_imports_nothing_of_the_trainer():
     trainer = {_module(line) for line in extras["optional-dependencies"].get("train", [])} | TRAINER
     for path in modules():
         names = imported(path)
+        if path.name == "measure.py":  # counts tokens where a vocabulary is given, and asks for the extra by then
+            names.discard("sentencepiece")
+            names.discard("sentencepiece.SentencePieceProcessor")
         assert {name.split(".")[0] for name in names} & (trainer - core) == set(), path
         assert not any(name.startswith("c4build.t5") for name in names), path
 

@@ -63,10 +63,27 @@ def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optiona
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
-    inputs = {path: _identify(path) for path in dict.fromkeys(paths)}
+    inputs = {path: identify(path) for path in dict.fromkeys(paths)}
     if limit is not None:
         inputs = dict(list(inputs.items())[:limit])
     return sorted(inputs.values(), key=lambda source: (source.name, source.path))
+
+
+def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
+    """The files that the command names, each once, sorted by name: files, globs, folders searched for the endings.
+
+    Raises:
+      UsageError: something named is not there or holds none.
+    """
+    paths = dict.fromkeys(path for name in given for path in _expand(name, endings))
+    if not paths:
+        raise UsageError(f"no input: name files ({_alternatives(endings)}) or folders of them")
+    _check_schemes(paths)
+    return sorted(map(identify, paths), key=lambda source: (source.name, source.path))
+
+
+def _alternatives(endings: tuple[str, ...]) -> str:
+    return " or ".join(endings)
 
 
 def _check_schemes(paths: Iterable[str]):
@@ -81,23 +98,23 @@ def _check_schemes(paths: Iterable[str]):
             ) from error
 
 
-def _expand(name: str) -> list[str]:
+def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
     base = name.rpartition("/")[2]
     if base.endswith((".paths", ".paths.gz")):
         return _read_list(name)
     if "://" in name:
         if any(char in base for char in "*[") or name.endswith("/"):
-            return _expand_remote(name)
+            return _expand_remote(name, endings)
         return [name]
     if os.path.isdir(name):
         found = sorted(
             os.path.join(folder, file)
             for folder, _, files in os.walk(name)
             for file in files
-            if file.endswith(_ENDINGS)
+            if file.lower().endswith(endings) and not file.startswith(".")
         )
         if not found:
-            raise UsageError(f"{name}: no file in this folder ends in .wet.gz or .wet")
+            raise UsageError(f"{name}: no file in this folder ends in {_alternatives(endings[::-1])}")
         return found
     if os.path.exists(name):
         return [os.path.abspath(name)]
@@ -108,10 +125,10 @@ def _expand(name: str) -> list[str]:
     return found
 
 
-def _expand_remote(name: str) -> list[str]:
+def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
     from apache_beam.io.filesystems import FileSystems
 
-    patterns = [name + "*" + ending for ending in _ENDINGS] if name.endswith("/") else [name]
+    patterns = [name + "*" + ending for ending in endings] if name.endswith("/") else [name]
     try:
         found = [entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list]
     except Exception as error:
@@ -148,7 +165,8 @@ def _of_list(path: str, folder: Optional[str]) -> str:
     return path
 
 
-def _identify(path: str) -> Input:
+def identify(path: str) -> Input:
+    """The file with its size and what tells it from an earlier one of its name."""
     size, detail = -1, ""
     if "://" not in path:
         try:

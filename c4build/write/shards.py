@@ -60,7 +60,8 @@ def _open_bytes(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], o
 
 
 @contextmanager
-def _open_gzip(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+def open_gzip(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+    """A gzip file that is the same to the byte whenever it is written."""
     with whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
         yield packed.write
 
@@ -121,7 +122,7 @@ FORMATS = {
             tfds="array_record",
             module="array_record",
         ),
-        Format("jsonl", "{dataset}-{split}.{index:05d}-of-{shards:05d}.json.gz", _encode_jsonl, _open_gzip),
+        Format("jsonl", "{dataset}-{split}.{index:05d}-of-{shards:05d}.json.gz", _encode_jsonl, open_gzip),
         Format("parquet", "{dataset}-{split}-{index:05d}-of-{shards:05d}.parquet", lambda example: example, _open_parquet),
     )
 }

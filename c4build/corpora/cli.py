@@ -1,0 +1,230 @@
+"""The commands for the other corpora: thin. `attach` puts them on the command line."""
+
+import sys
+import time
+from typing import Annotated, Callable, Optional
+
+import typer
+
+from c4build.commandline import DAMAGED, cores, split_at_dashes
+from c4build.errors import UsageError
+
+_Out = Annotated[str, typer.Option(help="Folder for the corpora, local or remote.", show_default=False)]
+_Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]
+_Workers = Annotated[Optional[int], typer.Option(help="Processes on this machine [default: all cores]")]
+_Runner = Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
+
+
+def attach(app: typer.Typer):
+    """Puts the commands on `app`."""
+    passing = {"allow_extra_args": True, "ignore_unknown_options": False}
+    app.command(context_settings=passing)(wikipedia)
+    app.command(context_settings=passing)(books)
+    app.command(context_settings=passing)(webtext_urls)
+    app.command(context_settings=passing)(truncate)
+    app.command()(inspect)
+
+
+def wikipedia(
+    context: typer.Context,
+    dumps: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="DUMP...",
+            help="pages-articles dumps of MediaWiki (.xml.bz2, .xml; one file or all its parts), globs or folders of them; "
+            "local or remote. What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: _Out = ...,
+    rules: Annotated[
+        str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
+    ] = "tfds",
+    format: _Format = "tfrecord",
+    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Make a corpus of Wikipedia's articles from dumps."""
+    given, beam_options = split_at_dashes(dumps or [])
+    from c4build.corpora.recipes import prepare_wikipedia
+
+    check(workers, runner)
+    prepared = prepare_wikipedia(given, out, rules, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+
+
+def books(
+    context: typer.Context,
+    paths: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="PATH...",
+            help="Books (.txt, .epub, Project Gutenberg's too), globs or folders of them. "
+            "What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: _Out = ...,
+    chapters: Annotated[bool, typer.Option("--chapters", help="One example a chapter instead of one a book.")] = False,
+    language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
+    least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
+    format: _Format = "tfrecord",
+    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Make a corpus of books.
+
+    The Toronto Books Corpus that the paper used is no longer distributed: this is the place to point at a copy of your
+    own, or at books from Project Gutenberg.
+    """
+    given, beam_options = split_at_dashes(paths or [])
+    from c4build.corpora.recipes import prepare_books
+
+    check(workers, runner)
+    prepared = prepare_books(given, out, chapters, language, least, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+
+
+def webtext_urls(
+    context: typer.Context,
+    dumps: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="DUMP...",
+            help="Reddit's submissions (RS_2018-08.zst and the like; zstd, gz, bz2, xz or plain), globs or folders of "
+            "them. What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option(help="The list to make, as in urls.txt.gz.", show_default=False)] = ...,
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """List the URLs shared on Reddit with a score of 3 or more, for `build --webtext-urls`."""
+    given, beam_options = split_at_dashes(dumps or [])
+    from c4build.corpora.recipes import prepare_webtext_urls
+    from c4build.write.files import list_files, open_file, whole_file
+
+    check(workers, runner)
+    prepared = prepare_webtext_urls(given, out, overwrite)
+
+    def put_together():
+        with whole_file(out) as file:
+            for shard in sorted(path for path in list_files(prepared.plan.folder) if "-train-" in path):
+                with open_file(shard) as part:
+                    while block := part.read(1 << 20):
+                        file.write(block)
+
+    raise typer.Exit(run_collect(prepared, workers, runner, beam_options, put_together, out))
+
+
+def truncate(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    out: _Out = ...,
+    tokens: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
+    words: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in words.")] = None,
+    bytes: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
+    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model whose tokens are counted.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
+    format: _Format = "tfrecord",
+    workers: _Workers = None,
+    runner: _Runner = None,
+    overwrite: _Overwrite = False,
+):
+    """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
+    given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
+    if len(given) != 1 or bool(vocab) != ("tokens" in given):
+        raise UsageError("give one of --tokens with --vocab, --words, --bytes")
+    ((unit, sizes),) = given.items()
+    from c4build.corpora.truncate import prepare_truncated
+    from c4build.run import run_flow
+
+    check(workers, runner)
+
+    def run(flow, work: str, parts: int):
+        run_flow(flow, work, parts, min(workers or cores(), parts), runner, [])
+
+    numbers = [_number(size) for size in sizes.split(",")]
+    prepared = prepare_truncated(folder, numbers, unit, out, run, vocab, seed, format, overwrite)
+    raise typer.Exit(max(run_collect(one, workers, runner, []) for one in prepared))
+
+
+def _number(size: str) -> int:
+    base, power, exponent = size.strip().replace("_", "").partition("^")
+    if not base.isdecimal() or power and not exponent.isdecimal():
+        raise UsageError(f"{size}: a size is a number such as 1000000 or 2^25")
+    return int(base) ** int(exponent) if power else int(base)
+
+
+def inspect(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
+    examples: Annotated[int, typer.Option(help="Random examples to show.")] = 3,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+):
+    """Show what is in a corpus, finished or under way: examples, words, bytes, lengths, a few of the texts."""
+    from c4build.corpora.inspect import look, print_look
+    from c4build.corpora.measure import tokens, words
+
+    measure = tokens(vocab) if vocab else words()
+    found = look(folder, measure.length, examples, seed)
+    print_look(folder, found, measure.unit)
+    for line in found.unread:
+        print(f"damaged: {line}", file=sys.stderr)
+    raise typer.Exit(DAMAGED if found.unread else 0)
+
+
+def check(workers: Optional[int], runner: Optional[str]):
+    """Fails before any work where the way to run it is wrong."""
+    from c4build.run import check_runner
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 or more")
+    check_runner(runner)
+
+
+def run_collect(
+    prepared,
+    workers: Optional[int],
+    runner: Optional[str],
+    beam_options: list[str],
+    finish: Callable[[], object] = lambda: None,
+    result: Optional[str] = None,
+) -> int:
+    """Runs a prepared corpus, shows how far it is, prints what came of it; returns the exit code.
+
+    `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
+    """
+    from c4build.corpora.collect import SUMMARY, collect
+    from c4build.corpora.outcome import print_collected, print_damages
+    from c4build.write.files import join, read_json
+
+    plan = prepared.plan
+    started = time.monotonic()
+    run_prepared(prepared, lambda root: collect(root, plan), workers, runner, beam_options)
+    finish()
+    summary = read_json(join(plan.folder, SUMMARY))
+    summary["folder"] = result or summary["folder"]
+    print_collected(plan.recipe, summary, time.monotonic() - started)
+    print_damages(summary["damaged"])
+    return DAMAGED if summary["damaged"] else 0
+
+
+def run_prepared(prepared, add: Callable, workers: Optional[int], runner: Optional[str], beam_options: list[str]):
+    """Runs what was prepared, unless all of it is there."""
+    from c4build.terminal import Progress, print_complete
+
+    if prepared.complete:
+        print_complete(prepared.folders)
+        return
+    with Progress(prepared, runner in (None, "DirectRunner")):
+        from c4build.run import run_flow
+
+        parts = len(prepared.inputs)
+        run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)

@@ -1,0 +1,127 @@
+"""Examples of finished shards, whatever their format: what `write.shards` wrote, or TFDS."""
+
+import gzip
+import json
+import struct
+from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple
+
+import google_crc32c
+import pyarrow.parquet as pq
+
+from c4build.errors import C4BuildError
+from c4build.write.files import is_local, is_temporary, list_files, open_file
+
+
+class ShardError(C4BuildError):
+    """A shard is not what its name says; names it with the offset."""
+
+
+class Shard(NamedTuple):
+    path: str
+    split: str
+    kind: str  # tfrecord | array_record | jsonl | parquet
+    size: int  # bytes
+
+
+_MARKS = ((".tfrecord-", "tfrecord"), (".array_record-", "array_record"), (".json.gz", "jsonl"), (".parquet", "parquet"))
+
+
+def find_shards(folder: str) -> list[Shard]:
+    """The finished shards of a corpus' folder, by name."""
+    shards = []
+    for path, size in sorted(list_files(folder).items()):
+        name = path.rpartition("/")[2]
+        kind = next((kind for mark, kind in _MARKS if mark in name), None)
+        if kind and not is_temporary(path):
+            shards.append(Shard(path, "validation" if "-validation" in name else "train", kind, size))
+    return shards
+
+
+def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:
+    """Yields a shard's examples in their order. Raises ShardError where it is damaged."""
+    yield from _READERS[shard.kind](shard.path)
+
+
+def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:
+    with open_file(path) as file:
+        place = 0
+        while head := file.read(12):
+            length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
+            if len(head) < 12 or struct.unpack("<I", head[8:])[0] != _masked(head[:8]):
+                raise ShardError(f"{path}: byte {place:,}: the length of a record is damaged")
+            record, check = file.read(length), file.read(4)
+            if len(record) < length or len(check) < 4 or struct.unpack("<I", check)[0] != _masked(record):
+                raise ShardError(f"{path}: byte {place:,}: a record is damaged or cut short")
+            yield decode_example(record)
+            place += length + 16
+
+
+def _masked(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def decode_example(record: bytes) -> dict[str, str]:
+    """The features of a serialised tf.train.Example with one bytes value each, in their order."""
+    found = {}
+    for features in _fields(record):
+        for entry in _fields(features):
+            key, feature = _fields(entry)
+            values = [value for held in _fields(feature) for value in _fields(held)]
+            found[key.decode()] = values[0].decode(errors="replace") if values else ""
+    return found
+
+
+def _fields(data: bytes) -> Iterator[bytes]:
+    """The contents of a protobuf message's fields, all of which hold bytes."""
+    place = 0
+    while place < len(data):
+        place += 1  # the tag: field numbers here are below 16
+        size = shift = 0
+        while True:
+            byte = data[place]
+            place += 1
+            size |= (byte & 127) << shift
+            if byte < 128:
+                break
+            shift += 7
+        yield data[place : place + size]
+        place += size
+
+
+def _read_array_record(path: str) -> Iterator[Mapping[str, str]]:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    if not is_local(path):
+        raise ShardError(f"{path}: array_record is read from local folders only")
+    reader = ArrayRecordReader(path)
+    for index in range(reader.num_records()):
+        yield decode_example(reader.read([index])[0])
+
+
+def _read_jsonl(path: str) -> Iterator[Mapping[str, str]]:
+    with open_file(path) as file, gzip.open(file) as lines:
+        for line in _told(path, lines):
+            yield json.loads(line)
+
+
+def _told(path: str, lines: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except (EOFError, OSError) as error:
+        raise ShardError(f"{path}: byte {lines.tell():,} of what it holds: {error}") from error
+
+
+def _read_parquet(path: str) -> Iterator[Mapping[str, str]]:
+    with open_file(path) as file:
+        table = pq.ParquetFile(file)
+        for group in range(table.num_row_groups):
+            yield from table.read_row_group(group, use_threads=False).to_pylist()
+
+
+_READERS: dict[str, Callable[[str], Iterator[Mapping[str, str]]]] = {
+    "tfrecord": _read_tfrecord,
+    "array_record": _read_array_record,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+}

@@ -1,0 +1,66 @@
+"""What is in a corpus, finished or under way: how many examples, how long they are, and what some of them look like."""
+
+import random
+from collections import Counter
+from typing import Callable, NamedTuple, Optional
+
+from c4build.errors import UsageError
+from c4build.corpora.examples import ShardError, find_shards, read_shard
+from c4build.write.files import exists, join
+
+
+class Look(NamedTuple):
+    """What was found."""
+
+    complete: bool
+    examples: dict[str, int]  # by split
+    units: int  # tokens or words
+    bytes: int  # of text
+    lengths: dict[int, int]  # how many texts have 2^k units or more, but fewer than 2^(k+1), by k; -1: none
+    drawn: list[dict[str, str]]
+    unread: list[str]  # what could not be read, one line each
+
+
+def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0) -> Look:
+    """Reads every shard of `folder` that is finished. Raises UsageError where there is none."""
+    shards = find_shards(folder)
+    if not shards:
+        raise UsageError(f"{folder}: no finished shard of a corpus lies in this folder")
+    examples, lengths, unread = Counter(), Counter(), []
+    units = size = seen = 0
+    chance = random.Random(seed)
+    drawn: list[dict[str, str]] = []
+    for shard in shards:
+        try:
+            for example in read_shard(shard):
+                text = example["text"]
+                count = length(text)
+                examples[shard.split] += 1
+                units += count
+                size += len(text.encode())
+                lengths[count.bit_length() - 1] += 1
+                seen += 1
+                place = len(drawn) if len(drawn) < draw else chance.randrange(seen)  # each is as likely as any other
+                if place < draw:
+                    drawn[place : place + 1] = [dict(example)]
+        except ShardError as error:
+            unread.append(str(error))
+    complete = exists(join(folder, "dataset_info.json")) or exists(join(folder, "c4build.json"))
+    return Look(complete, dict(examples), units, size, dict(sorted(lengths.items())), drawn, unread)
+
+
+def print_look(folder: str, found: Look, unit: str, width: Optional[int] = 40):
+    """Prints it for a person."""
+    splits = ", ".join(f"{count:,} {split}" for split, count in found.examples.items())
+    print(f"{folder}: {'complete' if found.complete else 'not complete: finished shards only'}")
+    print(f"{sum(found.examples.values()):,} examples ({splits}), {found.units:,} {unit}, {found.bytes:,} bytes of text")
+    most = max(found.lengths.values(), default=1)
+    for power, count in found.lengths.items():
+        label = f"{1 << power:,}-{(2 << power) - 1:,}" if power >= 0 else "0"
+        print(f"{label:>20} {unit}: {count:>12,} {'#' * -(-count * width // most)}")
+    for example in found.drawn:
+        print()
+        for name, value in example.items():
+            if name != "text":
+                print(f"{name}: {value}")
+        print(example["text"] if len(example["text"]) <= 500 else example["text"][:500] + " ...")

@@ -1,0 +1,185 @@
+"""Corpora cut to a size: the first pages, in a shuffle that a seed fixes, whose lengths sum to it.
+
+Each shard of the corpus is measured once; the shuffle is the order of hashes of (seed, place). Only places and lengths
+are sorted: texts are fetched a block of the order at a time, by the flow of `collect`, and blocks that two sizes share
+are made once.
+"""
+
+import os
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence
+
+import apache_beam as beam
+import mmh3
+import numpy as np
+
+from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, digest, prepare
+from c4build.corpora.measure import Measure, text_bytes, tokens, words
+from c4build.errors import UsageError
+from c4build.corpora.examples import Shard, find_shards, read_shard
+from c4build.read.paths import Input, identify
+from c4build.write.files import exists, is_local, join, make_folder, open_file, whole_file
+from c4build.write.metadata import Dataset
+
+_BLOCK_BYTES = 64 << 20  # of text in a shard that comes out: what a process holds
+_PAGE = np.dtype([("order", "<u8"), ("shard", "<u4"), ("row", "<u4"), ("length", "<u8"), ("bytes", "<u8")])
+
+
+class Cutter(NamedTuple):
+    """Reads blocks of the shuffled order."""
+
+    shards: tuple[Shard, ...]
+    identity: str
+    unit: str
+    vocabulary: Optional[str]
+
+    def settings(self) -> dict:
+        return {"name": "truncated", "of": self.identity, "unit": self.unit}
+
+    @property
+    def measure(self) -> Measure:
+        return tokens(self.vocabulary) if self.unit == "tokens" else words() if self.unit == "words" else text_bytes()
+
+    def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
+        for source, start, stop in unit.parts:
+            pages = _load(source.path)[start:stop]
+            wanted = {(int(page["shard"]), int(page["row"])): rank for rank, page in enumerate(pages)}
+            texts: list = [None] * len(pages)
+            for number in sorted({shard for shard, _ in wanted}):
+                for row, example in enumerate(read_shard(self.shards[number])):
+                    if (number, row) in wanted:
+                        texts[wanted[number, row]] = dict(example)
+            _, _, cut = source.identity.partition(" cut at ")
+            for rank, example in enumerate(texts, start):
+                if cut:
+                    example["text"] = self._cut(example["text"], int(cut))
+                yield Found("kept", example, mmh3.mmh3_x64_128_digest(f"{rank}".encode()))
+
+    def _cut(self, text: str, length: int) -> str:
+        start = self.measure.cut(text, length)
+        if start is None:
+            raise UsageError(f"no start of the last page has exactly {length:,} {self.unit}: choose another --seed")
+        return start
+
+
+class MeasureShard(beam.DoFn):
+    """The number of a shard to its file of pages in the order of their hashes."""
+
+    def __init__(self, cutter: Cutter, seed: int, files: Sequence[str]):
+        self.cutter, self.seed, self.files = cutter, seed, files
+
+    def setup(self):
+        self._length = self.cutter.measure.length
+
+    def process(self, number: int) -> Iterator[int]:
+        if not exists(self.files[number]):
+            rows = []
+            for row, example in enumerate(read_shard(self.cutter.shards[number])):
+                order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
+                rows.append((order, number, row, self._length(example["text"]), len(example["text"].encode())))
+            _save(self.files[number], np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]))
+        yield number
+
+
+def prepare_truncated(
+    folder: str,
+    sizes: Sequence[int],
+    unit: str,
+    out: str,
+    run: Callable[[Callable[[beam.Pipeline], object], str, int], None],
+    vocabulary: Optional[str] = None,
+    seed: int = 0,
+    format: str = "tfrecord",
+    overwrite: bool = False,
+) -> list[Prepared]:
+    """Measures the corpus in `folder` and plans one of each size. `run` runs a flow: (flow, work folder, parts).
+
+    Raises UsageError, also where the corpus is smaller than a size.
+    """
+    if not sizes or min(sizes) < 1:
+        raise UsageError("sizes must be 1 or more")
+    shards = tuple(shard for shard in find_shards(folder) if shard.split == "train")
+    if not shards:
+        raise UsageError(f"{folder}: no training shard of a corpus lies in this folder")
+    what = vocabulary and [identify(os.path.abspath(vocabulary)).identity]
+    of = [identify(os.path.abspath(shard.path) if is_local(shard.path) else shard.path).identity for shard in shards]
+    cutter = Cutter(shards, digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
+    out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
+    work = join(out, ".c4build", "measured-" + cutter.identity)
+    make_folder(work)
+    cutter.measure  # so that a wrong model is known before any work
+    files = [join(work, f"{number:05d}.npy") for number in range(len(shards))]
+    measuring = beam.ParDo(MeasureShard(cutter, seed, files))
+    run(lambda root: root | beam.Create(range(len(shards))) | beam.Reshuffle() | "Measure" >> measuring, work, len(shards))
+    pages = _first(files, max(sizes), unit)
+    order = join(work, f"order-{max(sizes)}.npy")
+    _save(order, pages)
+    total, blocks = np.cumsum(pages["length"]), np.cumsum(pages["bytes"]) // _BLOCK_BYTES
+    example = next(example for shard in shards for example in read_shard(shard))
+    name, config = _name(folder)
+    prepared = []
+    for size in sorted(sizes):
+        last = int(np.searchsorted(total, size))
+        left = size - (int(total[last - 1]) if last else 0)
+        recipe = Recipe(
+            Dataset(
+                name=name,
+                config=f"{config + '.' if config else ''}{size}-{unit}",
+                version="1.0.0",
+                description=f"The first {size:,} {unit} of {name}/{config} in the shuffle of seed {seed}, by c4build.",
+                citation="",
+                homepage="",
+                features=tuple(example),
+            ),
+            cutter,
+            (),
+            "pages",
+            f"{size:,} {unit}",
+        )
+        units = _units(order, cutter.identity, blocks, last, left if left < pages["length"][last] else None)
+        prepared.append(prepare(recipe, units, out, format, None, overwrite))
+    return prepared
+
+
+def _first(files: Sequence[str], size: int, unit: str) -> np.ndarray:
+    """The pages whose lengths sum to `size` or just above, in order; holds no more than so many pages of a file."""
+    found = np.zeros(0, _PAGE)
+    for path in files:
+        found = np.sort(np.concatenate([found, _load(path)]), order=["order", "shard", "row"])
+        total = np.cumsum(found["length"])
+        found = found[: int(np.searchsorted(total, size)) + 1]
+    whole = int(found["length"].sum())
+    if whole < size:
+        raise UsageError(f"the corpus has {whole:,} {unit}, fewer than {size:,}")
+    return found
+
+
+def _units(order: str, identity: str, blocks: np.ndarray, last: int, left: Optional[int]) -> list[Unit]:
+    """Blocks of the order up to and with page `last`, of which only `left` units stay (None: all)."""
+    starts = [0, *(np.flatnonzero(np.diff(blocks[: last + 1])) + 1).tolist(), last + 1]
+    units = []
+    for start, stop in zip(starts, starts[1:]):
+        source = Input(order, -1, identity)
+        parts = [Part(source, start, stop)]
+        if stop == last + 1 and left is not None:
+            parts = [Part(source, start, last)] if start < last else []
+            parts.append(Part(Input(order, -1, f"{identity} cut at {left}"), last, stop))
+        units.append(Unit(f"pages from {start:,}", tuple(parts)))
+    return units
+
+
+def _name(folder: str) -> tuple[str, str]:
+    """Data set and config of a folder named as TFDS names it: .../c4/en/1.0.0, .../books/1.0.0."""
+    parts = [part for part in folder.rstrip("/").split("/") if part]
+    parts = parts[:-1] if parts and parts[-1][0].isdigit() else parts
+    known = next((at for at in range(len(parts)) if parts[at] in ("c4", "wikipedia", "books")), None)
+    return (parts[known], ".".join(parts[known + 1 :])) if known is not None else ("truncated", parts[-1])
+
+
+def _save(path: str, pages: np.ndarray):
+    with whole_file(path) as file:
+        file.write(pages.tobytes())
+
+
+def _load(path: str) -> np.ndarray:
+    with open_file(path) as file:
+        return np.frombuffer(file.read(), _PAGE)

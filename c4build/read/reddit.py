@@ -1,0 +1,208 @@
+"""Dumps of Reddit's submissions, one JSON object a line, in any of the compressions they are handed around in.
+
+The monthly files of zstd have a window of 2 GB: reading one takes as much memory, and no more.
+"""
+
+import json
+import lzma
+from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
+
+import zstandard
+
+from c4build.read.bz2_streams import Data, read_streams
+from c4build.read.gz import Damage, read_chunks
+from c4build.read.paths import Input, InputError, open_input
+
+MAX_LINE_BYTES = 1 << 26
+_ZSTD, _SKIPPABLE, _XZ, _GZIP, _BZIP2 = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\xfd7zXZ\0", b"\x1f\x8b", b"BZh"
+_READ = 1 << 20
+_FED = 1 << 14  # compressed bytes fed at a time: bounds what comes out at once
+_SAID = 100  # broken lines that are described; all are counted
+
+
+class Submission(NamedTuple):
+    line: int  # its number in the file
+    post: Any  # what JSON says; None where it is no object
+
+
+def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None) -> Iterator[Union[Submission, Damage]]:
+    """Yields each line of a dump, and the damages; those of lines have the place of their frame.
+
+    Args:
+      source: a dump of submissions (RS_*).
+      told: called with the number of bytes read so far.
+
+    Raises:
+      InputError: it cannot be opened.
+    """
+    file = open_input(source)
+    number = broken = 0
+    for found in _lines(file):
+        if told:
+            told(file.read_bytes)
+        if isinstance(found, Damage):
+            yield found
+            continue
+        offset, line, cut = found
+        number += 1
+        post = _post(line)
+        if not line.strip() or cut and post is None:
+            continue
+        if post is None:
+            broken += 1
+            if broken <= _SAID:
+                yield Damage(offset, f"line {number:,} is not a JSON object: {line[:40].decode(errors='replace')!r}")
+        yield Submission(number, post)
+    if broken > _SAID:
+        yield Damage(0, f"{broken - _SAID:,} more lines are not JSON objects")
+
+
+def _post(line: bytes) -> Optional[dict]:
+    try:
+        post = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return post if isinstance(post, dict) else None
+
+
+def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:
+    """Yields (offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
+    pieces: list[bytes] = []
+    held = offset = 0
+    cut = False  # what comes next may be the rest of a line whose start is lost
+    for part in decompress(file):
+        if isinstance(part, Damage):
+            yield part
+            pieces, held, cut = [], 0, True
+            continue
+        offset = part.offset
+        lines = part.data.split(b"\n")
+        for line in lines[:-1]:
+            yield offset, b"".join([*pieces, line]), cut
+            pieces, held, cut = [], 0, False
+        pieces.append(lines[-1])
+        held += len(lines[-1])
+        if held > MAX_LINE_BYTES:
+            yield Damage(offset, f"a line of more than {MAX_LINE_BYTES >> 20} MiB")
+            pieces, held, cut = [], 0, True
+    if held:
+        yield offset, b"".join(pieces), cut
+
+
+def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
+    """Yields the file's content by what its first bytes say: zstd, gzip, bzip2, xz or plain; and its damages."""
+    ahead = _Ahead(file)
+    try:
+        head = ahead.peek(6)
+        if head.startswith(_ZSTD) or head[1:4] == _SKIPPABLE:
+            yield from _frames(ahead, _ZstdFrame, _ZSTD, "zstd")
+        elif head.startswith(_XZ):
+            yield from _frames(ahead, _XzStream, _XZ, "xz")
+        elif head.startswith(_GZIP):
+            for chunk in read_chunks(ahead):
+                yield chunk if isinstance(chunk, Damage) else Data(chunk.offset, chunk.data)
+        elif head.startswith(_BZIP2):
+            yield from read_streams(ahead)
+        elif not head:
+            yield Damage(0, "the file is empty")
+        else:
+            place = 0
+            while block := ahead.read(_READ):
+                yield Data(place, block)
+                place += len(block)
+    except InputError as error:
+        yield Damage(error.offset, str(error))
+
+
+class _Ahead:
+    """A file whose next bytes can be looked at, and that knows where it is."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._held = file, b""
+        self.place = 0
+
+    def peek(self, size: int) -> bytes:
+        while len(self._held) < size and (block := self._file.read(_READ)):
+            self._held += block
+        return self._held[:size]
+
+    def read(self, size: int) -> bytes:
+        data = self.peek(min(size, max(len(self._held), 1)))
+        self._held = self._held[len(data) :]
+        self.place += len(data)
+        return data
+
+    def back(self, data: bytes):
+        self._held = data + self._held
+        self.place -= len(data)
+
+    def find(self, mark: bytes) -> bool:
+        """Moves to the next `mark`; False at the file's end."""
+        while True:
+            at = self._held.find(mark)
+            if at >= 0:
+                self.read(at)
+                return True
+            passed = max(len(self._held) - len(mark) + 1, 0)
+            self._held = self._held[passed:]
+            self.place += passed
+            block = self._file.read(_READ)
+            if not block:
+                return False
+            self._held += block
+
+
+class _ZstdFrame:
+    def __init__(self):
+        self._inflate = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+
+    def feed(self, data: bytes) -> bytes:
+        return self._inflate.decompress(data)
+
+    @property
+    def unused(self) -> Optional[bytes]:
+        """What is left of the data fed once the frame has ended; None before."""
+        return self._inflate.unused_data if self._inflate.eof else None
+
+
+class _XzStream:
+    def __init__(self):
+        self._inflate = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._inflate.decompress(data)
+
+    @property
+    def unused(self) -> Optional[bytes]:
+        return self._inflate.unused_data if self._inflate.eof else None
+
+
+def _frames(ahead: _Ahead, frame_type, mark: bytes, name: str) -> Iterator[Union[Data, Damage]]:
+    """Yields what frames one after another hold. Behind a bad one the next is looked for by its mark."""
+    while ahead.peek(1):
+        start = ahead.place
+        frame = frame_type()
+        try:
+            while frame.unused is None:
+                data = ahead.read(_FED)
+                if not data:
+                    yield Damage(start, f"the file is cut short within {name} data")
+                    return
+                out = frame.feed(data)
+                if out:
+                    yield Data(start, out)
+            ahead.back(frame.unused)
+            if name == "xz":
+                _skip_padding(ahead)
+        except (zstandard.ZstdError, lzma.LZMAError) as error:
+            yield Damage(start, f"bad {name} data ({error})")
+            ahead.back(data)
+            if ahead.place == start:
+                ahead.read(1)
+            if not ahead.find(mark):
+                return
+
+
+def _skip_padding(ahead: _Ahead):
+    while ahead.peek(4) == b"\0\0\0\0":
+        ahead.read(4)

@@ -1,0 +1,90 @@
+"""Corpora cut to a size: exact by whoever counts again, each a start of the next, the same for the same seed."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from command import run_command
+
+from c4build.corpora.examples import find_shards, read_shard
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Forty books of one paragraph, in three shards."""
+    folder, out = tmp_path_factory.mktemp("library"), tmp_path_factory.mktemp("corpus")
+    chance = random.Random(3)
+    stock = "the old sailor told of storms and islands where nobody had been before him, wrote".split()
+    for number in range(40):
+        text = " ".join(chance.choice(stock) for _ in range(chance.randrange(40, 300)))
+        (folder / f"{number:02}.txt").write_text(f"Book {number}.\n\n{text}.\n")
+    done = run_command("books", folder, "--out", out, "--language", "any", "--workers", 1, "--shards", 3)
+    assert done.code == 0, done.err
+    return out / "books" / "1.0.0"
+
+
+@pytest.fixture(scope="module")
+def vocabulary(corpus, tmp_path_factory) -> Path:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    prefix = tmp_path_factory.mktemp("vocabulary") / "small"
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts(corpus)), model_prefix=str(prefix), vocab_size=45, minloglevel=2
+    )
+    return prefix.with_suffix(".model")
+
+
+def texts(folder: Path) -> list[str]:
+    return [example["text"] for shard in find_shards(str(folder)) for example in read_shard(shard)]
+
+
+def truncate(corpus, out, *arguments):
+    done = run_command("truncate", corpus, "--out", out, "--workers", 1, *arguments)
+    assert (done.code, done.error_lines) == (0, []), done.err
+    return {path.parent.name: texts(path) for path in out.glob("books/*/1.0.0")}
+
+
+def is_prefix(small: list[str], large: list[str]) -> bool:
+    whole = small[:-1] == large[: len(small) - 1]
+    return whole and large[len(small) - 1].startswith(small[-1])
+
+
+def test_tokens_are_exact_and_each_size_is_a_prefix_of_the_next(corpus, vocabulary, tmp_path):
+    from sentencepiece import SentencePieceProcessor
+
+    model = SentencePieceProcessor(model_file=str(vocabulary))
+    made = truncate(corpus, tmp_path, "--tokens", "2^11,2^9,1000", "--vocab", vocabulary)
+    sizes = [512, 1000, 2048]
+    corpora = [made[f"{size}-tokens"] for size in sizes]
+    assert [sum(len(model.encode(text)) for text in corpus) for corpus in corpora] == sizes
+    assert is_prefix(corpora[0], corpora[1]) and is_prefix(corpora[1], corpora[2])
+    assert corpora[2][:5] != texts(corpus)[:5]
+
+
+@pytest.mark.parametrize("unit,count", [("words", lambda text: len(text.split())), ("bytes", lambda text: len(text.encode()))])
+def test_words_and_bytes_are_exact_and_the_seed_decides(corpus, tmp_path, unit, count):
+    def made(name, seed):
+        return truncate(corpus, tmp_path / name, f"--{unit}", "777,1500", "--seed", seed)
+
+    first, again, other = made("a", 1), made("b", 1), made("c", 2)
+    assert sum(map(count, first[f"777-{unit}"])) == 777 and sum(map(count, first[f"1500-{unit}"])) == 1500
+    assert is_prefix(first[f"777-{unit}"], first[f"1500-{unit}"])
+    assert first == again and first != other
+    for path in (tmp_path / "a").glob("books/*/1.0.0/*tfrecord*"):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_a_corpus_too_small_is_told_with_its_size(corpus, tmp_path):
+    whole = sum(len(text.split()) for text in texts(corpus))
+    done = run_command("truncate", corpus, "--words", whole + 1, "--out", tmp_path, "--workers", 1)
+    assert done.code == 2
+    assert done.error_lines == [f"c4build: the corpus has {whole:,} words, fewer than {whole + 1:,}"]
+    exact = truncate(corpus, tmp_path / "all", "--words", whole)
+    assert sorted(exact[f"{whole}-words"]) == sorted(texts(corpus))
+
+
+def test_counts_add_up_in_the_summary(corpus, tmp_path):
+    made = truncate(corpus, tmp_path, "--words", "500")
+    (path,) = tmp_path.glob("books/*/1.0.0/c4build.json")
+    said = json.loads(path.read_text())
+    assert (said["words"], said["kept"], said["dropped"]) == (500, len(made["500-words"]), {})
