@@ -154,6 +154,8 @@ def span_corruption(tokens, noise, rng):
 def drop_tokens(tokens, noise, rng):
     """Hidden tokens are just left out -> the hidden tokens."""
     mask = iid_mask(len(tokens), noise.rate, rng)
+    if noise.max_targets is not None:
+        mask &= np.cumsum(mask) <= noise.max_targets
     return tokens[~mask], tokens[mask]
 
 

@@ -204,8 +204,7 @@ def test_a_text_of_the_length_that_fits_does_fit(name, row, rate, mean_span, see
     noise = Noise(**LARGE, rate=rate, mean_span=mean_span, max_targets=width - 1)
     inputs, targets = objectives.OBJECTIVES[name](np.arange(1000, 1000 + text), noise, np.random.default_rng(seed))
     assert len(inputs) + 1 <= row
-    if name != "drop_tokens":
-        assert len(targets) + 1 <= width
+    assert len(targets) + 1 <= width
 
 
 @given(st.integers(2, 300), seeds, st.integers(3, 60))

@@ -1,0 +1,296 @@
+"""It learns, it resumes to the last bit after SIGKILL, it gives the same losses on any number of devices."""
+
+import collections
+import dataclasses
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from small import make_corpus, make_vocabulary
+
+from c4build.t5 import sharding
+from c4build.t5.config import model_config, padded_vocabulary
+from c4build.t5.data import CorpusTokens
+from c4build.t5.model import T5
+from c4build.t5.optimizer import adafactor, constant
+from c4build.t5.packing import make_row, stack
+from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
+from c4build.t5.data import corrupter
+from c4build.t5.train import NotFinite, Training, batch_loss, make_step, read_metrics, start_state, train
+
+CHILD = Path(__file__).with_name("child.py")
+SHORT = Training(steps=18, batch=16, inputs_length=32, log_every=1, checkpoint_every=4, seed=3)
+SETTINGS = dict(warmup=100, shuffle=30, window=8)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    corpora = [make_corpus(folder / "one", 200), make_corpus(folder / "two", 120, shards=2, seed=9)]
+    vocabulary = make_vocabulary(folder / "vocab.model", corpora)
+    return folder, corpora, vocabulary
+
+
+def mini(vocabulary, **changes):
+    return model_config("mini", vocab_size=padded_vocabulary(vocabulary.size), **changes)
+
+
+def losses(run):
+    return {line["step"]: line["loss"] for line in read_metrics(run) if "loss" in line}
+
+
+@pytest.fixture(scope="module")
+def reference(world):
+    """The run that nothing interrupts, on one device."""
+    folder, corpora, vocabulary = world
+    run = folder / "reference"
+    pretrain(
+        run, corpora, vocabulary, mini(vocabulary), SHORT, rates=[0.7, 0.3], mesh=sharding.make_mesh(1, 1), quiet=True,
+        streams=2, **SETTINGS,
+    )  # fmt: skip
+    return losses(run)
+
+
+def child_arguments(world, run, **more):
+    folder, corpora, vocabulary = world
+    arguments = dict(
+        run=str(run), corpora=[str(corpus) for corpus in corpora], vocabulary=vocabulary.path,
+        training=dataclasses.asdict(SHORT), settings={"rates": [0.7, 0.3], "streams": 2, **SETTINGS}, **more,
+    )  # fmt: skip
+    path = folder / f"{run.name}.json"
+    path.write_text(json.dumps(arguments))
+    return path
+
+
+def start_child(path, *more):
+    return subprocess.Popen(
+        [sys.executable, str(CHILD), str(path), *more], stderr=subprocess.PIPE, text=True, env=child_environment()
+    )
+
+
+def child_environment():
+    package = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", "")}
+
+
+def test_a_run_killed_twice_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
+    run = world[0] / "killed"
+    path = child_arguments(world, run)
+    for kill_at in (6, 13):
+        child = start_child(path)
+        for line in child.stderr:
+            if line.startswith(f"step {kill_at}/"):
+                child.send_signal(signal.SIGKILL)
+                break
+        child.stderr.close()
+        assert child.wait() == -signal.SIGKILL
+    child = start_child(path)
+    _, errors = child.communicate(timeout=200)
+    assert child.returncode == 0, errors
+    resumed = [int(line.split()[1].split("/")[0]) for line in errors.splitlines() if line.startswith("step ")]
+    assert 1 < resumed[0] <= 13  # it went on from a checkpoint, it did not start again
+    assert losses(run) == reference
+    assert len(reference) == SHORT.steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", range(1, SHORT.steps + 1))
+def test_a_run_killed_at_any_step_has_the_same_losses(world, reference, kill_at):
+    run = world[0] / f"killed-{kill_at}"
+    path = child_arguments(world, run)
+    child = start_child(path)
+    for line in child.stderr:
+        if line.startswith(f"step {kill_at}/"):
+            child.send_signal(signal.SIGKILL)
+            break
+    child.stderr.close()
+    child.wait()
+    child = start_child(path)
+    _, errors = child.communicate(timeout=200)
+    assert child.returncode == 0, errors
+    assert losses(run) == reference
+
+
+def test_two_processes_over_loopback_have_the_losses_of_one_device(world, reference):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    run = world[0] / "two-processes"
+    path = child_arguments(world, run, coordinator=address, processes=2, mesh=[2, 1])
+    children = [start_child(path, str(index)) for index in range(2)]
+    for child in children:
+        _, errors = child.communicate(timeout=250)
+        assert child.returncode == 0, errors
+    got = losses(run)
+    assert got.keys() == reference.keys()
+    np.testing.assert_allclose([got[s] for s in got], [reference[s] for s in got], rtol=1e-5)
+
+
+@pytest.mark.parametrize("data,model", [(8, 1), (4, 2), (1, 8)])
+def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
+    folder, corpora, vocabulary = world
+    run = folder / f"mesh-{data}-{model}"
+    state = pretrain(
+        run, corpora, vocabulary, mini(vocabulary), SHORT, rates=[0.7, 0.3], mesh=sharding.make_mesh(data, model),
+        quiet=True, streams=2, **SETTINGS,
+    )  # fmt: skip
+    got = losses(run)
+    np.testing.assert_allclose([got[s] for s in reference], list(reference.values()), rtol=1e-5)
+    kernel = state["params"]["encoder"]["layers"][0]["feed_forward"]["wi"]["kernel"][...]
+    assert kernel.addressable_shards[0].data.shape == (32, 64 // model)
+
+
+def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
+    _, corpora, vocabulary = world
+    config = mini(vocabulary, dropout=0.0)
+    graph, params = nnx.split(T5(config, nnx.Rngs(0)))
+    mesh = sharding.make_mesh(2, 1)
+    corrupt, width = corrupter(vocabulary, "span_corruption", 32)
+    feed = make_feed(
+        corpora, [0.5, 0.5], vocabulary, corrupt, (32, width), 16, mesh,
+        streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
+    )  # fmt: skip
+    batch = sharding.put_batch(next(feed)[0], mesh)
+    feed.close()
+    got = []
+    for parts in (1, 4):
+        optimizer = adafactor(constant())
+        state = start_state(jax.tree.map(lambda x: x.copy(), params), optimizer, mesh)
+        state, metrics = make_step(graph, optimizer, 0, parts)(state, batch)
+        got.append((float(metrics["loss"]), float(metrics["gradient_norm"])))
+    np.testing.assert_allclose(got[0], got[1], rtol=1e-5)
+
+
+def unigram_entropy(corpus, vocabulary):
+    """Nats a token of the held-out text under the training text's own frequencies."""
+    counts = collections.Counter()
+    for document in CorpusTokens(corpus, vocabulary, epochs=1):
+        counts.update(document["tokens"].tolist())
+    total = sum(counts.values()) + vocabulary.pieces
+    held_out = [t for d in CorpusTokens(corpus, vocabulary, "validation", epochs=1) for t in d["tokens"].tolist()]
+    return -sum(math.log((counts[t] + 1) / total) for t in held_out) / len(held_out)
+
+
+def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
+    folder, corpora, vocabulary = world
+    run = folder / "learner"
+    training = Training(steps=300, batch=32, inputs_length=64, log_every=100, checkpoint_every=300)
+    pretrain(
+        run, corpora[:1], vocabulary, mini(vocabulary, dropout=0.0), training, objective="lm", warmup=400,
+        mesh=sharding.make_mesh(1, 1), quiet=True,
+    )  # fmt: skip
+    # Every target of `lm` is a token of the text, so that its loss and the entropy are of the same tokens.
+    loss = corpus_loss(run, corpora[0], batches=None)["loss"]
+    assert loss < unigram_entropy(corpora[0], vocabulary) - 1.0
+
+
+def fit(world, examples, steps, config=None):
+    _, _, vocabulary = world
+    config = config or mini(vocabulary, dropout=0.0)
+    graph, params = nnx.split(T5(config, nnx.Rngs(1)))
+    mesh = sharding.make_mesh(1, 1)
+    optimizer = adafactor(constant(0.02))
+    state = start_state(params, optimizer, mesh)
+    step = make_step(graph, optimizer, 0)
+    batch = sharding.put_batch(stack([make_row([example], 32, 16) for example in examples]), mesh)
+    for _ in range(steps):
+        state, metrics = step(state, batch)
+    return graph, state["params"], float(metrics["loss"])
+
+
+def test_one_batch_is_learnt_by_heart(world):
+    rng = np.random.default_rng(0)
+    examples = [(rng.integers(3, 100, 20), np.append(rng.integers(3, 100, 8), 1)) for _ in range(8)]
+    _, _, loss = fit(world, examples, 300)
+    assert loss < 0.01
+
+
+def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world):
+    rng = np.random.default_rng(0)
+    texts = rng.integers(10, 90, (192, 12))
+    truth = np.where((texts == 42).any(1), 5, 6)
+    texts[::2, 3] = 42
+    truth[::2] = 5
+
+    def right(labels):
+        train_set = [(text, np.array([label, 1])) for text, label in zip(texts[:128], labels[:128])]
+        graph, params, _ = fit(world, train_set, 150)
+        batch = stack([make_row([(text, np.array([label, 1]))], 32, 16) for text, label in zip(texts[128:], truth[128:])])
+        model = nnx.merge(graph, params)
+        encoded = model.encode(batch["inputs"], batch["input_segments"])
+        logits = model.decode(np.zeros_like(batch["targets"]), batch["target_segments"], encoded, batch["input_segments"])
+        return float(np.mean(np.argmax(logits[:, 0], -1) == truth[128:]))
+
+    # 64 new examples, half of each kind: chance is 0.5 with a standard deviation of 0.0625.
+    assert right(truth) > 0.85
+    assert right(rng.permutation(truth)) < 0.5 + 3 * 0.0625
+
+
+def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
+    folder, corpora, vocabulary = world
+    config = mini(vocabulary)
+    run = folder / "nan"
+    mesh = sharding.make_mesh(1, 1)
+    corrupt, width = corrupter(vocabulary, "span_corruption", 32)
+
+    def schedule(step):  # the update of step 7 sends the parameters to infinity; step 8 meets it
+        return jax.numpy.where(step == 6, np.inf, 0.01)
+
+    feed = make_feed(
+        corpora[:1], [1.0], vocabulary, corrupt, (32, width), 8, mesh,
+        streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
+    )  # fmt: skip
+    training = Training(steps=20, batch=8, inputs_length=32, targets_length=width, log_every=5, checkpoint_every=3)
+    with pytest.raises(NotFinite) as stopped:
+        train(run, config, training, feed, schedule, mesh, quiet=True)
+    feed.close()
+    assert "loss nan at step 8" in str(stopped.value)
+    assert str(corpora[0] / "1.0.0" / "c4-train.tfrecord-0000") in str(stopped.value)
+    assert f"last good checkpoint: {run / 'checkpoints' / '6'}" in str(stopped.value)
+    assert read_metrics(run)[-1]["error"] == str(stopped.value)
+
+
+def test_the_log_has_speed_waiting_and_share_of_peak(world, reference):
+    last = read_metrics(world[0] / "reference")[-1]
+    assert last["step"] == SHORT.steps
+    assert last["tokens_per_second"] > 0 and 0 <= last["waiting"] < 1 and 0 < last["mfu"] < 1.5
+    assert list((world[0] / "reference" / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_packed_and_unpacked_examples_have_the_same_losses(world):
+    _, _, vocabulary = world
+    config = mini(vocabulary)
+    graph, params = nnx.split(T5(config, nnx.Rngs(2)))
+    rng = np.random.default_rng(0)
+    examples = [
+        (np.append(rng.integers(3, 100, n), 1), np.append(rng.integers(3, 100, m), 1))
+        for n, m in [(40, 11), (5, 3), (17, 20), (1, 1), (60, 9)]
+    ]
+    from c4build.t5.model import shift_right, token_losses
+
+    def token_loss(row):
+        batch = stack([row])
+        model = nnx.merge(graph, params)
+        decoder_inputs = shift_right(batch["targets"], batch["target_segments"])
+        logits = model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"])
+        return np.asarray(token_losses(logits, batch["targets"], batch["target_segments"]))[0]
+
+    packed = token_loss(make_row(examples, 144, 64))
+    at = 0
+    for example in examples:
+        alone = token_loss(make_row([example], 144, 64))
+        length = len(example[1])
+        np.testing.assert_allclose(packed[at : at + length], alone[:length], rtol=2e-5)
+        at += length
+    assert (packed[at:] == 0).all()
+    total, count = batch_loss(graph, params, stack([make_row(examples, 144, 64)]))
+    assert int(count) == at and float(total) == pytest.approx(packed.sum(), rel=1e-5)
