@@ -63,6 +63,8 @@ class Checkpoints:
         return self.manager.latest_step()
 
     def save(self, step: int, state, data: dict | None = None) -> None:
+        if step in self.manager.all_steps():  # written before a kill that lost what should have followed
+            self.manager.delete(step)
         items = {"state": ocp.args.StandardSave(flatten(state))}
         if data is not None:
             items["data"] = ocp.args.JsonSave(gather_states(data))
@@ -87,10 +89,8 @@ class Checkpoints:
             raise FileNotFoundError(f"{self.folder}: no checkpoint")
         path = self.folder / str(step) / "state"
         handler = ocp.PyTreeCheckpointHandler()
-        with ocp.Checkpointer(handler) as reader:
-            shapes = reader.metadata(path).item_metadata
-            names = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in shapes.keys()}
-            found = reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=names))
+        wanted = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in handler.metadata(path).tree.keys()}
+        found = handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=wanted))
         prefix = "params."
         return {key.removeprefix(prefix): np.asarray(value) for key, value in found.items() if key.startswith(prefix)}
 

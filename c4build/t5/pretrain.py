@@ -1,15 +1,13 @@
 """Pre-training: a run's folder from corpora, a vocabulary and a model's numbers."""
 
 import contextlib
-from pathlib import Path
 
 from c4build.t5 import sharding
-from c4build.t5.checkpoint import read_run, write_run
+from c4build.t5.checkpoint import load_parameters, model_graph, read_run, write_run
 from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batches
 from c4build.t5.optimizer import inverse_square_root
 from c4build.t5.train import Training, evaluate_loss, train
-from c4build.t5.checkpoint import load_parameters, model_graph
 
 
 def make_feed(corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, streams, seed, limit, workers, shuffle, window):
@@ -57,8 +55,8 @@ def pretrain(
         return train(run, config, training, feed, schedule, mesh, params, quiet=quiet)
 
 
-def corpus_loss(run, corpus, *, batches: int | None = 20, batch: int = 32, mesh=None) -> dict:
-    """The loss of a run's model on the held-out text of a corpus, with the objective it was trained by.
+def corpus_loss(run, corpora, *, batches: int | None = 20, batch: int = 32, mesh=None) -> dict:
+    """The loss of a run's model on the held-out text of corpora, with the objective it was trained by.
 
     The same text, corrupted in the same way, for every model: differences are the models'.
     """
@@ -69,6 +67,11 @@ def corpus_loss(run, corpus, *, batches: int | None = 20, batch: int = 32, mesh=
     corrupt, targets_length = corrupter(
         vocabulary, settings["objective"], inputs_length, settings["noise_rate"], settings["mean_span"]
     )
-    found = held_out_batches(corpus, vocabulary, corrupt, (inputs_length, targets_length), batch, batches)
+    lengths = (inputs_length, targets_length)
+    found = (
+        arrays
+        for corpus in corpora
+        for arrays in held_out_batches(corpus, vocabulary, corrupt, lengths, batch, batches)
+    )
     graph, _ = model_graph(config)
-    return evaluate_loss(graph, params, found, mesh) | {"run": str(Path(run)), "corpus": str(corpus)}
+    return evaluate_loss(graph, params, found, mesh)

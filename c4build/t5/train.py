@@ -100,7 +100,7 @@ def make_step(graph, optimizer, seed: int, accumulate: int = 1):
             "loss": total / count,
             "targets": count,
             "tokens": (batch["input_segments"] > 0).sum() + count,
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": optax.tree.norm(gradients),
         }
         params = optax.apply_updates(state["params"], updates)
         return {"params": params, "optimizer": moments, "step": state["step"] + 1}, metrics
@@ -180,7 +180,7 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
     """Trains to `training.steps`, from the run's last checkpoint if there is one; returns the final state.
 
     `feed` gives (arrays of this host's rows, origins, epoch) and has `state` and `restore`. `params` are the start of a
-    new run, random if not given. `after(step, state, log)` is called whenever a checkpoint has been written.
+    new run, random if not given. `after(step, state, log)` is called just before each checkpoint.
     Raises NotFinite.
     """
     from c4build.t5.optimizer import adafactor
@@ -263,10 +263,10 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
                 waiting, since, since_step = 0.0, time.perf_counter(), step
             if saves:
                 check(*pending)
-                checkpoints.save(step, state, feed.state())
-                if after:
+                if after:  # before the checkpoint: a kill in between loses nothing
                     after(step, state, log)
-                    since, since_step = time.perf_counter(), step
+                checkpoints.save(step, state, feed.state())
+                waiting, since, since_step = 0.0, time.perf_counter(), step
     return state
 
 

@@ -25,7 +25,7 @@ pretrain(
     arguments["run"],
     arguments["corpora"],
     vocabulary,
-    model_config("mini", vocab_size=padded_vocabulary(vocabulary.size)),
+    model_config("mini", vocab_size=padded_vocabulary(vocabulary.size), encoder_layers=1, decoder_layers=1),
     Training(**arguments["training"]),
     mesh=sharding.make_mesh(*arguments.get("mesh", [1, 1])),
     **arguments.get("settings", {}),
