@@ -143,3 +143,7 @@ def save(folder, config: ModelConfig, params: nnx.State) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(to_hf(params, config), folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(write_config(config), indent=2) + "\n")
+
+
+def count(params: nnx.State) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
