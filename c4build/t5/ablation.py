@@ -112,10 +112,10 @@ def write_json(path, value) -> None:
 
 
 def task_columns(names) -> list[tuple[str, str]]:
-    """(what to fine-tune on, its column): suites and tasks of the paper by its names, others by their own."""
+    """(what to fine-tune on, its column): the paper's columns by their names, single tasks by their own."""
     from c4build.t5.tasks import tasks_of
 
-    return [(name, paper.SUITE_COLUMNS.get(name, paper.SUITE_COLUMNS.get(tasks_of(name)[0].suite, name))) for name in names]
+    return [(name, paper.TASK_COLUMNS.get(name, name)) for name in names if tasks_of(name)]
 
 
 def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=print) -> Path:

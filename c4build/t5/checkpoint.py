@@ -9,6 +9,7 @@
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -99,6 +100,7 @@ class Checkpoints:
         self.manager.close()
 
 
+@functools.cache
 def model_graph(config: ModelConfig):
     """(the model without its numbers, the shapes of its numbers)."""
     return nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))))

@@ -6,6 +6,7 @@ Attention's two products cost 4 * queries * keys * inner forward, three times th
 and what rematerialisation repeats are not counted; padding is, since it is computed.
 """
 
+import functools
 import time
 
 from c4build.t5.config import ModelConfig
@@ -30,6 +31,7 @@ def step_flops(config: ModelConfig, batch: int, inputs: int, targets: int) -> fl
     return batch * (6.0 * matrices + 12.0 * scores * config.inner)
 
 
+@functools.cache
 def measured_peak(size: int = 1024) -> float:
     """FLOP/s of one device on a float32 matrix product: the yardstick where no data sheet is known (a CPU)."""
     import jax

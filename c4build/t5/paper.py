@@ -7,9 +7,9 @@ translations are BLEU.
 
 SOURCE = "Raffel et al. 2020 (arXiv 1910.10683), Tables 1, 8 and 9"
 COLUMNS = ["GLUE", "CNNDM", "SQuAD", "SGLUE", "EnDe", "EnFr", "EnRo"]
-SUITE_COLUMNS = {
-    "glue": "GLUE", "cnndm": "CNNDM", "squad": "SQuAD", "superglue": "SGLUE",
-    "ende": "EnDe", "enfr": "EnFr", "enro": "EnRo",
+TASK_COLUMNS = {
+    "glue": "GLUE", "cnn_dailymail": "CNNDM", "squad": "SQuAD", "superglue": "SGLUE",
+    "wmt_ende": "EnDe", "wmt_enfr": "EnFr", "wmt_enro": "EnRo",
 }  # fmt: skip
 
 # Table 8: the corpora, and Table 9: C4 cut to so many tokens and repeated.

@@ -95,7 +95,7 @@ def wnli_reading(example) -> tuple[int, str]:
     after it, are found again at the two ends of most of sentence2 is meant; what lies between them is the candidate.
     """
     first, second = bare_words(example["sentence1"]), bare_words(example["sentence2"])
-    best = (-1, 0, 0, 0)
+    best = (-1, 0, 0, 0, 0)
     for index, word in enumerate(first):
         if word not in PRONOUNS:
             continue
@@ -110,11 +110,11 @@ def wnli_reading(example) -> tuple[int, str]:
                 (n for n in range(min(len(rest), len(second) - start - 1) + 1) if rest[:n] == second[len(second) - n :]),
                 default=0,
             )
-            best = max(best, (before + longest, -index, start, len(second) - longest))
+            best = max(best, (before + longest, longest, -index, start, len(second) - longest))
     if best[0] < 0:
         return 0, example["sentence2"]
     words = example["sentence2"].strip().rstrip(".?!").split()
-    return -best[1], " ".join(words[best[2] : best[3]])
+    return -best[2], " ".join(words[best[3] : best[4]])
 
 
 def wnli_pairs(example):

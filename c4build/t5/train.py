@@ -6,6 +6,7 @@ stopped anywhere goes on to the same numbers.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -44,19 +45,25 @@ class NotFinite(RuntimeError):
     """The loss became NaN or infinite; the message names the step, the files and the last good checkpoint."""
 
 
-def new_parameters(config: ModelConfig, seed: int, mesh) -> nnx.State:
-    """Random parameters, made where they belong."""
+@functools.cache
+def initialiser(config: ModelConfig, mesh):
     _, shapes = model_graph(config)
     places = sharding.parameter_shardings(shapes, mesh)
-    return jax.jit(lambda: nnx.state(T5(config, nnx.Rngs(seed))), out_shardings=places)()
+    return jax.jit(lambda key: nnx.state(T5(config, nnx.Rngs(key))), out_shardings=places)
+
+
+def new_parameters(config: ModelConfig, seed: int, mesh) -> nnx.State:
+    """Random parameters, made where they belong."""
+    return initialiser(config, mesh)(jax.random.key(seed))
 
 
 def start_state(params: nnx.State, optimizer, mesh) -> dict:
     params = jax.tree.map(jax.device_put, params, sharding.parameter_shardings(params, mesh))
-    shapes = jax.eval_shape(optimizer.init, params)
+    shapes = jax.eval_shape(optimizer.init, params)  # AdaFactor's moments all start at zero
     places = sharding.optimizer_shardings(shapes, params, mesh)
+    moments = jax.tree.map(lambda leaf, place: jax.device_put(np.zeros(leaf.shape, leaf.dtype), place), shapes, places)
     step = jax.device_put(np.zeros((), np.int32), sharding.everywhere(mesh))
-    return {"params": params, "optimizer": jax.jit(optimizer.init, out_shardings=places)(params), "step": step}
+    return {"params": params, "optimizer": moments, "step": step}
 
 
 def batch_loss(graph, params, batch, key=None):
@@ -68,8 +75,9 @@ def batch_loss(graph, params, batch, key=None):
     return losses.sum(), (batch["target_segments"] > 0).sum()
 
 
-def make_step(graph, optimizer, seed: int, accumulate: int = 1):
-    """state, batch -> state, {"loss", "targets", "tokens", "gradient_norm"}; jitted, the old state given up.
+@functools.cache
+def make_step(graph, optimizer, accumulate: int = 1):
+    """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm"}; jitted, the old state given up.
 
     The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
     added up part by part and divided by the whole batch's count at the end.
@@ -90,7 +98,7 @@ def make_step(graph, optimizer, seed: int, accumulate: int = 1):
         zeros = (jnp.zeros(()), jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
         return jax.lax.scan(add, zeros, (parts, jax.random.split(key, accumulate)))[0]
 
-    def step(state, batch):
+    def step(state, batch, seed):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
         compute = whole if accumulate == 1 else in_parts
         total, count, gradients = compute(state["params"], batch, key)
@@ -108,17 +116,14 @@ def make_step(graph, optimizer, seed: int, accumulate: int = 1):
     return jax.jit(step, donate_argnums=0)
 
 
-@jax.jit
-def add_up(total, new):
-    return jax.tree.map(jnp.add, total, new)
+compiled_loss = jax.jit(batch_loss, static_argnums=0)
 
 
-def evaluate_loss(graph, params, batches, mesh, compiled=None) -> dict:
+def evaluate_loss(graph, params, batches, mesh) -> dict:
     """The mean loss in nats of a target token over `batches` of arrays, dropout off."""
-    evaluate = jax.jit(lambda p, b: batch_loss(graph, p, b)) if compiled is None else compiled
     total, count = 0.0, 0
     for arrays in batches:
-        part, number = evaluate(params, sharding.put_batch(arrays, mesh))
+        part, number = compiled_loss(graph, params, sharding.put_batch(arrays, mesh))
         total, count = total + float(part), count + int(number)
     return {"loss": total / max(count, 1), "targets": count}
 
@@ -203,7 +208,7 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
         feed.restore(data)
     first = first or 0
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, training.seed, training.accumulate)
+    step_function = make_step(graph, optimizer, training.accumulate)
     flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
     peak, peak_source = device_peak(jax.devices()[0])
     peak *= mesh.size
@@ -227,7 +232,7 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
             arrays, origins, epoch = next(feed)
             batch = sharding.put_batch(arrays, mesh)
             waiting += time.perf_counter() - before
-            state, metrics = step_function(state, batch)
+            state, metrics = step_function(state, batch, training.seed)
             if pending:  # the step before: reading its loss now does not hold up the device
                 check(*pending)
             pending = (step, metrics, origins)

@@ -174,7 +174,7 @@ def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
     for parts in (1, 4):
         optimizer = adafactor(constant())
         state = start_state(jax.tree.map(lambda x: x.copy(), params), optimizer, mesh)
-        state, metrics = make_step(graph, optimizer, 0, parts)(state, batch)
+        state, metrics = make_step(graph, optimizer, parts)(state, batch, 0)
         got.append((float(metrics["loss"]), float(metrics["gradient_norm"])))
     np.testing.assert_allclose(got[0], got[1], rtol=1e-5)
 
@@ -209,10 +209,10 @@ def fit(world, examples, steps, config=None):
     mesh = sharding.make_mesh(1, 1)
     optimizer = adafactor(constant(0.02))
     state = start_state(params, optimizer, mesh)
-    step = make_step(graph, optimizer, 0)
+    step = make_step(graph, optimizer)
     batch = sharding.put_batch(stack([make_row([example], 32, 16) for example in examples]), mesh)
     for _ in range(steps):
-        state, metrics = step(state, batch)
+        state, metrics = step(state, batch, 0)
     return graph, state["params"], float(metrics["loss"])
 
 
