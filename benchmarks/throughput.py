@@ -1,0 +1,170 @@
+"""CPU time a page: TFDS's own functions, c4build end to end, and merely reading the files. One run, one table.
+
+    python benchmarks/throughput.py [WET FILE...] [--articles FILE] [--repeat 3]
+
+Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
+another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
+needs to start, measured on a file without pages, is taken off its time and given apart. Each repeat measures everything
+once, in turn; the table has the medians, and ratios are taken within a repeat.
+"""
+
+import argparse
+import gzip
+import pathlib
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "parity")]
+ALL = "en,en.noblocklist,en.noclean,realnewslike,webtextlike"
+SAMPLE = ROOT / "c4build" / "sample"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--least-pages", type=int, default=4000)
+    parser.add_argument("--two-workers", action="store_true", help="also compare one worker with two, on 8 files")
+    options = parser.parse_args()
+    files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        empty = write_empty(folder / "empty.warc.wet.gz")
+        inputs = enlarge(files, folder, options.least_pages)
+        pages, size = count(inputs)
+        print(f"{len(inputs)} files, {pages:,} pages, {size / 1e6:.1f} MB of text")
+        rows = [measure(inputs, empty, folder) for _ in range(options.repeat)]
+        report(rows, pages, size)
+        if options.two_workers:
+            two_workers(inputs, empty, folder)
+
+
+def write_empty(path: pathlib.Path) -> pathlib.Path:
+    info = b"software: none\r\n"
+    head = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nWARC-Date: 2019-04-18T00:00:00Z\r\nContent-Length: %d\r\n\r\n" % len(info)
+    path.write_bytes(gzip.compress(head + info + b"\r\n\r\n", mtime=0))
+    return path
+
+
+def enlarge(files: list[pathlib.Path], folder: pathlib.Path, least: int) -> list[pathlib.Path]:
+    """The files, or copies of them with as many distinct pages as `least` asks for."""
+    pages, _ = count(files)
+    if pages >= least:
+        return files
+    copies = -(-least // max(pages, 1))
+    records = [record for path in files for record in gzip.decompress(path.read_bytes()).split(b"WARC/1.0\r\n")[1:]]
+    target = folder / "enlarged.warc.wet.gz"
+    with open(target, "wb") as file:
+        for copy in range(copies):
+            for record in records:
+                head, _, body = record.partition(b"\r\n\r\n")
+                if copy:
+                    head = re.sub(rb"(WARC-Target-URI: *\S+)", rb"\1/copy%d" % copy, head)
+                    body = re.sub(rb"(\w+[.?!]\"?\r?\n)", rb"%d \1" % copy, body)
+                    length = b"Content-Length: %d" % len(body.removesuffix(b"\r\n\r\n"))
+                    head = re.sub(rb"Content-Length: *\d+", length, head)
+                file.write(gzip.compress(b"WARC/1.0\r\n" + head + b"\r\n\r\n" + body, 6, mtime=0))
+    return [target]
+
+
+def count(files: list[pathlib.Path]) -> tuple[int, int]:
+    """(pages, bytes of their text), by reading them with fastwarc."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    pages = size = 0
+    for path in files:
+        with open(path, "rb") as file:
+            for record in ArchiveIterator(file, record_types=WarcRecordType.conversion, parse_http=False):
+                pages += 1
+                size += len(record.reader.read())
+    return pages, size
+
+
+def measure(inputs, empty, folder) -> dict[str, float]:
+    """CPU seconds of everything once."""
+    seconds = {"reading with fastwarc": timed(lambda: count(inputs)), "TFDS, en": tfds_seconds(inputs)}
+    for name, variants in (("en", "en"), ("all five", ALL)):
+        start = build_seconds([empty], folder, variants)[0]
+        whole = build_seconds(inputs, folder, variants)[0]
+        seconds[f"c4build, {name}"] = whole - start
+        seconds[f"start, {name}"] = start
+    return seconds
+
+
+def timed(work) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def tfds_seconds(inputs) -> float:
+    import tfds_c4
+
+    words = (ROOT / "badwords" / "en.txt").read_text().splitlines()
+    tfds_c4.use_tfds()
+    import langdetect
+
+    langdetect.detect_langs("Its profiles are loaded at the first call, which is no part of a page's cost.")
+    return sum(tfds_c4.corpus(map(str, inputs), "en", bad_words=words).seconds.values())
+
+
+def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of the command, its children included."""
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "c4build.cli", "build", *map(str, inputs), "--out", str(out)]
+    command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers)]
+    if variants == ALL:
+        command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]
+        command += ["--webtext-urls", str(SAMPLE / "webtext_urls.txt")]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, time.monotonic() - start
+
+
+def report(rows: list[dict[str, float]], pages: int, size: int):
+    def middle(values):
+        return statistics.median(list(values))
+
+    print(f"\n{'':26}{'CPU ms/page':>12}{'MB/s':>8}{'TFDS / this':>13}")
+    for name in ("TFDS, en", "c4build, en", "c4build, all five", "reading with fastwarc"):
+        cost = middle(row[name] for row in rows)
+        ratio = middle(row["TFDS, en"] / row[name] for row in rows)
+        print(f"{name:26}{1e3 * cost / pages:12.3f}{size / 1e6 / cost:8.1f}{ratio:13.1f}")
+    times = middle(row["c4build, all five"] / row["c4build, en"] for row in rows)
+    print(f"\nall five variants cost {times:.2f} times en alone")
+    print(f"start-up, not in the table: {middle(row['start, en'] for row in rows):.1f} s of CPU time")
+
+
+def two_workers(inputs, empty, folder):
+    """Wall time of one worker and of two on 8 files, start-up taken off each."""
+    eight = []
+    for index in range(8):
+        copy = folder / f"part-{index}.warc.wet.gz"
+        shutil.copy(inputs[index % len(inputs)], copy)
+        eight.append(copy)
+    empties = [folder / f"empty-{index}.warc.wet.gz" for index in range(8)]
+    for path in empties:
+        shutil.copy(empty, path)
+    ratios = []
+    for _ in range(3):
+        walls = {}
+        for workers in (1, 2):
+            walls[workers] = build_seconds(eight, folder, "en", workers)[1] - build_seconds(empties, folder, "en", workers)[1]
+        ratios.append(walls[1] / walls[2])
+    print(f"two workers: {statistics.median(ratios):.2f} times the throughput of one, on 8 files "
+          f"({', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))})")
+
+
+if __name__ == "__main__":
+    main()

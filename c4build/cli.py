@@ -1,0 +1,208 @@
+"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged, 2 the command was wrong, 3 it failed,
+130 interrupted."""
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import Annotated, Optional, Union
+
+import typer
+
+from c4build import __version__
+from c4build.errors import C4BuildError, UsageError
+from c4build.rules import RULE_SETS, VARIANTS
+
+DAMAGED, WRONG, FAILED, INTERRUPTED = 1, 2, 3, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="C4 and its variants from Common Crawl WET files, with Apache Beam.",
+)
+
+
+def _version(wanted: bool):
+    if wanted:
+        print(f"c4build {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _app(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False):
+    pass
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})
+def build(
+    context: typer.Context,
+    inputs: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="INPUT...",
+            help="WET files, globs, folders or lists of paths (wet.paths, wet.paths.gz); local, s3://, gs://, https://. "
+            "What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option(help="Folder for the corpora, local or remote.", show_default=False)] = ...,
+    crawl: Annotated[list[str], typer.Option(help="A crawl's own list, as in CC-MAIN-2019-18; repeatable.")] = [],
+    limit: Annotated[Optional[int], typer.Option(help="Take the first N files only.")] = None,
+    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml")] = "paper",
+    set: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change one rule; repeatable.")] = [],
+    variants: Annotated[str, typer.Option(help=f"Some of {','.join(VARIANTS)}; one read makes them all.")] = "en",
+    badwords: Annotated[Optional[str], typer.Option(help="Word list, one a line [default: the packaged one]")] = None,
+    realnews_domains: Annotated[
+        Optional[str], typer.Option(metavar="FILE|URL", help="News domains, for realnewslike.")
+    ] = None,
+    webtext_urls: Annotated[
+        list[str], typer.Option(metavar="FILE", help="URLs shared on Reddit, for webtextlike; repeatable.")
+    ] = [],
+    format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
+    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine [default: all cores]")] = None,
+    runner: Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace corpora of other inputs or rules.")] = False,
+):
+    """Make C4 and its variants from WET files."""
+    given, beam_options = _split_at_dashes(inputs or [])
+    from c4build.build import Request
+
+    request = Request(
+        inputs=given,
+        out=out,
+        rules=rules,
+        settings=set,
+        variants=[name.strip() for name in variants.split(",") if name.strip()],
+        bad_words=badwords,
+        realnews_domains=realnews_domains,
+        webtext_urls=webtext_urls,
+        format=format,
+        shards=shards,
+        crawls=crawl,
+        limit=limit,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(_build(request, workers, runner, beam_options))
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
+    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml")] = "paper",
+    format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
+    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine.")] = 1,
+):
+    """Make all five variants from the sample that ships with the package, in well under a minute."""
+    from c4build.build import Request
+    from c4build.resources import sample_folder
+
+    sample = sample_folder()
+    request = Request(
+        inputs=[str(sample / "sample.warc.wet.gz")],
+        out=out,
+        rules=rules,
+        variants=list(VARIANTS),
+        realnews_domains=str(sample / "realnews_domains.json"),
+        webtext_urls=[str(sample / "webtext_urls.txt")],
+        format=format,
+        overwrite=True,
+    )
+    raise typer.Exit(_build(request, workers, None, []))
+
+
+def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after the first -- of the command line."""
+    line = sys.argv
+    if "--" not in line:
+        return arguments, []
+    after = line[line.index("--") + 1 :]
+    return arguments[: len(arguments) - len(after)], after
+
+
+def _build(request, workers, runner, beam_options) -> int:
+    from c4build.terminal import Progress, print_complete, print_outcome
+
+    started = time.monotonic()
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 or more")
+    from c4build.build import prepare, read_summary
+    from c4build.run import check_runner, run
+
+    check_runner(runner)
+    prepared = prepare(request)
+    if prepared.complete:
+        print_complete(prepared.folders)
+    else:
+        local = runner in (None, "DirectRunner")
+        workers = workers or _cores()
+        with Progress(prepared, local):
+            useful = max(len(prepared.inputs), prepared.plan.finish.shards)
+            run(prepared, min(workers, useful), runner, beam_options)
+    summaries = read_summary(prepared.folders)
+    print_outcome(summaries, prepared, time.monotonic() - started)
+    return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quiet_logs():
+    """Keeps the remarks of Beam and its libraries off the terminal: what matters comes as an error of ours."""
+    logging.basicConfig(level=logging.CRITICAL)
+    logging.getLogger().setLevel(logging.CRITICAL)
+    threading.excepthook = lambda failure: None
+
+
+def main():
+    """Runs the command line and ends the process with its exit code."""
+    _quiet_logs()
+    try:
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # as newer versions of typer tell of it
+            code = _interrupted()
+    except UsageError as error:
+        code = _complain(error, WRONG)
+    except C4BuildError as error:
+        code = _failed(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _interrupted()
+    except Exception as error:
+        if hasattr(error, "show"):  # click's own complaints about the command line
+            error.show()
+            code = WRONG
+        else:
+            traceback.print_exc()
+            code = _failed(f"a fault of c4build: {type(error).__name__}: {error}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Beam's threads would hold the process, after an interrupt or a failure above all.
+    os._exit(code or 0)
+
+
+def _complain(error: Union[Exception, str], code: int) -> int:
+    print(f"c4build: {error}", file=sys.stderr)
+    return code
+
+
+def _failed(error: Union[Exception, str]) -> int:
+    from c4build.workers import end_workers
+
+    end_workers()
+    return _complain(error, FAILED)
+
+
+def _interrupted() -> int:
+    from c4build.workers import end_workers
+
+    end_workers()
+    print("\nc4build: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+    return INTERRUPTED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+"""The data flow, top to bottom: Clean, newest copies, repeats, Finish, Publish.
+
+    inputs ─► Clean ─► page files ──────────────────────────────────────────┐
+                │                                                             │
+                ├─► url keys ─► by bucket ─► Newest ─► losses, by file ──────┤
+                └─────────────► keys of lines or spans of what is left        │
+                                  ─► by bucket ─► Repeats, by file ───────────┤
+                                                      Finish, by unit ◄───────┘
+                                                        └─► Publish
+
+Text goes from Clean to Finish in page files and never through a shuffle; what is shuffled are arrays of keys. Only
+Create, ParDo, Flatten and GroupByKey are used, on keyed elements whose keys are small integers: every portable runner
+has these. Counts travel as elements.
+"""
+
+import gc
+import json
+from collections import Counter
+from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+
+import apache_beam as beam
+import numpy as np
+import smart_open
+
+from c4build.clean import Cleaner, Report, read_columns, read_report
+from c4build.dedup.keys import REPEAT_KEY, LOSS, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
+from c4build.dedup.newest import newest
+from c4build.dedup.repeats import repeats
+from c4build.filters.urls import normalize_url
+from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
+from c4build.publish import publish
+from c4build.read.paths import Input
+from c4build.rules import CODE, REASONS
+from c4build.write.files import delete, exists, join, list_files, read_json, write_json
+
+_Keyed = Tuple[int, Any]
+_LIST_CHUNK = 100_000  # URLs
+# What is created at the start is the most that a runner such as Dask ever works on side by side.
+_SLICES = 1000
+_COUNTS = -1  # the key of counts among files' losses
+_ONE = 0  # the key under which everything meets
+
+
+class Plan(NamedTuple):
+    """A run: what the steps of the pipeline need to know."""
+
+    finish: FinishSettings
+    inputs_file: str  # the inputs in their order, as JSON: a job's graph could not hold a crawl's
+    buckets: int
+    url_lists: tuple[str, ...]
+    provenance: dict  # how the run came about, for c4build.json
+    progress: Optional[str]  # a folder on this machine where Clean tells how far it is
+
+    def page_file(self, source: Input) -> str:
+        name = f"{source.name}-{source.identity}.parquet"
+        return join(self.finish.work, f"pages-{self.finish.clean.fingerprint()}", name)
+
+
+def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
+    """Adds the whole flow to a pipeline; the result is one element, the summary that `publish` returns."""
+    slices = beam.Create(range(min(plan.finish.files, _SLICES)))
+    inputs = root | slices | "List inputs" >> _par_do(ListInputs(plan))
+    cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> _par_do(Clean(plan))
+
+    url_keys = cleaned | "Url keys" >> _par_do(UrlKeys(plan))
+    if plan.url_lists:
+        lists = root | "Create lists" >> beam.Create(list(enumerate(plan.url_lists))).with_output_types(_Keyed)
+        listed = lists | "Spread lists" >> beam.GroupByKey() | "Listed urls" >> _par_do(ListedUrls(plan))
+        url_keys = (url_keys, listed) | "Urls and lists" >> beam.Flatten()
+    decided = url_keys | "Urls by bucket" >> beam.GroupByKey() | "Newest" >> _par_do(Newest(plan))
+    losses = decided | "Losses" >> beam.Filter(_is_of_file)
+
+    reports = cleaned | "Reports" >> beam.Map(_tag, "report").with_output_types(_Keyed)
+    files = (reports, losses) | "Files and losses" >> beam.Flatten() | "By file" >> beam.GroupByKey()
+    repeated = (
+        files
+        | "Repeat keys" >> _par_do(RepeatKeys(plan))
+        | "Keys by bucket" >> beam.GroupByKey()
+        | "Repeats" >> _par_do(Repeats(plan))
+    )
+
+    of_files = files | "Files to units" >> _par_do(ToUnits(plan))
+    of_repeats = repeated | "Repeats to units" >> _par_do(ToUnits(plan))
+    finished = (
+        (of_files, of_repeats)
+        | "All of a unit" >> beam.Flatten()
+        | "By unit" >> beam.GroupByKey()
+        | "Finish" >> _par_do(Finish(plan))
+    )
+
+    counts = decided | "Counts" >> beam.Filter(_is_counts)
+    return (
+        (reports, counts, finished)
+        | "All results" >> beam.Flatten()
+        | "To one place" >> beam.Map(_to_one).with_output_types(_Keyed)
+        | "Together" >> beam.GroupByKey()
+        | "Publish" >> beam.ParDo(Publish(plan))
+    )
+
+
+def _par_do(function: beam.DoFn) -> beam.PTransform:
+    return beam.ParDo(function).with_output_types(_Keyed)
+
+
+def _tag(element: _Keyed, kind: str) -> _Keyed:
+    return element[0], (kind, element[1])
+
+
+def _is_of_file(element: _Keyed) -> bool:
+    return element[0] != _COUNTS
+
+
+def _is_counts(element: _Keyed) -> bool:
+    return element[0] == _COUNTS
+
+
+def _to_one(element: _Keyed) -> _Keyed:
+    return _ONE, element[1]
+
+
+def _by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, list]:
+    kinds: dict[str, list] = {}
+    for kind, value in values:
+        kinds.setdefault(kind, []).append(value)
+    return kinds
+
+
+class _Step(beam.DoFn):
+    """A step of the flow; what it needs of its process it makes ready in `setup`."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+
+    def setup(self):
+        # Millions of small objects, no cycles among them: looking for some took a fifth of the time.
+        gc.freeze()
+        gc.set_threshold(200_000, 50, 1000)
+
+
+class ListInputs(_Step):
+    """A number to (file, input) of every `_SLICES`th input from there on."""
+
+    def process(self, element: int) -> Iterator[_Keyed]:
+        inputs = read_inputs(self.plan.inputs_file)
+        for file in range(element, len(inputs), _SLICES):
+            yield file, inputs[file]
+
+
+class Clean(_Step):
+    """(file, input) to (file, `Report` of its page file)."""
+
+    def setup(self):
+        super().setup()
+        self._cleaner = Cleaner(self.plan.finish.clean)
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        file, sources = element
+        (source,) = sources
+        progress = self.plan.progress and join(self.plan.progress, str(file))
+        page_file = self.plan.page_file(source)
+        if exists(page_file) and not read_report(page_file).complete:
+            self._forget_units()
+        yield file, self._cleaner.clean(source, page_file, progress)
+
+    def _forget_units(self):
+        """Deletes the units that were finished with an input that could not be read to its end: more may come of it now."""
+        for path in list_files(self.plan.finish.units):
+            delete(path)
+
+
+class UrlKeys(_Step):
+    """(file, report) to (bucket, (file, keys of its URLs))."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        file, report = element
+        variants = len(self.plan.finish.clean.variants)
+        parts, first = [np.empty(0, url_key_dtype(variants))], 0
+        for batch in read_columns(report.page_file, ["reasons", "url_hash", "tie", "timestamp"]):
+            keys = np.empty(batch.num_rows, url_key_dtype(variants))
+            hashed = hashes(b"".join(batch.column("url_hash").to_pylist()))
+            keys["high"], keys["low"] = hashed["high"], hashed["low"]
+            keys["date"] = sortable_dates(batch.column("timestamp").to_pylist())
+            keys["tie"] = batch.column("tie").to_numpy()
+            keys["page"] = np.arange(first, first + batch.num_rows)
+            reasons = b"".join(batch.column("reasons").to_pylist())
+            keys["reasons"] = np.frombuffer(reasons, np.uint8).reshape(-1, variants)
+            parts.append(keys)
+            first += batch.num_rows
+        for bucket, data in by_bucket(np.concatenate(parts), self.plan.buckets):
+            yield bucket, ("keys", (file, data))
+
+
+class ListedUrls(_Step):
+    """(number, path of a list of URLs) to (bucket, hashes of its normalised URLs)."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        _, paths = element
+        (path,) = paths
+        digests: list[bytes] = []
+        with smart_open.open(path, "rt", encoding="utf-8", errors="replace", newline="\n") as lines:
+            for line in lines:
+                digests.append(hash_text(normalize_url(line.rstrip("\r\n"))))
+                if len(digests) == _LIST_CHUNK:
+                    yield from self._chunk(digests)
+                    digests = []
+        yield from self._chunk(digests)
+
+    def _chunk(self, digests: list[bytes]) -> Iterator[_Keyed]:
+        for bucket, data in by_bucket(hashes(b"".join(digests)), self.plan.buckets):
+            yield bucket, ("listed", data)
+
+
+class Newest(_Step):
+    """(bucket, URL keys and listed URLs) to (file, losses) and counts of the pages that end here."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        clean = self.plan.finish.clean
+        kinds = _by_kind(element[1])
+        if "keys" not in kinds:
+            return
+        listed = b"".join(kinds.get("listed", [])) if self.plan.url_lists else None
+        listed_bits = sum(1 << bit for bit, variant in enumerate(clean.variants) if variant.listed_urls_only)
+        competes = np.full(len(REASONS), clean.rules.newest_of == "all")
+        competes[CODE["kept"]] = True
+        competes[CODE["not_a_news_domain"]] = False
+        losses, counts = newest(kinds["keys"], listed, listed_bits, competes, len(clean.variants))
+        for file, data in losses.items():
+            yield file, ("losses", data)
+        yield _COUNTS, ("counts", counts)
+
+
+class RepeatKeys(_Step):
+    """(file, report and losses) to (bucket, (file, keys of the lines or spans of pages still in))."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        file, values = element
+        kinds = _by_kind(values)
+        (report,) = kinds["report"]
+        variants = self.plan.finish.clean.variants
+        wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
+        losses = np.frombuffer(b"".join(kinds.get("losses", [])), LOSS)
+        lost = np.zeros(report.rows, np.uint8)
+        lost[losses["page"]] = losses["variants"]
+        weights = (1 << np.arange(len(variants))).astype(np.uint8)
+        parts, row, position = [np.empty(0, REPEAT_KEY)], 0, 0
+        for batch in read_columns(report.page_file, ["reasons", "rank", "keys"]):
+            reasons = np.frombuffer(b"".join(batch.column("reasons").to_pylist()), np.uint8).reshape(-1, len(variants))
+            running = ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
+            running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
+            joined = [data or b"" for data in batch.column("keys").to_pylist()]
+            counts = np.array([len(data) // 16 for data in joined], np.int64)
+            hashed = hashes(b"".join(joined))
+            keys = np.empty(len(hashed), REPEAT_KEY)
+            keys["high"], keys["low"] = hashed["high"], hashed["low"]
+            keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)
+            keys["position"] = np.arange(position, position + len(keys))
+            keys["variants"] = np.repeat(running, counts)
+            parts.append(keys[keys["variants"] > 0])
+            row += batch.num_rows
+            position += len(keys)
+        for bucket, data in by_bucket(np.concatenate(parts), self.plan.buckets):
+            yield bucket, (file, data)
+
+
+class Repeats(_Step):
+    """(bucket, keys of lines or spans) to (file, the positions that go)."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        for file, data in repeats(list(element[1]), len(self.plan.finish.clean.variants)).items():
+            yield file, [("repeats", data)]
+
+
+class ToUnits(_Step):
+    """(file, what is known of it) to (unit, (file, the same)) for each unit with a part in the file."""
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        file, values = element
+        values = list(values)
+        for unit in units_of_file(file, self.plan.finish.files, self.plan.finish.shards):
+            yield unit, (file, values)
+
+
+class Finish(_Step):
+    """(unit, what is known of its files) to (unit, `UnitResult`)."""
+
+    def setup(self):
+        super().setup()
+        self._finisher = Finisher(self.plan.finish)
+
+    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+        unit, values = element
+        files: dict[int, list] = {}
+        for file, known in values:
+            files.setdefault(file, []).extend(known)
+        parts = []
+        for file, known in files.items():
+            kinds = _by_kind(known)
+            parts.append(FilePart(file, kinds["report"][0], kinds.get("losses", []), kinds.get("repeats", [])))
+        yield unit, ("unit", self._finisher.finish(unit, parts))
+
+
+class Publish(_Step):
+    """(0, all reports, counts and unit results) to the summary of the run."""
+
+    def process(self, element: _Keyed) -> Iterator[str]:
+        kinds = _by_kind(element[1])
+        counts: Counter = sum(kinds.get("counts", []), Counter())
+        reports: list[Report] = kinds["report"]
+        results: list[UnitResult] = sorted(kinds["unit"])
+        inputs = read_inputs(self.plan.inputs_file)
+        yield json.dumps(publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results))
+
+
+def write_inputs(path: str, inputs: Sequence[Input]):
+    write_json(path, [tuple(source) for source in inputs])
+
+
+def read_inputs(path: str) -> list[Input]:
+    return [Input(*fields) for fields in read_json(path)]

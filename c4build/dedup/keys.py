@@ -1,0 +1,109 @@
+"""Keys as they travel between stages: fixed-size records in NumPy arrays, a few arrays a (file, bucket).
+
+A key's bucket is taken from its hash, so that all equal keys meet in one bucket; the number of buckets changes no
+result. `page` is a row of the page file, `file` an index into the run's inputs, which are sorted: ties that hashes of
+content leave open are broken by these, the same on every runner.
+"""
+
+from typing import Union
+
+import mmh3
+import numpy as np
+
+# What a date may weigh: the 20 characters of a WARC date, and of WARC 1.1 with fractions. Longer ones are cut.
+_DATE_BYTES = 32
+# Shifts every byte of UTF-8 up by one: order is kept and no byte is NUL, which NumPy's strings would drop at their end.
+_SHIFT = bytes(min(byte + 1, 255) for byte in range(256))
+
+_TIE_BYTES = 256
+_NOT_VISIBLE = bytes(byte for byte in range(256) if not 33 <= byte <= 126)
+
+HASH = [("high", "<u8"), ("low", "<u8")]
+REPEAT_KEY = np.dtype([*HASH, ("rank", "<u8"), ("position", "<u4"), ("variants", "u1")])
+REPEAT = np.dtype([("position", "<u4"), ("variants", "u1")])
+LOSS = np.dtype([("page", "<u4"), ("variants", "u1")])
+
+
+def url_key_dtype(variants: int) -> np.dtype:
+    """Keys of URLs: hash, date, tie, page, and for each variant the reason why the page is out (0: it is in)."""
+    date = ("date", f"S{_DATE_BYTES}")
+    return np.dtype([*HASH, date, ("tie", "<u8"), ("page", "<u4"), ("reasons", "u1", (variants,))])
+
+
+def hash_text(text: str) -> bytes:
+    """128 bits of `text`, as 16 bytes: MurmurHash3 of its UTF-8."""
+    return mmh3.mmh3_x64_128_digest(text.encode())
+
+
+def tie_key(url: str, content_type: str, content_length: str, text: Union[str, bytes]) -> int:
+    """Which of two copies of a URL of the same date stays: the one with the smaller tie key, 64 bits of its content.
+
+    Of `text` only the visible ASCII counts, the first and the last of it: that is the same before and after its lines
+    are stripped, and takes no time.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    head = f"{url}\n{content_type}\n{content_length}\n".encode()
+    return mmh3.mmh3_x64_128_utupledigest(b"%b%b\n%b" % (head, _visible(data, 1), _visible(data, -1)))[0]
+
+
+def _visible(data: bytes, step: int) -> bytes:
+    """The first (`step` 1) or last (-1) visible ASCII of `data`, at most `_TIE_BYTES`, in the order of the text."""
+    near = data[: 2 * _TIE_BYTES] if step > 0 else data[-2 * _TIE_BYTES :]
+    found = near.translate(None, _NOT_VISIBLE)
+    if len(found) < _TIE_BYTES and len(near) < len(data):
+        found = data.translate(None, _NOT_VISIBLE)
+    return found[:_TIE_BYTES] if step > 0 else found[-_TIE_BYTES:]
+
+
+def sortable_dates(dates: list[str]) -> np.ndarray:
+    """Dates as byte strings that compare as the strings do, by code points."""
+    return np.array([date.encode()[:_DATE_BYTES].translate(_SHIFT) for date in dates], dtype=f"S{_DATE_BYTES}")
+
+
+def hashes(joined: bytes) -> np.ndarray:
+    """Hashes of 16 bytes each, joined, as an array [n] of `HASH`."""
+    return np.frombuffer(joined, dtype=HASH)
+
+
+def by_bucket(keys: np.ndarray, buckets: int):
+    """Yields (bucket, its keys as bytes) for each bucket that has any."""
+    bucket = (keys["high"] % np.uint64(buckets)).astype(np.uint16)
+    order = np.argsort(bucket, kind="stable")
+    bounds = np.searchsorted(bucket[order], np.arange(buckets + 1))
+    for index in range(buckets):
+        if bounds[index] < bounds[index + 1]:
+            yield index, keys[order[bounds[index] : bounds[index + 1]]].tobytes()
+
+
+def later_in_group(same_group: np.ndarray, variants: np.ndarray, bits: int) -> np.ndarray:
+    """Which variants each key loses to an earlier one of its group.
+
+    Args:
+      same_group: [n] int, equal for keys of one group, the keys of a group lying side by side, best first.
+      variants: [n] uint8, a bit for each variant the key competes in.
+      bits: how many variants there are.
+
+    Returns:
+      [n] uint8: the bits in which an earlier key of the group competes too.
+    """
+    lost = np.zeros(len(variants), dtype=np.uint8)
+    for bit in range(bits):
+        rivals = np.flatnonzero(variants & (1 << bit))
+        groups = same_group[rivals]
+        lost[rivals[1:][groups[1:] == groups[:-1]]] |= 1 << bit
+    return lost
+
+
+def group_numbers(keys: np.ndarray) -> np.ndarray:
+    """[n] int: a number for each run of equal hashes in sorted `keys`."""
+    new = (keys["high"][1:] != keys["high"][:-1]) | (keys["low"][1:] != keys["low"][:-1])
+    return np.concatenate([[0], np.cumsum(new)]) if len(keys) else np.zeros(0, int)
+
+
+def in_groups(groups: np.ndarray) -> np.ndarray:
+    """[n] bool: which of the sorted group numbers stand more than once."""
+    shared = np.zeros(len(groups), bool)
+    same = groups[1:] == groups[:-1]
+    shared[1:] |= same
+    shared[:-1] |= same
+    return shared

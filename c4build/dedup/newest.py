@@ -1,0 +1,72 @@
+"""The newest copy of each URL, and which URLs stand in a list."""
+
+from collections import Counter
+from typing import Optional
+
+import numpy as np
+
+from c4build.dedup.keys import HASH, LOSS, group_numbers, in_groups, later_in_group, tie_key, url_key_dtype
+from c4build.rules import CODE
+
+__all__ = ["newest", "tie_key"]
+
+
+def newest(
+    parts: list[tuple[int, bytes]], listed: Optional[bytes], listed_bits: int, competes: np.ndarray, variants: int
+) -> tuple[dict[int, bytes], Counter]:
+    """Decides one bucket of URLs.
+
+    Args:
+      parts: (file, keys of `url_key_dtype` as bytes), in any order.
+      listed: hashes of the listed URLs of this bucket as bytes; None where no variant asks for a list.
+      listed_bits: the variants that take listed URLs only, a bit each.
+      competes: [reasons] bool: does a page that is out for this reason still displace an older copy of its URL?
+      variants: how many variants there are.
+
+    Returns:
+      For each file the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
+      that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
+    """
+    dtype = url_key_dtype(variants)
+    keys = np.concatenate([np.frombuffer(data, dtype) for _, data in parts])
+    files = np.concatenate([np.full(len(data) // dtype.itemsize, file, np.uint32) for file, data in parts])
+    # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
+    order = np.lexsort((keys["low"], keys["high"]))
+    several = order[in_groups(group_numbers(keys[order]))]
+    fields = keys[several]
+    best_last = np.lexsort(
+        (-fields["page"].astype(np.int64), ~files[several], ~fields["tie"], fields["date"], fields["low"], fields["high"])
+    )
+    several = several[best_last[::-1]]
+    weights = (1 << np.arange(variants)).astype(np.uint8)
+    reasons = keys["reasons"]
+    running = (competes[reasons] * weights).sum(axis=1).astype(np.uint8)
+    displaced = np.zeros(len(keys), np.uint8)
+    displaced[several] = later_in_group(group_numbers(keys[several]), running[several], variants)
+    unlisted = np.zeros(len(keys), np.uint8)
+    if listed is not None and listed_bits:
+        found = np.isin(_joined(keys), _joined(np.frombuffer(listed, HASH)))
+        unlisted = np.where(found, 0, running & ~displaced & listed_bits).astype(np.uint8)
+    counts: Counter = Counter()
+    for variant in range(variants):
+        bit = 1 << variant
+        counts[variant, CODE["duplicate_url"]] += int(np.count_nonzero(displaced & bit))
+        counts[variant, CODE["not_in_url_list"]] += int(np.count_nonzero(unlisted & bit))
+        ended = reasons[(running & ~displaced & ~unlisted & bit) > 0, variant]
+        for code, count in enumerate(np.bincount(ended).tolist()):
+            if code and count:
+                counts[variant, code] += count
+    lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
+    losses = {}
+    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
+        mine = np.flatnonzero((files == file) & (lost > 0))
+        loss = np.empty(len(mine), LOSS)
+        loss["page"], loss["variants"] = keys["page"][mine], lost[mine]
+        losses[file] = np.sort(loss, order="page").tobytes()
+    return losses, counts
+
+
+def _joined(keys: np.ndarray) -> np.ndarray:
+    """[n] complex: both halves of each hash as one value that NumPy can look up; only equality of its bits matters."""
+    halves = np.stack([keys["high"], keys["low"]], axis=1)
+    return np.ascontiguousarray(halves).view("V16").reshape(-1)

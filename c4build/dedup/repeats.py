@@ -1,0 +1,42 @@
+"""Repeated lines and spans: of all copies in a variant, the one on the page with the smallest rank stays."""
+
+import hashlib
+
+import numpy as np
+
+from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, in_groups, later_in_group
+
+
+def rank(url: str) -> int:
+    """The order in which pages own what they share: the first 64 bits of md5(url). Hashed, so as to favour no domain."""
+    return int.from_bytes(hashlib.md5(url.encode()).digest()[:8], "big")
+
+
+def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
+    """Decides one bucket of lines or spans.
+
+    Args:
+      parts: (file, keys of `REPEAT_KEY` as bytes), in any order; `position` counts the lines or spans of the file.
+      variants: how many variants there are.
+
+    Returns:
+      For each file the positions that lose variants, as `REPEAT` bytes in order of position.
+    """
+    keys = np.concatenate([np.frombuffer(data, REPEAT_KEY) for _, data in parts])
+    files = np.concatenate([np.full(len(data) // REPEAT_KEY.itemsize, file, np.uint32) for file, data in parts])
+    order = np.lexsort((keys["low"], keys["high"]))
+    # Most keys stand alone: only those with an equal neighbour are sorted further.
+    groups = group_numbers(keys[order])
+    shared = in_groups(groups)
+    order, groups = order[shared], groups[shared]
+    keys, files = keys[order], files[order]
+    order = np.lexsort((keys["position"], files, keys["rank"], groups))
+    keys, files, groups = keys[order], files[order], groups[order]
+    lost = later_in_group(groups, keys["variants"], variants)
+    found = {}
+    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
+        mine = np.flatnonzero((files == file) & (lost > 0))
+        repeat = np.empty(len(mine), REPEAT)
+        repeat["position"], repeat["variants"] = keys["position"][mine], lost[mine]
+        found[file] = np.sort(repeat, order="position").tobytes()
+    return found

@@ -1,0 +1,162 @@
+"""The steps of a rule set put together: what happens to one page before and after deduplication."""
+
+from collections import Counter
+from functools import lru_cache
+from itertools import islice
+from typing import Callable, Iterable, Optional, Sequence, Union
+
+from c4build.filters.badwords import bad_word_test
+from c4build.filters.language import language_test
+from c4build.filters.lines import Lines, line_filter
+from c4build.filters.sentences import has_sentences, sentence_spans
+from c4build.page import Page
+from c4build.rules import CODE, RuleSet, Variant
+
+# A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the lines of the page as
+# it was read instead: most pages go there, and their whole text is never needed.
+Step = Callable[[str], Union[str, "Drop"]]
+
+
+class Drop(str):
+    """The name of the reason why a page goes."""
+
+
+class Steps:
+    """The steps of `rules` for some variants, made ready once a process. Pages' lines are counted in `lines`.
+
+    Variants are bits: variant i of the sequence is `1 << i`.
+    """
+
+    def __init__(self, rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]):
+        self.lines: Counter = Counter()
+        self.all = (1 << len(variants)) - 1
+        self.raw = sum(1 << bit for bit, variant in enumerate(variants) if variant.raw)
+        self.clean = self.all & ~self.raw
+        self.deduplicated = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
+        made = _make_steps(rules, bad_words)
+        self._keep_lines = line_filter(rules)
+
+        def plan(names: Sequence[str]) -> list[tuple[Optional[Step], int]]:
+            masks = [(made.get(name), _having(name, variants)) for name in names]
+            return [(step, mask) for step, mask in masks if mask]
+
+        self._before, self._after = plan(rules.before), plan(rules.after)
+
+    def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> Optional[str]:
+        """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
+
+        `lines` are the page's, of `candidate_lines`. Returns the text, None where no variant is left; writes the
+        reasons of those that drop out into `reasons`.
+        """
+        text = None
+        for step, mask in self._before:
+            taking = running & mask
+            if not taking:
+                continue
+            if step is None:
+                result = self._lines(lines)
+            else:
+                result = step(page.text if text is None else text)
+            if type(result) is Drop:
+                running = _drop(result, taking, running, reasons)
+                if not running:
+                    return None
+            else:
+                text = result
+        return page.text if text is None else text
+
+    def after(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
+        """The same behind deduplication, on what it left of the text."""
+        for step, mask in self._after:
+            taking = running & mask
+            if not taking:
+                continue
+            result = step(text)
+            if type(result) is Drop:
+                running = _drop(result, taking, running, reasons)
+                if not running:
+                    return None
+            else:
+                text = result
+        return text
+
+    def _lines(self, lines: Lines) -> Union[str, Drop]:
+        text, reason = self._keep_lines(lines, self.lines)
+        return Drop(reason) if reason else text
+
+
+def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
+    """Notes the reason for the variants `taking`; returns those still running."""
+    for bit in bits_of(taking):
+        reasons[bit] = CODE[reason]
+    return running & ~taking
+
+
+@lru_cache(maxsize=None)
+def bits_of(variants: int) -> tuple[int, ...]:
+    """The places of the bits that are set."""
+    return tuple(bit for bit in range(variants.bit_length()) if variants >> bit & 1)
+
+
+def _having(step: str, variants: Sequence[Variant]) -> int:
+    return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
+
+
+def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
+    """All steps but `lines`, by name."""
+    judge_language = language_test(rules.language, rules.min_language_probability)
+    holds_bad_word = bad_word_test(bad_words)
+    least = rules.min_sentences
+    too_few = Drop("too_few_sentences")
+    in_text = rules.duplicates == "lines"
+
+    def lorem_ipsum(text):
+        return Drop("lorem_ipsum") if "lorem ipsum" in text.lower() else text
+
+    def curly_bracket(text):
+        return Drop("curly_bracket") if any(bracket in text for bracket in rules.curly_brackets) else text
+
+    def bad_words_step(text):
+        return Drop("bad_words") if holds_bad_word(text) else text
+
+    def sentences(text):
+        return text if sentences_in_lines(text, least) else too_few
+
+    def sentences_left(text):
+        if not text:
+            return Drop("nothing_left")
+        enough = has_sentences(text, least) if in_text else sentences_in_lines(text, least)
+        return text if enough else Drop("too_few_sentences_left")
+
+    def language(text):
+        reason = judge_language(text)
+        return Drop(reason) if reason else text
+
+    return {
+        "lorem_ipsum": lorem_ipsum,
+        "curly_bracket": curly_bracket,
+        "bad_words": bad_words_step,
+        "sentences": sentences,
+        "sentences_left": sentences_left,
+        "language": language,
+    }
+
+
+def sentences_in_lines(text: str, least: int) -> bool:
+    """True if the lines of `text`, each taken by itself, have `least` sentences together; a kept line has one or more."""
+    if not text:
+        return False
+    missing = least - 1 - text.count("\n")
+    if missing <= 0:
+        return True
+    lines = text.split("\n")
+    # No line has more sentences than marks that could end one, and a mark in last place begins none.
+    marks = text.count(".") + text.count("?") + text.count("!")
+    if marks - sum([line[-1] in ".?!" for line in lines]) < missing:
+        return False
+    for line in lines:
+        # The first sentence of the line is accounted for.
+        missing -= sum(1 for _ in islice(sentence_spans(line), 1, missing + 1))
+        if missing <= 0:
+            return True
+    return False

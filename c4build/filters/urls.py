@@ -1,0 +1,65 @@
+"""URLs: the spelling under which copies of a page meet, and the domain a page belongs to."""
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from typing import Callable, Collection, Mapping
+
+import tldextract
+
+_SCHEME = re.compile(r"https?://(www\.)?")
+_TRACKING = re.compile(r"\?(utm_|ref|feed).*")
+
+
+def normalize_url(url: str) -> str:
+    """`url` without scheme and `www.` wherever they stand, tracking query and trailing slashes, as TFDS does it."""
+    if "http" in url:
+        url = _SCHEME.sub("", url)
+    if "?" in url:
+        url = _TRACKING.sub("", url)
+    return url.rstrip("/")
+
+
+def in_validation(normalized_url: str) -> bool:
+    """True for the one page in a thousand that the validation split holds."""
+    return int(hashlib.md5(normalized_url.encode()).hexdigest(), 16) % 1000 == 0
+
+
+def load_domains(text: str) -> dict[str, bool | list[str]]:
+    """The list of RealNews: {"domain": true or [subdomains]}. Raises ValueError where `text` is something else."""
+    domains = json.loads(text)
+    if not isinstance(domains, dict) or not domains:
+        raise ValueError("it must be a JSON object of domains")
+    for domain, allowed in domains.items():
+        if not isinstance(allowed, (bool, list)):
+            raise ValueError(f"{domain!r} has {allowed!r}: it must be true or a list of subdomains")
+    return domains
+
+
+def news_test(domains: Mapping[str, bool | Collection[str]]) -> Callable[[str], bool]:
+    """A test of normalised URLs: is its domain, with an allowed subdomain where those are listed, in `domains`?
+
+    Public suffixes are those of the list that tldextract ships: nothing is downloaded.
+    """
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    def is_news(url: str) -> bool:
+        found = extract(url)
+        domain = found.domain + "." + found.suffix
+        if domain not in domains:
+            return False
+        allowed = domains[domain]
+        return not isinstance(allowed, list) or found.subdomain in allowed
+
+    is_news_host = lru_cache(maxsize=1 << 16)(is_news)
+
+    def test(url: str) -> bool:
+        host = _HOST.match(url)
+        return is_news_host(host.group()) if host else is_news(url)
+
+    return test
+
+
+# What stands before the first of / ? # decides the answer, for a URL that starts with a plain host.
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?=[/?#]|$)")

@@ -1,0 +1,1 @@
+"""Bytes of WET files to pages: where inputs lie, gzip with its damages, records."""

@@ -1,0 +1,131 @@
+"""One shard of examples in each of the formats, deterministic to the byte."""
+
+import gzip
+import importlib.util
+import json
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from c4build.write.example import encode_example, frame
+from c4build.write.files import whole_file
+
+Example = Mapping[str, str]
+
+
+class Format(NamedTuple):
+    """A way to write examples: `encode` is done once an example, however many corpora it goes to."""
+
+    name: str
+    template: str  # of a shard's file name
+    encode: Callable[[Example], object]
+    open: Callable  # (path, feature names) -> context of a function that takes what `encode` gave
+    tfds: str = ""  # TFDS's name of the format, where it can read it
+    module: str = ""  # what must be installed
+
+
+def shard_name(format: Format, dataset: str, split: str, index: int, shards: int) -> str:
+    return format.template.format(dataset=dataset, split=split, index=index, shards=shards)
+
+
+def encoded_size(encoded) -> int:
+    """Bytes of what a format's `encode` gave, before any compression of the file."""
+    return len(encoded) if isinstance(encoded, bytes) else sum(len(value.encode()) for value in encoded.values())
+
+
+def _encode_tfrecord(example: Example) -> bytes:
+    return frame(_serialised(example))
+
+
+def _serialised(example: Example) -> bytes:
+    return encode_example({name: value.encode() for name, value in example.items()})
+
+
+def _encode_jsonl(example: Example) -> bytes:
+    # The fields of allenai/c4 on the Hugging Face Hub come first, in its order; it has no others.
+    fields = {name: example[name] for name in ("text", "timestamp", "url") if name in example}
+    if "timestamp" not in fields:
+        fields = dict(example)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+@contextmanager
+def _open_bytes(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+    with whole_file(path) as file:
+        yield file.write
+
+
+@contextmanager
+def _open_gzip(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+    with whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+        yield packed.write
+
+
+@contextmanager
+def _open_parquet(path: str, names: Sequence[str]) -> Iterator[Callable[[Example], None]]:
+    schema = pa.schema([(name, pa.string()) for name in names])
+    with ExitStack() as stack:
+        file = stack.enter_context(whole_file(path))
+        writer = stack.enter_context(pq.ParquetWriter(file, schema, compression="zstd"))
+        rows: list[Example] = []
+
+        def flush():
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            rows.clear()
+
+        def write(example: Example):
+            rows.append(example)
+            if len(rows) == 1000:
+                flush()
+
+        yield write
+        flush()
+
+
+@contextmanager
+def _open_array_record(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    # The library writes to local files only.
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, "shard")
+        writer = ArrayRecordWriter(local, "group_size:1")
+        try:
+            yield writer.write
+        finally:
+            writer.close()
+        with whole_file(path) as file, open(local, "rb") as written:
+            while block := written.read(1 << 20):
+                file.write(block)
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format(
+            "tfrecord",
+            "{dataset}-{split}.tfrecord-{index:05d}-of-{shards:05d}",
+            _encode_tfrecord,
+            _open_bytes,
+            tfds="tfrecord",
+        ),
+        Format(
+            "array_record",
+            "{dataset}-{split}.array_record-{index:05d}-of-{shards:05d}",
+            _serialised,
+            _open_array_record,
+            tfds="array_record",
+            module="array_record",
+        ),
+        Format("jsonl", "{dataset}-{split}.{index:05d}-of-{shards:05d}.json.gz", _encode_jsonl, _open_gzip),
+        Format("parquet", "{dataset}-{split}-{index:05d}-of-{shards:05d}.parquet", lambda example: example, _open_parquet),
+    )
+}
+
+
+def is_installed(format: Format) -> bool:
+    return not format.module or importlib.util.find_spec(format.module) is not None

@@ -1,0 +1,27 @@
+"""What the tests share: a small set of inputs, made once; and the real data, where it is at hand."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Test data that is no part of the project.
+SHARED = ROOT.parent / "shared"
+sys.path[:0] = [str(ROOT / "tests" / "parity")]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real test data."""
+    if not SHARED.is_dir():
+        pytest.skip("the real test data is not at hand")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory):
+    """Small inputs for all variants, and the lists that go with them: a `builds.Sources`."""
+    from builds import make_sources
+
+    return make_sources(tmp_path_factory.mktemp("sources"))

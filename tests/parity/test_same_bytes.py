@@ -1,0 +1,205 @@
+"""Under c4-3.1.0 the same pages with the same bytes as TFDS's own functions give."""
+
+import glob
+import json
+import os
+import struct
+
+import langdetect
+import langdetect_rs
+import pytest
+import tfds_c4
+from adversarial import lines, pack, wet_files
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.text import c4_utils
+
+from c4build.build import Request, prepare
+from c4build.dedup.newest import tie_key
+from c4build.filters.badwords import bad_word_test
+from c4build.filters.language import language_test
+from c4build.filters.lines import candidate_lines, line_filter
+from c4build.filters.sentences import sentence_spans
+from c4build.filters.steps import sentences_in_lines
+from c4build.filters.urls import in_validation, normalize_url
+from c4build.resources import bad_words_file, sample_folder
+from c4build.rules import RULE_SETS
+from c4build.run import run
+
+RULES = RULE_SETS["c4-3.1.0"]
+WORDS = bad_words_file().read_text().splitlines()
+DOMAINS = {"a.org": True, "b.org": ["news"], "c.co.uk": ["", "www"]}
+
+
+def built(inputs, out, domains, url_list) -> dict[str, set]:
+    """What the pipeline writes, by variant."""
+    request = Request(
+        inputs=list(map(str, inputs)),
+        out=str(out),
+        rules="c4-3.1.0",
+        variants=tfds_c4.VARIANTS,
+        realnews_domains=str(domains),
+        webtext_urls=[str(url_list)],
+    )
+    prepared = prepare(request)
+    run(prepared)
+    return {name: read_tfrecords(folder) for name, folder in prepared.folders.items()}
+
+
+def read_tfrecords(folder: str) -> set:
+    """The examples of a folder, by a reader of its own on the protobuf classes of TFDS."""
+    found = set()
+    for path in glob.glob(os.path.join(folder, "c4-*.tfrecord-*")):
+        split = os.path.basename(path).split("-")[1].split(".")[0]
+        with open(path, "rb") as file:
+            while head := file.read(12):
+                example = tf_example_pb2.Example.FromString(file.read(struct.unpack("<Q", head[:8])[0]))
+                file.read(4)
+                value = {name: feature.bytes_list.value[0].decode() for name, feature in example.features.feature.items()}
+                names = ("url", "text", "timestamp", "content-type", "content-length")
+                found.add((*(value[name] for name in names), split))
+    return found
+
+
+def expected(inputs, domains, url_list, detector) -> dict[str, set]:
+    """What TFDS makes of the same files. Which of several copies of the same date is newest it leaves open: ours is the
+    one with the smallest tie key, then the first in the order of the inputs."""
+    with open(url_list, newline="\n") as file:
+        urls = [line.rstrip("\n") for line in file]
+    return {
+        variant: tfds_c4.corpus(
+            list(map(str, inputs)),
+            variant,
+            bad_words=WORDS,
+            realnews_domains=domains,
+            webtext_urls=urls,
+            newest_order=lambda page: tie_key(page.url, page.content_type, page.content_length, page.text),
+            detector=detector,
+        ).examples
+        for variant in tfds_c4.VARIANTS
+    }
+
+
+def assert_same(ours: dict[str, set], theirs: dict[str, set]):
+    for variant in tfds_c4.VARIANTS:
+        missing, extra = theirs[variant] - ours[variant], ours[variant] - theirs[variant]
+        assert not missing and not extra, f"{variant}: missing {sorted(missing)[:2]}, too many {sorted(extra)[:2]}"
+
+
+def test_the_sample_gives_what_tfds_gives(tmp_path):
+    sample = sample_folder()
+    inputs = [sample / "sample.warc.wet.gz"]
+    domains, url_list = sample / "realnews_domains.json", sample / "webtext_urls.txt"
+    theirs = expected(inputs, domains, url_list, langdetect)
+    assert all(len(theirs[variant]) > 50 for variant in tfds_c4.VARIANTS)
+    assert_same(built(inputs, tmp_path, domains, url_list), theirs)
+
+
+def test_real_crawls_and_articles_give_what_tfds_gives(tmp_path, shared):
+    inputs = sorted((shared / "wet").glob("*.wet.gz"))
+    tfds_c4.use_tfds()
+    pages = [page for path in inputs for page in c4_utils.split_wet_file(str(path))]
+    spellings = ("{}", "http://{}", "https://www.{}/", "{}?utm_medium=x")
+    url_list = tmp_path / "urls.txt"
+    listed = [page.normalized_url for page in pages[::3]]
+    url_list.write_text("".join(spellings[n % 3 if "?" in url else n % 4].format(url) + "\n" for n, url in enumerate(listed)))
+    domains = tmp_path / "domains.json"
+    real = json.loads((shared / "lists" / "realnews_domains.json").read_text())
+    # None of the pages is of a news domain: two of theirs are added.
+    domains.write_text(json.dumps({**real, "uci.edu": ["www.ics", "archive.ics", ""], "html-pages.org": True}))
+    theirs = expected(inputs, domains, url_list, langdetect_rs)
+    assert all(len(theirs[variant]) > 100 for variant in tfds_c4.VARIANTS)
+    assert_same(built(inputs, tmp_path / "out", domains, url_list), theirs)
+
+
+def same_for_made_up_files(files, one_member, folder):
+    folder.mkdir()
+    inputs = []
+    for number, records in enumerate(files):
+        inputs.append(folder / f"{number}.warc.wet.gz")
+        inputs[-1].write_bytes(pack(records, one_member))
+    domains, url_list = folder / "domains.json", folder / "urls.txt"
+    domains.write_text(json.dumps(DOMAINS))
+    url_list.write_text("https://www.a.org/x/\nd.org/\u00e9\n\n", encoding="utf-8")
+    theirs = expected(inputs, domains, url_list, langdetect_rs)
+    assert_same(built(inputs, folder / "out", domains, url_list), theirs)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files=st.lists(wet_files(), min_size=1, max_size=2), one_member=st.booleans())
+def test_files_that_hypothesis_makes_give_what_tfds_gives(files, one_member, tmp_path_factory):
+    same_for_made_up_files(files, one_member, tmp_path_factory.mktemp("made") / "up")
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files=st.lists(wet_files(), min_size=1, max_size=3), one_member=st.booleans())
+def test_many_files_that_hypothesis_makes_give_what_tfds_gives(files, one_member, tmp_path_factory):
+    same_for_made_up_files(files, one_member, tmp_path_factory.mktemp("made") / "up")
+
+
+texts = st.one_of(st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join))
+punctuated = st.text(st.sampled_from(".?! \n\"')]}({[,:;-@*\u201d\u2026\x0b\xa0aBiT5"), max_size=40)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(texts, punctuated))
+def test_sentences_are_those_of_nltk(text):
+    assert list(sentence_spans(text)) == list(tfds_c4.sentence_tokenizer_cached().span_tokenize(text))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.one_of(lines, punctuated.filter(str.strip)), min_size=1, max_size=5), st.integers(1, 6))
+def test_sentences_are_counted_as_far_as_needed(found, least):
+    found = [line for line in ("".join(line.splitlines()) for line in found) if line.strip()]
+    total = sum(len(tfds_c4.sentence_tokenizer_cached().tokenize(line)) for line in found)
+    if found and all(len(tfds_c4.sentence_tokenizer_cached().tokenize(line)) for line in found):
+        assert sentences_in_lines("\n".join(found), least) == (total >= least)
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.lists(st.one_of(lines, texts), max_size=10).map("\n".join))
+def test_lines_are_cleaned_as_tfds_cleans_them(text):
+    tfds_c4.use_tfds()
+    counts = tfds_c4.Counter()
+    page = c4_utils.PageFeatures(text=text)
+    cleaned = list(c4_utils.get_clean_page_fn()(page, counter_inc_fn=lambda name, amount=1: counts.update({name: amount})))
+    body = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass")
+    ours = tfds_c4.Counter()
+    (found,) = candidate_lines([body], RULES)
+    kept, reason = line_filter(RULES)(found, ours)
+    if reason:
+        assert counts["filtered:" + {"lorem_ipsum": "loremipsum", "curly_bracket": "squigglybracket"}[reason]] == 1
+        return
+    enough = sentences_in_lines(kept, RULES.min_sentences)
+    assert [page.text for page in cleaned] == ([kept] if enough else [])
+    for name in ("too_long_word", "too_short", "javascript", "policy"):
+        assert ours["too_few_words" if name == "too_short" else name] == counts["line-filtered:" + name]
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.lists(st.one_of(texts, st.sampled_from(WORDS), st.sampled_from("\u212a\u0130_\u200b\u0301-2 \n")), max_size=8), st.booleans())
+def test_bad_words_are_found_as_tfds_finds_them(pieces, upper):
+    text = "".join(pieces).upper() if upper else "".join(pieces)
+    tfds_c4.use_tfds()
+    keep = c4_utils.get_badwords_filter_fn({"en": WORDS})
+    assert bad_words(text) == (not keep(c4_utils.PageFeatures(text=text, language="en")))
+
+
+bad_words = bad_word_test(WORDS)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(["http://", "https://", "www.", "HTTP://", "a.org", "/", "?", "utm_x", "ref", "feed", "=", "\n", "\u00e9"])).map("".join))
+def test_urls_are_normalised_as_tfds_normalises_them(url):
+    tfds_c4.use_tfds()
+    assert normalize_url(url) == c4_utils.normalize_url(url)
+    page = c4_utils.PageFeatures(normalized_url=url)
+    assert in_validation(url) == c4_utils.get_hashed_url_filter_fn(lambda value: value % 1000 == 0)(page)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts)
+def test_the_fast_language_detector_answers_as_langdetect_does(text):
+    assert language_test("en", 0.99, langdetect_rs)(text) == language_test("en", 0.99, langdetect)(text)

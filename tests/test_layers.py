@@ -1,0 +1,106 @@
+"""Imports point one way, and what a command does not need it does not load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+# Each part imports parts with smaller numbers only, and what is in its own folder.
+LAYERS = {
+    "__init__": 0, "errors": 0, "page": 0, "rules": 0, "resources": 0,
+    "filters": 1, "read": 1, "write": 1, "dedup": 2,
+    "sample": 3, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
+    "build": 7, "terminal": 7, "workers": 7, "run": 8, "cli": 9,
+}  # fmt: skip
+TRAINER = {"jax", "jaxlib", "flax", "optax", "torch", "t5"}
+
+
+def modules() -> list[Path]:
+    found = sorted((ROOT / "c4build").rglob("*.py"))
+    return [path for path in found if path.relative_to(ROOT / "c4build").parts[0] != "t5"]
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of what a module imports, wherever in it the import stands."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are written in full"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT / "c4build").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_lower_layers_only(path):
+    own = part_of(path)
+    assert own in LAYERS, f"{own} has no place among the layers yet"
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("c4build.")}
+    parts = {part for part in ours if part in LAYERS and part != "__init__"} - {own}
+    assert {part for part in parts if LAYERS[part] >= LAYERS[own]} == set()
+
+
+@pytest.mark.parametrize("folder", ["filters", "dedup"])
+def test_filters_and_deduplication_know_neither_beam_nor_files_nor_the_network(folder):
+    roots = {name.split(".")[0] for path in (ROOT / "c4build" / folder).glob("*.py") for name in imported(path)}
+    assert roots & {"apache_beam", "smart_open", "tensorflow_datasets", "urllib", "requests", "socket", "os"} == set()
+
+
+def test_the_pipeline_imports_nothing_of_the_trainer():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    core = {_module(line) for line in extras["dependencies"]}
+    trainer = {_module(line) for line in extras["optional-dependencies"].get("train", [])} | TRAINER
+    for path in modules():
+        names = imported(path)
+        assert {name.split(".")[0] for name in names} & (trainer - core) == set(), path
+        assert not any(name.startswith("c4build.t5") for name in names), path
+
+
+def _module(requirement: str) -> str:
+    name = requirement
+    for mark in "[<>=!~; ":
+        name = name.partition(mark)[0]
+    return name.replace("-", "_").lower()
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which heavy modules a new Python has loaded when `code` has run."""
+    heavy = {"apache_beam", "tensorflow", "tensorflow_datasets", "jax", "torch", "pyarrow", "numpy"}
+    end = f"\nimport sys; print('loaded:', *sorted(set(sys.modules) & {heavy!r}))"
+    done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import c4build",
+        "from c4build.cli import app; app(['--help'], standalone_mode=False)",
+        "from c4build.cli import app; app(['build', '--help'], standalone_mode=False)",
+    ],
+)
+def test_help_loads_nothing_heavy(code):
+    assert loaded_after(code) == set()
+
+
+def test_a_build_loads_no_tensorflow(sources, tmp_path):
+    code = f"""
+from c4build.build import Request, prepare
+from c4build.run import run
+run(prepare(Request({sources.wet[:1]!r}, {str(tmp_path)!r}, bad_words={sources.bad_words!r})))"""
+    loaded = loaded_after(code)
+    assert (tmp_path / "c4/en/1.0.0/dataset_info.json").exists()
+    assert "apache_beam" in loaded and loaded & {"tensorflow", "jax", "torch"} == set()
