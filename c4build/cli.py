@@ -12,8 +12,9 @@ from typing import Annotated, Optional, Union
 import typer
 
 from c4build import __version__
-from c4build.errors import C4BuildError, UsageError
+from c4build.errors import C4BuildError, DamageError, UsageError
 from c4build.rules import RULE_SETS, VARIANTS
+from c4build.t5.cli import ablate, app as trainer
 
 DAMAGED, WRONG, FAILED, INTERRUPTED = 1, 2, 3, 130
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="C4 and its variants from Common Crawl WET files, with Apache Beam.",
+    help="C4 and its variants from Common Crawl WET files, with Apache Beam; and a T5 to train on them.",
 )
 
 
@@ -114,6 +115,10 @@ def demo(
     raise typer.Exit(_build(request, workers, None, []))
 
 
+app.add_typer(trainer, name="t5")
+app.command()(ablate)
+
+
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
     """What stands before and after the first -- of the command line."""
     line = sys.argv
@@ -167,6 +172,8 @@ def main():
             code = _interrupted()
     except UsageError as error:
         code = _complain(error, WRONG)
+    except DamageError as error:
+        code = _complain(error, DAMAGED)
     except C4BuildError as error:
         code = _failed(error)
     except (KeyboardInterrupt, typer.Abort):

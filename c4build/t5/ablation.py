@@ -15,10 +15,11 @@ import glob
 import json
 import re
 import statistics
-import sys
 import time
+import tomllib
 from pathlib import Path
 
+from c4build.errors import UsageError
 from c4build.t5 import paper
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -47,44 +48,45 @@ def find_config(name) -> Path:
     for path in (Path(name), CONFIGS / Path(name).name):
         if path.is_file():
             return path
-    raise FileNotFoundError(f"{name}: no such file; {', '.join(p.name for p in sorted(CONFIGS.glob('*.toml')))} ship")
+    raise UsageError(f"{name}: no such file; {', '.join(p.name for p in sorted(CONFIGS.glob('*.toml')))} ship")
 
 
 def read_config(path) -> dict:
-    """The study with every key checked. Raises ValueError naming a key that means nothing."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    study = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    """The study with every key checked. Raises UsageError naming a key that means nothing."""
+    try:
+        study = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
     for key, value in study.items():
         if key in ("name", "out", "seeds", "corpus"):
             continue
         if key not in SECTIONS:
-            raise ValueError(f"{path}: nothing is called {key!r}")
+            raise UsageError(f"{path}: nothing is called {key!r}")
         unknown = set(value) - SECTIONS[key] if SECTIONS[key] else set()
         if unknown:
-            raise ValueError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
+            raise UsageError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
     for corpus in study.get("corpus", []):
         if set(corpus) - CORPUS_KEYS or not {"name", "folders"} <= set(corpus):
-            raise ValueError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
+            raise UsageError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
         if corpus.get("paper") and corpus["paper"] not in paper.ROWS:
-            raise ValueError(f"{path}: the paper has no row {corpus['paper']!r}; it has {', '.join(paper.ROWS)}")
+            raise UsageError(f"{path}: the paper has no row {corpus['paper']!r}; it has {', '.join(paper.ROWS)}")
         corpus["tokens"] = token_count(corpus.get("tokens"))
     if not study.get("corpus"):
-        raise ValueError(f"{path}: no [[corpus]]")
+        raise UsageError(f"{path}: no [[corpus]]")
     names = [corpus["name"] for corpus in study["corpus"]]
     if len(set(names)) < len(names):
-        raise ValueError(f"{path}: two corpora have one name")
+        raise UsageError(f"{path}: two corpora have one name")
     return study
 
 
 def token_count(value):
     """A number, or a power written "2^25"."""
-    if isinstance(value, str):
-        base, _, power = value.partition("^")
-        return int(base) ** int(power or 1)
-    return value
+    if value is None or isinstance(value, int):
+        return value
+    found = re.fullmatch(r"(\d+)(?:\^(\d+))?", value) if isinstance(value, str) else None
+    if not found:
+        raise UsageError(f"tokens = {value!r}: write a number, or a power as in 2^25")
+    return int(found[1]) ** int(found[2] or 1)
 
 
 def slug(name: str) -> str:
@@ -92,15 +94,28 @@ def slug(name: str) -> str:
 
 
 def folders(corpus) -> list[Path]:
-    """The corpus's folders, patterns resolved. Raises FileNotFoundError naming the pattern that matches nothing."""
+    """The corpus's folders, patterns resolved. Raises UsageError naming the pattern that matches nothing."""
     from c4build.t5.records import corpus_folder
 
     found = []
     for pattern in corpus["folders"]:
         matches = sorted(glob.glob(str(pattern))) if glob.has_magic(str(pattern)) else [pattern]
         if not matches:
-            raise FileNotFoundError(f"{corpus['name']}: nothing matches {pattern}; build the corpus first")
+            raise UsageError(f"{pattern}: nothing there; a corpus is a folder that `c4build` wrote")
         found += [corpus_folder(match) for match in matches]
+    return found
+
+
+def all_folders(study) -> dict[str, list[Path]]:
+    """The folders of every corpus: all must be there before an hour is spent. Raises UsageError naming all that are not."""
+    found, missing = {}, []
+    for corpus in study["corpus"]:
+        try:
+            found[corpus["name"]] = folders(corpus)
+        except UsageError as error:
+            missing.append(str(error))
+    if missing:
+        raise UsageError("; ".join(dict.fromkeys(missing)))
     return found
 
 
@@ -127,11 +142,11 @@ def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=prin
     path = find_config(config)
     study = read_config(path)
     out = Path(out or study.get("out") or path.stem)
-    corpora = {corpus["name"]: folders(corpus) for corpus in study["corpus"]}  # all must be there before an hour is spent
+    corpora = all_folders(study)
     columns = task_columns(study.get("finetune", {}).get("tasks", []))
     known = out / "study.json"
     if known.exists() and json.loads(known.read_text()) != study and not resume:
-        raise FileExistsError(f"{out} holds a study of another config; name another --out, or --resume to go on in it")
+        raise UsageError(f"{out} holds a study of another config; name another --out, or --resume to go on in it")
     write_json(known, study)
 
     import jax

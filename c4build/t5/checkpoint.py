@@ -20,8 +20,9 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from jax.experimental import multihost_utils
 
+from c4build.errors import UsageError
 from c4build.t5 import hf
-from c4build.t5.config import ModelConfig
+from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
 from c4build.t5.sharding import name
 from c4build.t5.vocabulary import Vocabulary
@@ -63,6 +64,15 @@ class Checkpoints:
     def latest(self) -> int | None:
         return self.manager.latest_step()
 
+    def existing(self, step: int | None) -> int:
+        """`step`, or the latest. Raises UsageError where there is no such checkpoint."""
+        steps = self.manager.all_steps()
+        if not steps:
+            raise UsageError(f"{self.folder}: no checkpoint")
+        if step is not None and step not in steps:
+            raise UsageError(f"{self.folder}: no checkpoint of step {step}; there are {', '.join(map(str, sorted(steps)))}")
+        return max(steps) if step is None else step
+
     def save(self, step: int, state, data: dict | None = None) -> None:
         if step in self.manager.all_steps():  # written before a kill that lost what should have followed
             self.manager.delete(step)
@@ -73,9 +83,7 @@ class Checkpoints:
 
     def restore(self, like, step: int | None = None):
         """(state, data): the state in the shape and on the devices of `like` (arrays, or shapes with a sharding)."""
-        step = self.latest() if step is None else step
-        if step is None:
-            raise FileNotFoundError(f"{self.folder}: no checkpoint")
+        step = self.existing(step)
         wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), flatten(like))
         items = {"state": ocp.args.StandardRestore(wanted)}
         if (self.folder / str(step) / "data").exists():
@@ -85,10 +93,7 @@ class Checkpoints:
 
     def parameters(self, step: int | None = None) -> dict:
         """The parameters alone, by name, as NumPy arrays on this host."""
-        step = self.latest() if step is None else step
-        if step is None:
-            raise FileNotFoundError(f"{self.folder}: no checkpoint")
-        path = self.folder / str(step) / "state"
+        path = self.folder / str(self.existing(step)) / "state"
         handler = ocp.PyTreeCheckpointHandler()
         wanted = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in handler.metadata(path).tree.keys()}
         found = handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=wanted))
@@ -106,21 +111,42 @@ def model_graph(config: ModelConfig):
     return nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))))
 
 
+MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit"}  # of a run, from one start to the next
+
+
 def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> None:
+    """run.json and vocab.model. Raises UsageError where `run` has checkpoints of a run that was started otherwise."""
     run = Path(run)
+    fields = {"model": dataclasses.asdict(config), **settings}
+    fields = json.loads(json.dumps(fields, default=str))
+    if (run / "run.json").exists():
+        before = json.loads((run / "run.json").read_text())
+        for name, old, new in differences(before, fields):
+            raise UsageError(f"{run} was started with {name} = {old}, not {new}; name another --out")
+        if (run / "vocab.model").read_bytes() != Path(vocabulary.path).read_bytes():
+            raise UsageError(f"{run} was started with another vocabulary than {vocabulary.path}; name another --out")
     run.mkdir(parents=True, exist_ok=True)
     if Path(vocabulary.path).absolute() != (run / "vocab.model").absolute():
         shutil.copyfile(vocabulary.path, run / "vocab.model")
-    fields = {"model": dataclasses.asdict(config), **settings}
     part = run / "run.json.part"
-    part.write_text(json.dumps(fields, indent=2, default=str) + "\n")
+    part.write_text(json.dumps(fields, indent=2) + "\n")
     part.rename(run / "run.json")
+
+
+def differences(before: dict, now: dict):
+    """(name, old, new) of what may not change."""
+    for name in sorted({*before, *now} - MAY_CHANGE):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from differences(old, new)
+        elif old != new:
+            yield name, old, new
 
 
 def read_run(run) -> tuple[ModelConfig, dict]:
     path = Path(run) / "run.json"
     if not path.exists():
-        raise FileNotFoundError(f"{run}: not a run of `c4build t5` (no run.json)")
+        raise UsageError(f"{run}: not a run of `c4build t5` (no run.json)")
     fields = json.loads(path.read_text())
     return ModelConfig(**fields.pop("model")), fields
 
@@ -136,7 +162,7 @@ def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfi
         names = [run / "vocab.model", run / "spiece.model"]
         return config, params, Vocabulary(next((path for path in names if path.exists()), names[0]))
     config, _ = read_run(run)
-    config = dataclasses.replace(config, **changes)
+    config = changed(config, **changes)
     best = run / "best"
     folder = best if step is None and best.exists() else run / "checkpoints"
     checkpoints = Checkpoints(folder, keep=None)

@@ -1,5 +1,6 @@
 """`c4build t5 ...` and the function behind `c4build ablate`. Thin: what is heavy is imported when a command runs."""
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from c4build.errors import C4BuildError, OutputError, UsageError
+
 app = typer.Typer(
-    help="Train a small T5 on a corpus: vocabulary, pre-training, fine-tuning, scores. Needs `pip install c4build[train]`.",
+    help="Train a T5 on a corpus: vocabulary, pre-training, fine-tuning, scores. Needs the extra `train`.",
     no_args_is_help=True,
 )
 
@@ -26,26 +29,37 @@ Processes = Annotated[Optional[int], typer.Option(help="how many processes there
 Process = Annotated[Optional[int], typer.Option(help="which of them this is, from 0")]
 
 
+PACKAGES = (
+    "flax", "grain", "jax", "matplotlib", "optax", "orbax", "rouge_score", "sacrebleu", "safetensors", "scipy",
+    "sentencepiece", "sklearn", "tensorboardX",
+)  # fmt: skip
+
+
 def check_extra() -> None:
-    """A plain sentence instead of a traceback where the extra is missing."""
-    try:
-        import flax  # noqa: F401
-        import grain  # noqa: F401
-        import orbax.checkpoint  # noqa: F401
-        import sentencepiece  # noqa: F401
-    except ImportError as error:
-        typer.echo(f"The trainer needs more packages ({error.name} is missing): pip install 'c4build[train]'", err=True)
-        raise typer.Exit(2) from error
+    """Raises UsageError where a package of the extra `train` is missing."""
+    if sys.version_info < (3, 11):
+        raise UsageError("the trainer needs Python 3.11 or newer")
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"the trainer needs pip install 'c4build[train]' ({', '.join(missing)} missing)")
 
 
 def guarded(call):
-    """Runs `call`; what the user can mend is said in one line."""
+    """Runs `call`, and says in one line what a disk or a device refuses."""
     check_extra()
     try:
-        return call()
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+        import jax
+
+        call()
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()  # waits for the other processes
+    except OSError as error:
+        raise OutputError(str(error)) from error
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        line = str(error).splitlines()[0]
+        raise C4BuildError(f"the device's memory is full; try --accumulate, --set remat=true or a smaller --batch: {line}")
 
 
 def model_changes(settings: list[str]) -> dict:
@@ -54,12 +68,20 @@ def model_changes(settings: list[str]) -> dict:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise ValueError(f"--set {setting}: write name=value")
+            raise UsageError(f"--set {setting}: write name=value")
         try:
             changes[name] = json.loads(value.lower() if value.lower() in ("true", "false") else value)
         except ValueError:
             changes[name] = value
     return changes
+
+
+def shares(text: Optional[str]) -> Optional[list[float]]:
+    """"0.8,0.2" -> [0.8, 0.2]."""
+    try:
+        return [float(rate) for rate in text.split(",")] if text else None
+    except ValueError as error:
+        raise UsageError(f"--rates {text}: write numbers, as in 0.8,0.2") from error
 
 
 def start_distributed(coordinator, processes, process) -> None:
@@ -145,8 +167,6 @@ def pretrain(
         params = None
         if from_hf:
             config, params = hf.load(from_hf, **model_changes(set_))
-            if config.vocab_size < vocabulary.size:
-                raise ValueError(f"{vocab} has {vocabulary.size} ids, the model in {from_hf} only {config.vocab_size}")
         else:
             config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **model_changes(set_)})
         training = Training(
@@ -155,7 +175,7 @@ def pretrain(
         )  # fmt: skip
         start(
             out, corpus, vocabulary, config, training, objective=objective, noise_rate=noise_rate, mean_span=mean_span,
-            rates=[float(rate) for rate in rates.split(",")] if rates else None, tokens=token_count(tokens),
+            rates=shares(rates), tokens=token_count(tokens),
             warmup=warmup, learning_rate=learning_rate, mesh=mesh, streams=parts, workers=workers, shuffle=shuffle,
             params=params,
         )  # fmt: skip

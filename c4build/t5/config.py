@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from c4build.errors import UsageError
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -46,15 +48,33 @@ SIZES = {
 }
 
 
+CHOICES = {"activation": ("relu", "gated-gelu"), "dtype": ("float32", "bfloat16")}
+
+
 def model_config(size: str, **changes) -> ModelConfig:
-    """The named size with any number changed. Raises ValueError for a name or a number that does not exist."""
+    """The named size with any number changed. Raises UsageError for a name or a number that does not exist."""
     if size not in SIZES:
-        raise ValueError(f"no model size {size!r}; there are {', '.join(SIZES)}")
+        raise UsageError(f"no model size {size!r}; there are {', '.join(SIZES)}")
+    return changed(ModelConfig(**SIZES[size]), **changes)
+
+
+def changed(config: ModelConfig, **changes) -> ModelConfig:
+    """`config` with other numbers. Raises UsageError for one that does not exist, or is of another type."""
     fields = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
-    for name in changes:
+    for name, value in changes.items():
         if name not in fields:
-            raise ValueError(f"a model has no {name!r}; it has {', '.join(fields)}")
-    return ModelConfig(**{**SIZES[size], **changes})
+            raise UsageError(f"a model has no {name!r}; it has {', '.join(fields)}")
+        wanted = (int, float) if fields[name] is float else fields[name]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and fields[name] is not bool):
+            raise UsageError(f"{name} = {value!r}: it must be {fields[name].__name__}")
+        if fields[name] is int and value < 1:
+            raise UsageError(f"{name} = {value}: it must be 1 or more")
+    for name, choices in CHOICES.items():
+        if changes.get(name, choices[0]) not in choices:
+            raise UsageError(f"{name} = {changes[name]!r}: it must be one of {', '.join(choices)}")
+    if not 0 <= changes.get("dropout", 0) < 1:
+        raise UsageError(f"dropout = {changes['dropout']}: it must be 0 or more, and less than 1")
+    return dataclasses.replace(config, **changes)
 
 
 def padded_vocabulary(size: int) -> int:

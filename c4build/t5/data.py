@@ -11,6 +11,7 @@ import grain
 import numpy as np
 from grain.experimental import ThreadPrefetchIterDataset, WindowShuffleIterDataset
 
+from c4build.errors import UsageError
 from c4build.t5.objectives import OBJECTIVES, Noise, lengths
 from c4build.t5.packing import make_row, pack, stack
 from c4build.t5.records import corpus_files, in_part, read_texts
@@ -71,7 +72,7 @@ class CorpusTokensIterator(grain.DatasetIterator):
             files, by_record = self.files()
             if place["file"] >= len(files) or (source.limit and place["tokens"] >= source.limit):
                 if not place["tokens"]:
-                    raise ValueError(f"{source.corpus}: no text in the {source.part} split for stream {source.stream}")
+                    raise UsageError(f"{source.corpus}: no text in the {source.part} split for stream {source.stream}")
                 if source.epochs and place["epoch"] + 1 >= source.epochs:
                     raise StopIteration
                 place.update(epoch=place["epoch"] + 1, file=0, position=0, record=0, tokens=0)
@@ -256,7 +257,7 @@ class Feed:
     def restore(self, state: dict) -> None:
         for index, iterator in self.iterators.items():
             if str(index) not in state:
-                raise ValueError(f"the checkpoint has no data stream {index}, only {', '.join(state)}: keep --streams")
+                raise UsageError(f"the checkpoint has no data stream {index}, only {', '.join(state)}: keep --streams")
             iterator.set_state(state[str(index)])
 
     def close(self):

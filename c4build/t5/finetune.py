@@ -5,6 +5,7 @@ the best mean of the tasks' numbers is kept in RUN/best, with its predictions.
 """
 
 import contextlib
+import dataclasses
 import json
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec as P
 
+from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, load_parameters, model_graph, write_run
 from c4build.t5.data import Feed, Rows
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.tasks import examples as task_examples, suite_score, table_score, tasks_of
-from c4build.t5.train import Training, train
+from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import EOS
 
 
@@ -134,14 +136,15 @@ def finetune(
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     changes = {} if dropout is None else {"dropout": dropout}
     config, params, vocabulary = load_parameters(start, **changes)
+    check_batch(training, mesh, streams)
+    source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
+    if not len(source):
+        raise UsageError(f"{', '.join(names)}: nothing to train on (WNLI is only scored)")
     if jax.process_index() == 0:
         write_run(
             run, config, vocabulary, kind="finetune", start=str(start), tasks=[task.name for task in tasks],
-            learning_rate=learning_rate, training=training.__dict__, limit=limit,
+            learning_rate=learning_rate, streams=streams, training=dataclasses.asdict(training), limit=limit,
         )  # fmt: skip
-    source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
-    if not len(source):
-        raise ValueError(f"{', '.join(names)}: nothing to train on (WNLI is only scored)")
     best_path = run / "best.json"
     best_checkpoints = Checkpoints(run / "best", keep=1)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax import nnx
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from c4build.t5.config import ModelConfig
+from c4build.errors import UsageError
+from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
 
 LAYER_NAMES = {
@@ -86,7 +88,7 @@ def write_config(config: ModelConfig) -> dict:
 
 def read_config(fields: dict, own_head: bool, **changes) -> ModelConfig:
     if fields["feed_forward_proj"] not in ("relu", "gated-gelu"):
-        raise ValueError(f"feed_forward_proj {fields['feed_forward_proj']!r} is neither T5's relu nor v1.1's gated-gelu")
+        raise UsageError(f"feed_forward_proj {fields['feed_forward_proj']!r} is neither T5's relu nor v1.1's gated-gelu")
     config = dict(
         vocab_size=fields["vocab_size"],
         d_model=fields["d_model"],
@@ -103,16 +105,24 @@ def read_config(fields: dict, own_head: bool, **changes) -> ModelConfig:
         max_distance=fields.get("relative_attention_max_distance", 128),
         epsilon=fields.get("layer_norm_epsilon", 1e-6),
     )
-    return ModelConfig(**{**config, **changes})
+    return changed(ModelConfig(**config), **changes)
 
 
 def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     """The model in a Hugging Face folder. `changes` are fields of ModelConfig (`dtype`, `dropout`, `remat`).
 
-    Raises FileNotFoundError, or ValueError naming the arrays that are missing, unknown or of another shape.
+    Raises UsageError naming the arrays that are missing, unknown or of another shape.
     """
     folder = Path(folder)
-    arrays = load_file(folder / "model.safetensors")
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder}: no {name}; a Hugging Face folder of a T5 has config.json and model.safetensors")
+    try:
+        arrays = load_file(folder / "model.safetensors")
+    except SafetensorError as error:
+        raise UsageError(f"{folder / 'model.safetensors'}: {error}") from error
+    if "shared.weight" not in arrays:
+        raise UsageError(f"{folder / 'model.safetensors'}: no array shared.weight; it is no T5")
     shared = arrays["shared.weight"]
     own_head = "lm_head.weight" in arrays and not np.array_equal(arrays["lm_head.weight"], shared)
     config = read_config(json.loads((folder / "config.json").read_text()), own_head, **changes)
@@ -126,14 +136,14 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     for path, value in flat:
         name = hf_name(path, gated)
         if name not in arrays:
-            raise ValueError(f"{folder / 'model.safetensors'}: no array {name}")
+            raise UsageError(f"{folder / 'model.safetensors'}: no array {name}")
         array = arrays.pop(name).astype(np.float32)
         array = array.T if path[-1] == "kernel" else array
         if array.shape != value.shape:
-            raise ValueError(f"{folder / 'model.safetensors'}: {name} is {array.shape}, config.json says {value.shape}")
+            raise UsageError(f"{folder / 'model.safetensors'}: {name} is {array.shape}, config.json says {value.shape}")
         value.set_value(jax.numpy.asarray(array))
     if arrays:
-        raise ValueError(f"{folder / 'model.safetensors'}: arrays that T5 does not have: {', '.join(sorted(arrays))}")
+        raise UsageError(f"{folder / 'model.safetensors'}: arrays that T5 does not have: {', '.join(sorted(arrays))}")
     return config, params
 
 

@@ -13,6 +13,8 @@ import math
 
 import numpy as np
 
+from c4build.errors import UsageError
+
 SENTINELS = 100
 
 
@@ -182,9 +184,13 @@ def lengths(objective: str, inputs_length: int = 512, rate: float = 0.15, mean_s
     the next multiple of 8 (what does not fit is not hidden, see `limit`). The others write the whole text.
     """
     if objective not in OBJECTIVES:
-        raise ValueError(f"no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
+        raise UsageError(f"no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
+    if not 0 < rate < 1:
+        raise UsageError(f"a noise rate of {rate}: it lies between 0 and 1")
+    if not mean_span >= 1:
+        raise UsageError(f"a mean span of {mean_span} tokens: it is 1 or more")
     if inputs_length < 4:
-        raise ValueError(f"an input of {inputs_length} tokens is too short to hide anything in")
+        raise UsageError(f"an input of {inputs_length} tokens is too short to hide anything in")
     if objective == "span_corruption":
         text = 2
         while True:

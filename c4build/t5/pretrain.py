@@ -1,18 +1,20 @@
 """Pre-training: a run's folder from corpora, a vocabulary and a model's numbers."""
 
 import contextlib
+import dataclasses
 
+import jax
+
+from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import load_parameters, model_graph, read_run, write_run
 from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batches
 from c4build.t5.optimizer import inverse_square_root
-from c4build.t5.train import Training, evaluate_loss, train
+from c4build.t5.train import Training, check_batch, evaluate_loss, train
 
 
 def make_feed(corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, streams, seed, limit, workers, shuffle, window):
-    if batch % streams:
-        raise ValueError(f"a batch of {batch} rows cannot be dealt out to {streams} streams")
     rows = {
         index: corpus_rows(
             corpora, rates, vocabulary, corrupt, lengths,
@@ -35,22 +37,28 @@ def pretrain(
     """
     rates = list(rates) if rates else [1.0 / len(corpora)] * len(corpora)
     if len(rates) != len(corpora):
-        raise ValueError(f"{len(corpora)} corpora and {len(rates)} rates")
+        raise UsageError(f"{len(corpora)} corpora and {len(rates)} rates")
+    if not all(rate > 0 for rate in rates):
+        raise UsageError(f"rates {rates}: each must be above 0")
+    if config.vocab_size < vocabulary.size:
+        raise UsageError(f"{vocabulary.path} has {vocabulary.size} ids, the model only {config.vocab_size}")
     corrupt, targets_length = corrupter(vocabulary, objective, training.inputs_length, noise_rate, mean_span)
-    training = training.__class__(**{**training.__dict__, "targets_length": targets_length})
+    training = dataclasses.replace(training, targets_length=targets_length)
     mesh = mesh or sharding.make_mesh()
-    if sharding.jax.process_index() == 0:
-        write_run(
-            run, config, vocabulary, kind="pretrain", corpora=[str(corpus) for corpus in corpora], rates=rates,
-            objective=objective, noise_rate=noise_rate, mean_span=mean_span, warmup=warmup, tokens=tokens,
-            learning_rate=learning_rate, streams=streams, training=training.__dict__,
-        )  # fmt: skip
+    check_batch(training, mesh, streams)
     lengths = (training.inputs_length, targets_length)
     feed = make_feed(
         corpora, rates, vocabulary, corrupt, lengths, training.batch, mesh,
         streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window,
     )  # fmt: skip
     with contextlib.closing(feed):
+        if jax.process_index() == 0:
+            write_run(
+                run, config, vocabulary, kind="pretrain", corpora=[str(corpus) for corpus in corpora], rates=rates,
+                objective=objective, noise_rate=noise_rate, mean_span=mean_span, warmup=warmup, tokens=tokens,
+                learning_rate=learning_rate, streams=streams, workers=workers, shuffle=shuffle, window=window,
+                training=dataclasses.asdict(training),
+            )  # fmt: skip
         schedule = inverse_square_root(warmup, learning_rate)
         return train(run, config, training, feed, schedule, mesh, params, quiet=quiet)
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import google_crc32c
 
+from c4build.errors import DamageError, UsageError
+
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".tfrecord")
 
 
-class DamagedRecord(ValueError):
+class DamagedRecord(DamageError):
     """A record that cannot be read; the message names the file and the position."""
 
 
@@ -169,15 +171,15 @@ def corpus_folder(path) -> Path:
     if folder.is_file():
         return folder
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; a corpus is a folder that `c4build` wrote")
+        raise UsageError(f"{folder}: no such folder; a corpus is a folder that `c4build` wrote")
     if any(is_corpus_file(file) for file in folder.iterdir()):
         return folder
     below = {file.parent for file in folder.rglob("*") if file.is_file() and is_corpus_file(file)}
     if not below:
-        raise FileNotFoundError(f"{folder}: no .tfrecord, .jsonl or .parquet file here or below")
+        raise UsageError(f"{folder}: no .tfrecord, .jsonl or .parquet file here or below")
     if len({part.parent for part in below}) > 1:
         names = ", ".join(sorted(str(part.relative_to(folder)) for part in below))
-        raise ValueError(f"{folder}: holds several corpora ({names}); name one")
+        raise UsageError(f"{folder}: holds several corpora ({names}); name one")
     return max(below, key=lambda part: version_key(part.name))
 
 

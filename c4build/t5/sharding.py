@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
+from c4build.errors import UsageError
+
 PATTERNS = [
     (r"(attention\.[qkv]|feed_forward\.(wi|gate))\.kernel$", P(None, "model")),
     (r"(attention\.o|feed_forward\.wo)\.kernel$", P("model", None)),
@@ -23,7 +25,7 @@ def make_mesh(data: int | None = None, model: int = 1) -> Mesh:
     devices = jax.devices()
     data = len(devices) // model if data is None else data
     if data * model > len(devices) or data * model == 0:
-        raise ValueError(f"{data} x {model} devices asked for, {len(devices)} are there")
+        raise UsageError(f"{data} x {model} devices asked for, {len(devices)} are there")
     return Mesh(np.array(devices[: data * model]).reshape(data, model), ("data", "model"))
 
 
@@ -61,7 +63,7 @@ def host_streams(mesh: Mesh, streams: int) -> range:
     places = [row for row in range(mesh.shape["data"]) if any(d.process_index == process for d in mesh.devices[row])]
     groups = mesh.shape["data"] // len(places)
     if streams % groups:
-        raise ValueError(f"{streams} streams cannot be dealt out to {groups} groups of hosts: set --streams to a multiple")
+        raise UsageError(f"{streams} streams cannot be dealt out to {groups} groups of hosts: set --streams to a multiple")
     each = streams // groups
     first = places[0] // len(places) * each
     return range(first, first + each)

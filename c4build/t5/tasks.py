@@ -13,6 +13,7 @@ from typing import Callable
 
 import numpy as np
 
+from c4build.errors import DamageError, UsageError
 from c4build.t5 import metrics
 
 
@@ -289,7 +290,7 @@ def tasks_of(name: str) -> list[Task]:
         return [TASKS[name]]
     if name in SUITES:
         return SUITES[name]
-    raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)} and the suites glue and superglue")
+    raise UsageError(f"no task {name!r}; there are {', '.join(TASKS)} and the suites glue and superglue")
 
 
 def table_score(task: Task, scores: dict) -> float:
@@ -322,10 +323,15 @@ class JsonLines:
     def __getitem__(self, index):
         with open(self.path, "rb") as file:
             file.seek(int(self.starts[index]))
-            example = json.loads(file.readline())
+            try:
+                example = json.loads(file.readline())
+            except ValueError as error:
+                raise DamageError(f"{self.path}: no JSON at byte {self.starts[index]} ({error})") from error
+        if not isinstance(example, dict):
+            raise DamageError(f"{self.path}: no JSON object at byte {self.starts[index]}")
         missing = [field for field in self.task.fields if field not in example]
         if missing:
-            raise ValueError(f"{self.path}: example {index} has no {', '.join(missing)}, which {self.task.name} needs")
+            raise UsageError(f"{self.path}: example {index} has no {', '.join(missing)}, which {self.task.name} needs")
         return example
 
 
@@ -361,7 +367,7 @@ DEMO = Path(__file__).with_name("demo_tasks")
 def examples(task: Task, split: str, task_data=None):
     """The examples of a split: from `task_data`/TASK/SPLIT.jsonl or `task_data`/SPLIT.jsonl, else from TFDS.
 
-    Raises FileNotFoundError that names both places.
+    Raises UsageError that names both places.
     """
     if task.tfds == "-" and task_data is None:
         task_data = DEMO
@@ -372,11 +378,11 @@ def examples(task: Task, split: str, task_data=None):
                 return JsonLines(place, task)
         if task.tfds == "-" and Path(task_data) != DEMO:
             return JsonLines(DEMO / task.name / f"{split}.jsonl", task)
-        raise FileNotFoundError(f"{task.name}: neither {places[0]} nor {places[1]} exists")
+        raise UsageError(f"{task.name}: neither {places[0]} nor {places[1]} exists")
     try:
         return TfdsExamples(task, split)
     except Exception as error:
-        raise FileNotFoundError(
+        raise UsageError(
             f"{task.name}: TFDS could not give {task.tfds} ({type(error).__name__}: {error}); "
             f"name a folder with {split}.jsonl by --task-data"
         ) from error

@@ -19,11 +19,15 @@ import numpy as np
 import optax
 from flax import nnx
 
+from c4build.errors import C4BuildError, UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.model import T5, shift_right, token_losses
+
+
+SOME = 20  # origins that an error names; the log has them all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +44,24 @@ class Training:
     checkpoint_every: int = 5000
     keep: int = 2
 
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if not isinstance(value, int) or value < 1 and name != "seed":
+                raise UsageError(f"{name} = {value}: it must be 1 or more")
 
-class NotFinite(RuntimeError):
+
+def check_batch(training: Training, mesh, streams: int) -> None:
+    """Raises UsageError where a batch's rows cannot be shared out evenly."""
+    if training.batch % (mesh.shape["data"] * training.accumulate):
+        raise UsageError(
+            f"a batch of {training.batch} rows does not divide over {mesh.shape['data']} devices in "
+            f"{training.accumulate} parts"
+        )
+    if training.batch % streams:
+        raise UsageError(f"a batch of {training.batch} rows cannot be dealt out to {streams} streams")
+
+
+class NotFinite(C4BuildError):
     """The loss became NaN or infinite; the message names the step, the files and the last good checkpoint."""
 
 
@@ -77,7 +97,7 @@ def batch_loss(graph, params, batch, key=None):
 
 @functools.cache
 def make_step(graph, optimizer, accumulate: int = 1):
-    """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm"}; jitted, the old state given up.
+    """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm", "parameter_norm"}; jitted, the old state given up.
 
     The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
     added up part by part and divided by the whole batch's count at the end.
@@ -111,6 +131,7 @@ def make_step(graph, optimizer, accumulate: int = 1):
             "gradient_norm": optax.tree.norm(gradients),
         }
         params = optax.apply_updates(state["params"], updates)
+        metrics["parameter_norm"] = optax.tree.norm(params)
         return {"params": params, "optimizer": moments, "step": state["step"] + 1}, metrics
 
     return jax.jit(step, donate_argnums=0)
@@ -156,7 +177,11 @@ class Log:
         for name, value in values.items():
             if isinstance(value, (int, float)):
                 self.board.add_scalar(name, value, step)
-        if line and not self.quiet:
+        if line:
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        if self.active and not self.quiet:
             print(line, file=sys.stderr, flush=True)
 
     def close(self):
@@ -190,11 +215,6 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
     """
     from c4build.t5.optimizer import adafactor
 
-    if training.batch % (mesh.shape["data"] * training.accumulate):
-        raise ValueError(
-            f"a batch of {training.batch} rows does not divide over {mesh.shape['data']} devices in "
-            f"{training.accumulate} parts"
-        )
     graph, shapes = model_graph(config)
     optimizer = adafactor(schedule)
     checkpoints = Checkpoints(Path(run) / "checkpoints", training.keep)
@@ -214,15 +234,21 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
     peak *= mesh.size
 
     def check(step, metrics, origins):
-        loss = float(metrics["loss"])
-        if math.isfinite(loss):
+        loss, size = float(metrics["loss"]), float(metrics["parameter_norm"])
+        if math.isfinite(loss) and math.isfinite(size):  # a bad gradient shows in what it did to the parameters
             return loss
+        what = f"loss {loss} at step {step}" if not math.isfinite(loss) else f"parameters not finite after step {step}"
+        some = ", ".join(origins[:SOME]) + (f" and {len(origins) - SOME} more" if len(origins) > SOME else "")
         good = checkpoints.latest()
         where = "no checkpoint was written yet" if good is None else f"last good checkpoint: {checkpoints.folder / str(good)}"
-        message = f"loss {loss} at step {step}; the batch came from {', '.join(origins)}; {where}"
-        log.write(step, message, error=message)
+        message = f"{what}; the batch came from {some}; {where}"
+        log.write(step, error=message, origins=origins)
         raise NotFinite(message)
 
+    log.say(
+        f"{sum(leaf.size for leaf in jax.tree.leaves(state['params'])):,} parameters on {mesh.size} x "
+        f"{jax.devices()[0].device_kind}, from step {first + 1:,}; compiling"
+    )
     waiting = tokens = 0.0
     pending = None
     since, since_step = time.perf_counter(), first

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from c4build.errors import UsageError
 from c4build.t5.objectives import SENTINELS
 from c4build.t5.records import corpus_files, read_texts
 
@@ -23,11 +24,14 @@ class Vocabulary:
     def __init__(self, path):
         self.path = str(path)
         if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no vocabulary; make one with `c4build t5 vocab`")
-        self.model = sentencepiece.SentencePieceProcessor(model_file=self.path)
+            raise UsageError(f"{path}: no vocabulary; make one with `c4build t5 vocab`")
+        try:
+            self.model = sentencepiece.SentencePieceProcessor(model_file=self.path)
+        except RuntimeError as error:
+            raise UsageError(f"{path}: no sentencepiece file ({error})") from error
         got = (self.model.pad_id(), self.model.eos_id(), self.model.unk_id())
         if got != (PAD, EOS, UNK):
-            raise ValueError(f"{path}: pad, eos and unk are {got}; T5 has them at 0, 1 and 2")
+            raise UsageError(f"{path}: pad, eos and unk are {got}; T5 has them at 0, 1 and 2")
 
     @property
     def pieces(self) -> int:
@@ -104,7 +108,7 @@ def train_vocabulary(
     """Trains `size` pieces on a sample and writes the sentencepiece file `out`.
 
     The paper's vocabulary has 32,000 pieces from English, German, French and Romanian text, 10 to 1 to 1 to 1 (section
-    2.4.1): name the German corpus once and the English one ten times for the same. Raises ValueError where the sample is
+    2.4.1): name the German corpus once and the English one ten times for the same. Raises UsageError where the sample is
     too small for `size` pieces; without `strict` it makes as many as it can.
     """
     lines = (line for text in [*extra_texts, *sample_texts(corpora, characters)] for line in text.splitlines())
@@ -128,7 +132,7 @@ def train_vocabulary(
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise ValueError(f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}") from error
+        raise UsageError(f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}") from error
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(model.getvalue())

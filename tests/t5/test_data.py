@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import make_corpus, make_vocabulary, story
 
+from c4build.errors import UsageError
 from c4build.t5 import records
 from c4build.t5.data import CorpusTokens, Feed, Stream, corpus_rows, corrupter, held_out_batches
 from c4build.t5.packing import make_row, pack
@@ -105,7 +106,7 @@ def test_a_folder_stands_for_its_newest_version(tmp_path):
         folder.mkdir(parents=True)
         write_tfrecords(folder / "c4-train.tfrecord-00000-of-00001", [text_example(version)])
     assert corpus_folder(tmp_path / "en").name == "1.10.0"
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         corpus_folder(tmp_path / "de")
 
 
@@ -113,7 +114,7 @@ def test_two_corpora_in_a_folder_are_not_guessed_between(tmp_path):
     for variant in ("en", "en.noclean"):
         (tmp_path / variant / "1.0.0").mkdir(parents=True)
         write_tfrecords(tmp_path / variant / "1.0.0" / "c4-train.tfrecord-00000-of-00001", [])
-    with pytest.raises(ValueError, match="holds several corpora"):
+    with pytest.raises(UsageError, match="holds several corpora"):
         corpus_folder(tmp_path)
 
 
@@ -160,7 +161,7 @@ def test_text_goes_to_ids_and_back(vocabulary):
 
 
 def test_a_sample_too_small_for_the_size_is_refused_unless_fewer_will_do(corpus, tmp_path):
-    with pytest.raises(ValueError, match="could not make 30000 pieces"):
+    with pytest.raises(UsageError, match="could not make 30000 pieces"):
         train_vocabulary([corpus], tmp_path / "v.model", 30000)
     assert train_vocabulary([corpus], tmp_path / "v.model", 30000, strict=False).pieces < 1000
 
@@ -177,7 +178,7 @@ def test_a_vocabulary_with_other_special_ids_is_refused(corpus, tmp_path):
         sentence_iterator=iter([story(rng) for _ in range(50)]), model_writer=model, vocab_size=90, minloglevel=2
     )
     (tmp_path / "v.model").write_bytes(model.getvalue())
-    with pytest.raises(ValueError, match="T5 has them at 0, 1 and 2"):
+    with pytest.raises(UsageError, match="T5 has them at 0, 1 and 2"):
         Vocabulary(tmp_path / "v.model")
 
 
@@ -309,5 +310,5 @@ def test_held_out_text_is_the_validation_split_once_and_always_the_same(corpus, 
 
 def test_an_empty_corpus_says_so(tmp_path, vocabulary):
     write_tfrecords(tmp_path / "c4-train.tfrecord-00000-of-00001", [])
-    with pytest.raises(ValueError, match="no text in the train split"):
+    with pytest.raises(UsageError, match="no text in the train split"):
         next(iter(CorpusTokens(tmp_path, vocabulary)))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c4build.errors import UsageError
 from c4build.t5 import objectives
 from c4build.t5.objectives import SENTINELS, Noise, lengths
 
@@ -217,5 +218,5 @@ def test_no_more_is_hidden_than_the_targets_hold(length, seed, most):
 
 
 def test_an_unknown_objective_is_refused_by_name():
-    with pytest.raises(ValueError, match="no objective 'cloze'"):
+    with pytest.raises(UsageError, match="no objective 'cloze'"):
         lengths("cloze")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c4build.errors import UsageError
 from c4build.t5 import metrics, paper
 from c4build.t5.tasks import LIST, SUITES, TASKS, examples, suite_score, table_score, tasks_of, wnli_reading
 
@@ -224,7 +225,7 @@ def test_the_suites_are_those_of_the_paper():
     assert [task.name for task in SUITES["glue"]] == "cola sst2 mrpc stsb qqp mnli qnli rte wnli".split()
     assert [task.name for task in SUITES["superglue"]] == "boolq cb copa multirc record superglue_rte wic wsc".split()
     assert [task.name for task in tasks_of("squad")] == ["squad"]
-    with pytest.raises(ValueError, match="no task 'sqad'"):
+    with pytest.raises(UsageError, match="no task 'sqad'"):
         tasks_of("sqad")
 
 
@@ -244,13 +245,13 @@ def test_examples_are_read_from_a_folder_of_jsonl(tmp_path):
     found = examples(TASKS["sst2"], "train", tmp_path)
     assert [found[n] for n in range(len(found))] == lines
     assert [found[n] for n in (2, 0)] == [lines[2], lines[0]]
-    with pytest.raises(FileNotFoundError, match="neither .*sst2/validation.jsonl nor .*validation.jsonl"):
+    with pytest.raises(UsageError, match="neither .*sst2/validation.jsonl nor .*validation.jsonl"):
         examples(TASKS["sst2"], "validation", tmp_path)
 
 
 def test_a_missing_field_is_named(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"text": "a", "label": 1}\n')
-    with pytest.raises(ValueError, match="example 0 has no sentence, which sst2 needs"):
+    with pytest.raises(UsageError, match="example 0 has no sentence, which sst2 needs"):
         examples(TASKS["sst2"], "train", tmp_path)[0]
 
 

@@ -1,6 +1,7 @@
 """It learns, it resumes to the last bit after SIGKILL, it gives the same losses on any number of devices."""
 
 import collections
+import contextlib
 import dataclasses
 import json
 import math
@@ -9,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import jax
@@ -19,19 +19,15 @@ from flax import nnx
 from small import make_corpus, make_vocabulary
 
 from c4build.t5 import sharding
+from c4build.t5.checkpoint import model_graph
 from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.data import CorpusTokens
-from c4build.t5.model import T5
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
 from c4build.t5.data import corrupter
-from c4build.t5.train import NotFinite, Training, batch_loss, make_step, read_metrics, start_state, train
+from c4build.t5.train import NotFinite, Training, batch_loss, make_step, new_parameters, read_metrics, start_state, train
 
-CACHE = {  # children of one test run share what they compile
-    "JAX_COMPILATION_CACHE_DIR": tempfile.mkdtemp(prefix="t5-compiled-"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
 CHILD = Path(__file__).with_name("child.py")
 SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)
 SETTINGS = dict(rates=[0.7, 0.3], streams=2, shuffle=30, window=8)
@@ -45,13 +41,10 @@ def world(tmp_path_factory):
     return folder, corpora, vocabulary
 
 
-def mini(vocabulary, **changes):
-    return model_config("mini", vocab_size=padded_vocabulary(vocabulary.size), **changes)
-
-
-def one_layer(vocabulary):
-    """Half of what a mini compiles to."""
-    return mini(vocabulary, encoder_layers=1, decoder_layers=1)
+def one_layer(vocabulary, **changes):
+    """Half of what a mini compiles to, which takes longer than its training."""
+    size = padded_vocabulary(vocabulary.size)
+    return model_config("mini", vocab_size=size, encoder_layers=1, decoder_layers=1, **changes)
 
 
 def losses(run):
@@ -88,7 +81,7 @@ def start_child(path, *more):
 
 def child_environment():
     package = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", ""), **CACHE}
+    return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", "")}
 
 
 def test_a_run_killed_twice_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
@@ -148,21 +141,23 @@ def test_two_processes_over_loopback_have_the_losses_of_one_device(world, refere
 def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
     folder, corpora, vocabulary = world
     run = folder / f"mesh-{data}-{model}"
+    short = dataclasses.replace(SHORT, steps=5)
     state = pretrain(
-        run, corpora, vocabulary, one_layer(vocabulary), SHORT, mesh=sharding.make_mesh(data, model), quiet=True,
+        run, corpora, vocabulary, one_layer(vocabulary), short, mesh=sharding.make_mesh(data, model), quiet=True,
         **SETTINGS,
     )  # fmt: skip
     got = losses(run)
-    np.testing.assert_allclose([got[s] for s in reference], list(reference.values()), rtol=1e-5)
+    assert list(got) == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(list(got.values()), [reference[step] for step in got], rtol=1e-5)
     kernel = state["params"]["encoder"]["layers"][0]["feed_forward"]["wi"]["kernel"][...]
     assert kernel.addressable_shards[0].data.shape == (32, 64 // model)
 
 
 def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
     _, corpora, vocabulary = world
-    config = mini(vocabulary, dropout=0.0)
-    graph, params = nnx.split(T5(config, nnx.Rngs(0)))
+    config = one_layer(vocabulary, dropout=0.0)
     mesh = sharding.make_mesh(2, 1)
+    graph, params = model_graph(config)[0], new_parameters(config, 0, mesh)
     corrupt, width = corrupter(vocabulary, "span_corruption", 32)
     feed = make_feed(
         corpora, [0.5, 0.5], vocabulary, corrupt, (32, width), 16, mesh,
@@ -194,7 +189,7 @@ def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
     run = folder / "learner"
     training = Training(steps=300, batch=32, inputs_length=64, log_every=100, checkpoint_every=300)
     pretrain(
-        run, corpora[:1], vocabulary, mini(vocabulary, dropout=0.0), training, objective="lm", warmup=400,
+        run, corpora[:1], vocabulary, one_layer(vocabulary, dropout=0.0), training, objective="lm", warmup=400,
         mesh=sharding.make_mesh(1, 1), quiet=True,
     )  # fmt: skip
     # Every target of `lm` is a token of the text, so that its loss and the entropy are of the same tokens.
@@ -202,11 +197,11 @@ def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
     assert loss < unigram_entropy(corpora[0], vocabulary) - 1.0
 
 
-def fit(world, examples, steps, config=None):
+def fit(world, examples, steps):
     _, _, vocabulary = world
-    config = config or mini(vocabulary, dropout=0.0)
-    graph, params = nnx.split(T5(config, nnx.Rngs(1)))
+    config = one_layer(vocabulary, dropout=0.0)
     mesh = sharding.make_mesh(1, 1)
+    graph, params = model_graph(config)[0], new_parameters(config, 1, mesh)
     optimizer = adafactor(constant(0.02))
     state = start_state(params, optimizer, mesh)
     step = make_step(graph, optimizer)
@@ -246,26 +241,34 @@ def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world
 
 def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
     folder, corpora, vocabulary = world
-    config = mini(vocabulary)
-    run = folder / "nan"
+    config = one_layer(vocabulary)
     mesh = sharding.make_mesh(1, 1)
     corrupt, width = corrupter(vocabulary, "span_corruption", 32)
-
-    def schedule(step):  # the update of step 7 sends the parameters to infinity; step 8 meets it
-        return jax.numpy.where(step == 6, np.inf, 0.01)
-
-    feed = make_feed(
-        corpora[:1], [1.0], vocabulary, corrupt, (32, width), 8, mesh,
-        streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
-    )  # fmt: skip
     training = Training(steps=20, batch=8, inputs_length=32, targets_length=width, log_every=5, checkpoint_every=3)
-    with pytest.raises(NotFinite) as stopped:
-        train(run, config, training, feed, schedule, mesh, quiet=True)
-    feed.close()
-    assert "loss nan at step 8" in str(stopped.value)
-    assert str(corpora[0] / "1.0.0" / "c4-train.tfrecord-0000") in str(stopped.value)
-    assert f"last good checkpoint: {run / 'checkpoints' / '6'}" in str(stopped.value)
-    assert read_metrics(run)[-1]["error"] == str(stopped.value)
+
+    def schedule(step):  # the update of step 6 sends the parameters to infinity
+        return jax.numpy.where(step == 5, np.inf, 0.01)
+
+    def stopped(run, params=None):
+        feed = make_feed(
+            corpora[:1], [1.0], vocabulary, corrupt, (32, width), 8, mesh,
+            streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
+        )  # fmt: skip
+        with contextlib.closing(feed), pytest.raises(NotFinite) as error:
+            train(run, config, training, feed, schedule, mesh, params, quiet=True)
+        last = read_metrics(run)[-1]
+        assert last["error"] == str(error.value) and len(last["origins"]) > 1
+        assert f"the batch came from {last['origins'][0]}, {last['origins'][1]}" in str(error.value)
+        assert last["origins"][0].startswith(str(corpora[0] / "1.0.0" / "c4-train.tfrecord-0000"))
+        return str(error.value)
+
+    run = folder / "nan"
+    error = stopped(run)
+    assert "parameters not finite after step 6" in error  # before they are saved
+    assert f"last good checkpoint: {run / 'checkpoints' / '3'}" in error
+    params = jax.tree.map(lambda leaf: leaf.at[0].set(np.nan), new_parameters(config, 0, mesh))
+    error = stopped(folder / "nan-from-the-start", params)
+    assert "loss nan at step 1;" in error and error.endswith("no checkpoint was written yet")
 
 
 def test_the_log_has_speed_waiting_and_share_of_peak(world, reference):
@@ -277,8 +280,8 @@ def test_the_log_has_speed_waiting_and_share_of_peak(world, reference):
 
 def test_packed_and_unpacked_examples_have_the_same_losses(world):
     _, _, vocabulary = world
-    config = mini(vocabulary)
-    graph, params = nnx.split(T5(config, nnx.Rngs(2)))
+    config = one_layer(vocabulary)
+    graph, params = model_graph(config)[0], new_parameters(config, 2, sharding.make_mesh(1, 1))
     rng = np.random.default_rng(0)
     examples = [
         (np.append(rng.integers(3, 100, n), 1), np.append(rng.integers(3, 100, m), 1))
