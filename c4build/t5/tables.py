@@ -62,10 +62,10 @@ def markdown(title, rows, columns, losses) -> str:
     out += [
         "",
         "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
-        f"often the corpus was begun anew. Columns marked (paper): {paper.SOURCE}; ten of its baseline runs spread by",
+        f"often the corpus was begun anew. The paper's numbers: {paper.SOURCE}; ten of its baseline runs spread by",
         ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
     ]
-    paper_columns = [column for column in paper.COLUMNS]
+    paper_columns = paper.COLUMNS
     named = [row for row in rows if row["paper"]]
     if named and not set(columns) & set(paper.COLUMNS):
         out += ["", "The paper's numbers for these corpora, on its own tasks and at its own size:", ""]

@@ -22,6 +22,7 @@ from c4build.t5 import sharding
 from c4build.t5.checkpoint import model_graph
 from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.data import CorpusTokens
+from c4build.t5.decode import greedy
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
@@ -62,11 +63,12 @@ def reference(world):
     return losses(run)
 
 
-def child_arguments(world, run, **more):
+def child_arguments(world, run, steps=SHORT.steps, **more):
     folder, corpora, vocabulary = world
+    training = dataclasses.replace(SHORT, steps=steps)
     arguments = dict(
         run=str(run), corpora=[str(corpus) for corpus in corpora], vocabulary=vocabulary.path,
-        training=dataclasses.asdict(SHORT), settings=SETTINGS, **more,
+        training=dataclasses.asdict(training), settings=SETTINGS, **more,
     )  # fmt: skip
     path = folder / f"{run.name}.json"
     path.write_text(json.dumps(arguments))
@@ -84,17 +86,16 @@ def child_environment():
     return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", "")}
 
 
-def test_a_run_killed_twice_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
+def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
     run = world[0] / "killed"
     path = child_arguments(world, run)
-    for kill_at in (4, 8):
-        child = start_child(path)
-        for line in child.stderr:
-            if line.startswith(f"step {kill_at}/"):
-                child.send_signal(signal.SIGKILL)
-                break
-        child.stderr.close()
-        assert child.wait() == -signal.SIGKILL
+    child = start_child(path)
+    for line in child.stderr:
+        if line.startswith("step 8/"):
+            child.send_signal(signal.SIGKILL)
+            break
+    child.stderr.close()
+    assert child.wait() == -signal.SIGKILL
     child = start_child(path)
     _, errors = child.communicate(timeout=200)
     assert child.returncode == 0, errors
@@ -127,13 +128,13 @@ def test_two_processes_over_loopback_have_the_losses_of_one_device(world, refere
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     run = world[0] / "two-processes"
-    path = child_arguments(world, run, coordinator=address, processes=2, mesh=[2, 1])
+    path = child_arguments(world, run, steps=5, coordinator=address, processes=2, mesh=[2, 1])
     children = [start_child(path, str(index)) for index in range(2)]
     for child in children:
         _, errors = child.communicate(timeout=250)
         assert child.returncode == 0, errors
     got = losses(run)
-    assert got.keys() == reference.keys()
+    assert list(got) == [1, 2, 3, 4, 5]
     np.testing.assert_allclose([got[s] for s in got], [reference[s] for s in got], rtol=1e-5)
 
 
@@ -187,7 +188,7 @@ def unigram_entropy(corpus, vocabulary):
 def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
     folder, corpora, vocabulary = world
     run = folder / "learner"
-    training = Training(steps=300, batch=32, inputs_length=64, log_every=100, checkpoint_every=300)
+    training = Training(steps=200, batch=32, inputs_length=64, log_every=100, checkpoint_every=200)
     pretrain(
         run, corpora[:1], vocabulary, one_layer(vocabulary, dropout=0.0), training, objective="lm", warmup=400,
         mesh=sharding.make_mesh(1, 1), quiet=True,
@@ -229,10 +230,8 @@ def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world
         train_set = [(text, np.array([label, 1])) for text, label in zip(texts[:128], labels[:128])]
         graph, params, _ = fit(world, train_set, 150)
         batch = stack([make_row([(text, np.array([label, 1]))], 32, 16) for text, label in zip(texts[128:], truth[128:])])
-        model = nnx.merge(graph, params)
-        encoded = model.encode(batch["inputs"], batch["input_segments"])
-        logits = model.decode(np.zeros_like(batch["targets"]), batch["target_segments"], encoded, batch["input_segments"])
-        return float(np.mean(np.argmax(logits[:, 0], -1) == truth[128:]))
+        written = greedy(graph, params, batch["inputs"], batch["input_segments"], 2)
+        return float(np.mean(written[:, 0] == truth[128:]))
 
     # 64 new examples, half of each kind: chance is 0.5 with a standard deviation of 0.0625.
     assert right(truth) > 0.85
@@ -257,8 +256,8 @@ def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
         with contextlib.closing(feed), pytest.raises(NotFinite) as error:
             train(run, config, training, feed, schedule, mesh, params, quiet=True)
         last = read_metrics(run)[-1]
-        assert last["error"] == str(error.value) and len(last["origins"]) > 1
-        assert f"the batch came from {last['origins'][0]}, {last['origins'][1]}" in str(error.value)
+        assert last["error"] == str(error.value)
+        assert f"the batch came from {', '.join(last['origins'])}; " in str(error.value)
         assert last["origins"][0].startswith(str(corpora[0] / "1.0.0" / "c4-train.tfrecord-0000"))
         return str(error.value)
 
