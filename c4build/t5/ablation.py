@@ -93,30 +93,23 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def folders(corpus) -> list[Path]:
-    """The corpus's folders, patterns resolved. Raises UsageError naming the pattern that matches nothing."""
-    from c4build.t5.records import corpus_folder
-
-    found = []
-    for pattern in corpus["folders"]:
-        matches = sorted(glob.glob(str(pattern))) if glob.has_magic(str(pattern)) else [pattern]
-        if not matches:
-            raise UsageError(f"{pattern}: nothing there; a corpus is a folder that `c4build` wrote")
-        found += [corpus_folder(match) for match in matches]
-    return found
+def matches(pattern) -> list[str]:
+    """The folders of a name or a pattern; none if there are none."""
+    return [str(pattern)] if Path(pattern).exists() else sorted(glob.glob(str(pattern)))
 
 
 def all_folders(study) -> dict[str, list[Path]]:
     """The folders of every corpus: all must be there before an hour is spent. Raises UsageError naming all that are not."""
-    found, missing = {}, []
-    for corpus in study["corpus"]:
-        try:
-            found[corpus["name"]] = folders(corpus)
-        except UsageError as error:
-            missing.append(str(error))
+    from c4build.t5.records import corpus_folder
+
+    wanted = {corpus["name"]: corpus["folders"] for corpus in study["corpus"]}
+    missing = dict.fromkeys(str(pattern) for patterns in wanted.values() for pattern in patterns if not matches(pattern))
     if missing:
-        raise UsageError("; ".join(dict.fromkeys(missing)))
-    return found
+        raise UsageError(f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's")
+    return {
+        name: [corpus_folder(folder) for pattern in patterns for folder in matches(pattern)]
+        for name, patterns in wanted.items()
+    }
 
 
 def write_json(path, value) -> None:
