@@ -100,8 +100,9 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
         "shards": shards,
     }
     progress = join(work, "progress") if track_progress and is_local(out) else None
+    key_files = join(work, "keys") if is_local(out) else None
     inputs_file = join(work, f"inputs-{fingerprint}.json")
-    plan = Plan(finish, inputs_file, _buckets(len(inputs)), tuple(url_lists), provenance, progress)
+    plan = Plan(finish, inputs_file, _buckets(len(inputs)), tuple(url_lists), provenance, progress, key_files)
     if not complete:
         _make_ready(plan, folders)
         write_inputs(inputs_file, inputs)
@@ -196,9 +197,9 @@ def _make_ready(plan, folders: dict[str, str]):
         make_folder(folder)
         for name in ("dataset_info.json", SUMMARY):
             delete(join(folder, name))
-    if plan.progress:
-        make_folder(plan.progress)
-        for path in list_files(plan.progress):
+    for folder in filter(None, (plan.progress, plan.key_files)):
+        make_folder(folder)
+        for path in list_files(folder):
             delete(path)
 
 
@@ -208,7 +209,8 @@ def _shards(inputs: list[Input]) -> int:
 
 
 def _buckets(inputs: int) -> int:
-    return min(1024, max(8, inputs // 4))
+    """How many parts the keys are dealt into: a part is held in memory whole, and each file sends something to each."""
+    return min(max(8, 4 * inputs), max(1024, inputs // 16))
 
 
 def _identity(path: str) -> str:

@@ -29,7 +29,7 @@ from c4build.write.files import exists, open_file, output_errors, whole_file
 _BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_FORMAT = 1  # of page files: part of their names
+_FORMAT = 2  # of page files: part of their names
 
 
 class CleanSettings(NamedTuple):
@@ -87,7 +87,7 @@ class Cleaner:
         pages = rows = 0
         complete = True
         with whole_file(page_file) as file, pq.ParquetWriter(
-            file, PAGE_SCHEMA, compression="zstd", use_dictionary=False, write_statistics=False
+            file, PAGE_SCHEMA, compression="snappy", use_dictionary=False, write_statistics=False
         ) as writer:
             table = _Rows()
             batch: list[Page] = []
@@ -144,6 +144,7 @@ class Cleaner:
         if not pages:
             return
         for page, lines in zip(pages, candidate_lines([page.body for page in pages], self._rules)):
+            page.stripped = lines.stripped
             self._take_page(page, lines, table, counts)
 
     def _take_page(self, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):

@@ -8,7 +8,8 @@
                                                       Finish, by unit ◄───────┘
                                                         └─► Publish
 
-Text goes from Clean to Finish in page files and never through a shuffle; what is shuffled are arrays of keys. Only
+Text goes from Clean to Finish in page files and never through a shuffle; what is shuffled are arrays of keys, or where
+in files such arrays lie. Only
 Create, ParDo, Flatten and GroupByKey are used, on keyed elements whose keys are small integers: every portable runner
 has these. Counts travel as elements.
 """
@@ -16,7 +17,7 @@ has these. Counts travel as elements.
 import gc
 import json
 from collections import Counter
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 import apache_beam as beam
 import numpy as np
@@ -28,6 +29,7 @@ from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.filters.urls import normalize_url
 from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
+from c4build.keyfiles import Slice, fetch, send
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
@@ -50,6 +52,7 @@ class Plan(NamedTuple):
     url_lists: tuple[str, ...]
     provenance: dict  # how the run came about, for c4build.json
     progress: Optional[str]  # a folder on this machine where Clean tells how far it is
+    key_files: Optional[str]  # a folder for keys on their way; None: the runner's shuffle takes them
 
     def page_file(self, source: Input) -> str:
         name = f"{source.name}-{source.identity}.parquet"
@@ -136,6 +139,9 @@ class _Step(beam.DoFn):
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
 
+    def _send(self, parts: Iterable[tuple[int, bytes]], name: str) -> Iterator[tuple[int, Union[bytes, Slice]]]:
+        return send(parts, self.plan.key_files, name)
+
 
 class ListInputs(_Step):
     """A number to (file, input) of every `_SLICES`th input from there on."""
@@ -186,7 +192,7 @@ class UrlKeys(_Step):
             keys["reasons"] = np.frombuffer(reasons, np.uint8).reshape(-1, variants)
             parts.append(keys)
             first += batch.num_rows
-        for bucket, data in by_bucket(np.concatenate(parts), self.plan.buckets):
+        for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"urls-{file}"):
             yield bucket, ("keys", (file, data))
 
 
@@ -223,8 +229,9 @@ class Newest(_Step):
         competes = np.full(len(REASONS), clean.rules.newest_of == "all")
         competes[CODE["kept"]] = True
         competes[CODE["not_a_news_domain"]] = False
-        losses, counts = newest(kinds["keys"], listed, listed_bits, competes, len(clean.variants))
-        for file, data in losses.items():
+        keys = [(file, fetch(data)) for file, data in kinds["keys"]]
+        losses, counts = newest(keys, listed, listed_bits, competes, len(clean.variants))
+        for file, data in self._send(losses.items(), f"losses-{element[0]}"):
             yield file, ("losses", data)
         yield _COUNTS, ("counts", counts)
 
@@ -238,7 +245,7 @@ class RepeatKeys(_Step):
         (report,) = kinds["report"]
         variants = self.plan.finish.clean.variants
         wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        losses = np.frombuffer(b"".join(kinds.get("losses", [])), LOSS)
+        losses = np.frombuffer(b"".join(map(fetch, kinds.get("losses", []))), LOSS)
         lost = np.zeros(report.rows, np.uint8)
         lost[losses["page"]] = losses["variants"]
         weights = (1 << np.arange(len(variants))).astype(np.uint8)
@@ -258,7 +265,7 @@ class RepeatKeys(_Step):
             parts.append(keys[keys["variants"] > 0])
             row += batch.num_rows
             position += len(keys)
-        for bucket, data in by_bucket(np.concatenate(parts), self.plan.buckets):
+        for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"keys-{file}"):
             yield bucket, (file, data)
 
 
@@ -266,7 +273,9 @@ class Repeats(_Step):
     """(bucket, keys of lines or spans) to (file, the positions that go)."""
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
-        for file, data in repeats(list(element[1]), len(self.plan.finish.clean.variants)).items():
+        keys = [(file, fetch(data)) for file, data in element[1]]
+        found = repeats(keys, len(self.plan.finish.clean.variants))
+        for file, data in self._send(found.items(), f"repeats-{element[0]}"):
             yield file, [("repeats", data)]
 
 
@@ -295,7 +304,8 @@ class Finish(_Step):
         parts = []
         for file, known in files.items():
             kinds = _by_kind(known)
-            parts.append(FilePart(file, kinds["report"][0], kinds.get("losses", []), kinds.get("repeats", [])))
+            losses, gone = (b"".join(map(fetch, kinds.get(kind, []))) for kind in ("losses", "repeats"))
+            parts.append(FilePart(file, kinds["report"][0], losses, gone))
         yield unit, ("unit", self._finisher.finish(unit, parts))
 
 
@@ -308,7 +318,10 @@ class Publish(_Step):
         reports: list[Report] = kinds["report"]
         results: list[UnitResult] = sorted(kinds["unit"])
         inputs = read_inputs(self.plan.inputs_file)
-        yield json.dumps(publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results))
+        summary = publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results)
+        for path in list_files(self.plan.key_files) if self.plan.key_files else ():
+            delete(path)
+        yield json.dumps(summary)
 
 
 def write_inputs(path: str, inputs: Sequence[Input]):

@@ -51,8 +51,8 @@ class FilePart(NamedTuple):
 
     file: int
     report: Report
-    losses: list[bytes]  # `LOSS`
-    repeats: list[bytes]  # `REPEAT`
+    losses: bytes  # `LOSS`
+    repeats: bytes  # `REPEAT`, in any order
 
 
 class UnitResult(NamedTuple):
@@ -184,9 +184,9 @@ class _Row(NamedTuple):
 
 def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the rows of `rows`."""
-    losses = np.frombuffer(b"".join(part.losses), LOSS)
+    losses = np.frombuffer(part.losses, LOSS)
     lost_pages = dict(zip(losses["page"].tolist(), losses["variants"].tolist()))
-    repeats = np.sort(np.frombuffer(b"".join(part.repeats), REPEAT), order="position")
+    repeats = np.sort(np.frombuffer(part.repeats, REPEAT), order="position")
     positions, repeat_bits = repeats["position"].tolist(), repeats["variants"].tolist()
     row = key = 0
     for batch in read_columns(part.report.page_file, _COLUMNS):

@@ -15,10 +15,13 @@ class Page:
     timestamp: str
     content_type: str
     content_length: str
+    stripped: bool = False  # known to have no line to strip and none that is empty
 
     @cached_property
     def text(self) -> str:
         """The body's lines, stripped as Python does it, without empty ones: what TFDS takes for the page's text."""
+        if self.stripped:
+            return self.body.decode()
         return "\n".join(filter(None, map(str.strip, self.body.decode().split("\n"))))
 
 

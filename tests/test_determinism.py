@@ -7,6 +7,9 @@ import pytest
 from command import run_command
 from builds import build, shards
 
+from c4build.build import prepare
+from c4build.run import run
+
 RULES = ("paper", "c4-3.1.0")
 
 
@@ -78,6 +81,14 @@ def test_a_variant_comes_out_the_same_alone_and_among_others(sources, rules, exp
     assert shards(tmp_path) == {path: data for path, data in expected.items() if "/webtextlike/" in path}
 
 
+@pytest.mark.parametrize("buckets", [1, 3, 100])
+def test_keys_through_the_shuffle_and_in_any_number_of_buckets_come_to_the_same(sources, rules, expected, tmp_path, buckets):
+    prepared = prepare(sources.request(tmp_path, rules=rules, shards=4))
+    run(prepared._replace(plan=prepared.plan._replace(key_files=None, buckets=buckets)))
+    assert not list(tmp_path.glob(".c4build/keys/*"))
+    assert shards(tmp_path) == expected
+
+
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("format", ["parquet", "jsonl", "array_record"])
 def test_other_formats_are_the_same_each_time(sources, tmp_path, format, workers):
@@ -114,10 +125,10 @@ def test_two_dask_workers_write_what_one_process_writes(sources, rules, expected
 
 def test_the_plain_beam_program_writes_what_the_command_writes(sources, rules, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
-    from pipelines.c4 import run
+    from pipelines import c4
 
     lists = ["--badwords", sources.bad_words, "--realnews-domains", sources.domains, "--webtext-urls", sources.urls]
     variants = ",".join(("en", "en.noblocklist", "en.noclean", "realnewslike", "webtextlike"))
-    run([*sources.wet, "--out", str(tmp_path), "--rules", rules, "--shards", "4", "--variants", variants, *lists])
+    c4.run([*sources.wet, "--out", str(tmp_path), "--rules", rules, "--shards", "4", "--variants", variants, *lists])
     assert shards(tmp_path) == expected
     assert len(capsys.readouterr().out.splitlines()) == 5

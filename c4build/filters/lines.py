@@ -21,6 +21,10 @@ _LOREM_IPSUM = "lorem ipsum"
 # What `str.splitlines` ends a line at, besides \n.
 _MORE_LINE_ENDS = [end.encode() for end in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"]
 
+_SPACES = [char.encode() for char in map(chr, range(0x3001)) if char.isspace()]
+# [256] bool: can a space begin, or end, with this byte of UTF-8?
+_SPACE_BEGINS, _SPACE_ENDS = (np.isin(np.arange(256), [space[at] for space in _SPACES]) for at in (0, -1))
+
 
 class Lines(NamedTuple):
     """The lines of a page that may stay, in order, and how many it has."""
@@ -28,6 +32,7 @@ class Lines(NamedTuple):
     candidates: list[str]
     count: int
     too_long_word: int  # lines with a word that is too long, none of them among the candidates
+    stripped: bool  # no line is empty or has a space around it, which may be said of none
 
 
 def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
@@ -40,7 +45,9 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     stops = np.flatnonzero(data == 10)
     starts = np.concatenate([[0], stops[:-1] + 1])
     lengths = stops - starts
-    chosen = _may_end(rules)[data[stops - 1]] & (lengths > 0)
+    last_bytes = data[stops - 1]
+    chosen = _may_end(rules)[last_bytes] & (lengths > 0)
+    unstripped = np.flatnonzero(_SPACE_BEGINS[data[starts]] | _SPACE_ENDS[last_bytes])
     # A line of more bytes than a word may have characters is looked at by itself.
     limit = rules.max_word_chars
     long = np.flatnonzero(lengths > limit) if limit else []
@@ -50,13 +57,14 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     last_lines = np.searchsorted(stops, page_stops - 1) + 1
     counts = np.diff(np.cumsum(lengths > 0)[last_lines - 1], prepend=0).tolist()
     bad_counts = np.diff(np.searchsorted(bad, last_lines), prepend=0).tolist()
+    stripped = (np.diff(np.searchsorted(unstripped, last_lines), prepend=0) == 0).tolist()
     chosen = np.flatnonzero(chosen)
     bounds = np.searchsorted(chosen, last_lines).tolist()
     spans = list(zip(starts[chosen].tolist(), stops[chosen].tolist()))
     found, first = [], 0
-    for body, count, bad_count, bound in zip(bodies, counts, bad_counts, bounds):
+    for count, bad_count, bound, plain in zip(counts, bad_counts, bounds, stripped):
         candidates = [joined[start:stop].decode() for start, stop in spans[first:bound]]
-        found.append(Lines(candidates, count, bad_count))
+        found.append(Lines(candidates, count, bad_count, plain))
         first = bound
     if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
@@ -79,7 +87,7 @@ def _has_more_line_ends(joined: bytes, data: np.ndarray) -> bool:
 def _of_text(text: str, limit: int) -> Lines:
     lines = [line for line in text.splitlines() if line]
     kept = [line for line in lines if not limit or not has_longer_word(line, limit)]
-    return Lines(kept, len(lines), len(lines) - len(kept))
+    return Lines(kept, len(lines), len(lines) - len(kept), False)
 
 
 @lru_cache(maxsize=None)

@@ -60,7 +60,7 @@ class _Source:
         return len(self.buffer) - self.position >= wanted
 
     def find_magic(self, start: int) -> bool:
-        """Moves to the next gzip magic number at or behind the file's byte `start`; False where there is none."""
+        """Moves to the next gzip magic number at or behind the file's byte `start`; to the end, False, without one."""
         self.position = start - self.offset
         while True:
             at = self.buffer.find(_MAGIC, self.position)
@@ -69,6 +69,7 @@ class _Source:
                 return True
             self.position = max(self.position, len(self.buffer) - len(_MAGIC) + 1)
             if not self.fill(len(_MAGIC)):
+                self.position = len(self.buffer)
                 return False
 
 
@@ -83,7 +84,8 @@ def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
         yield Damage(0, "the file is empty")
         return
     source.fill(len(_MAGIC))
-    if not source.buffer.startswith(_MAGIC):
+    # One bad byte at the very start does not make a plain file of a gzip file.
+    if not source.buffer.startswith(_MAGIC) and (source.buffer.startswith(b"WARC/") or _MAGIC not in source.buffer):
         yield from _plain(source)
         return
     while source.fill(1):
@@ -132,7 +134,8 @@ def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
             yield Chunk(start, b"".join(pieces), starts, False)
             pieces, size, starts = [], 0, False
         elif not data and not source.fill(1):
-            yield Damage(start, "the file is cut short within a gzip member")
+            found = source.find_magic(max(start + 1, source.offset))
+            yield Damage(start, "a gzip member without an end" if found else "the file is cut short within a gzip member")
             return
         else:
             source.fill(1)

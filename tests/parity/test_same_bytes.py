@@ -23,6 +23,7 @@ from c4build.filters.lines import candidate_lines, line_filter
 from c4build.filters.sentences import sentence_spans
 from c4build.filters.steps import sentences_in_lines
 from c4build.filters.urls import in_validation, normalize_url
+from c4build.page import Page
 from c4build.resources import bad_words_file, sample_folder
 from c4build.rules import RULE_SETS
 from c4build.run import run
@@ -168,6 +169,7 @@ def test_lines_are_cleaned_as_tfds_cleans_them(text):
     body = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass")
     ours = tfds_c4.Counter()
     (found,) = candidate_lines([body], RULES)
+    assert not found.stripped or Page("", body, "", "", "").text == body.decode()
     kept, reason = line_filter(RULES)(found, ours)
     if reason:
         assert counts["filtered:" + {"lorem_ipsum": "loremipsum", "curly_bracket": "squigglybracket"}[reason]] == 1
@@ -203,3 +205,22 @@ def test_urls_are_normalised_as_tfds_normalises_them(url):
 @given(texts)
 def test_the_fast_language_detector_answers_as_langdetect_does(text):
     assert language_test("en", 0.99, langdetect_rs)(text) == language_test("en", 0.99, langdetect)(text)
+
+
+@pytest.mark.parametrize("times", [600, 1200, 3000])
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(
+    ["plain words. ", "ein Wort ", "a@b.de ", "https://a.org/b?c ", "a\u0300", "o\u0303", "\u4e2d", "\u0430\u0431 ", "  ", "\n", "@", "://"]
+), min_size=1, max_size=6))  # fmt: skip
+def test_of_long_texts_the_part_that_langdetect_looks_at_is_told_apart(times, pieces):
+    text = "".join(piece * (times // len(pieces)) for piece in pieces)
+    ends = "an english text of plain words that says where it was cut "
+    for long in (text, text + ends * 5, (ends * 200)[: 10_000 - len(pieces)] + text):
+        expected = "language_unknown"
+        try:
+            found = langdetect_rs.detect_langs(long)
+            expected = None if found[0].lang == "en" else "other_language"
+            expected = "language_unsure" if found[0].prob < 0.99 else expected
+        except langdetect_rs.LangDetectException:
+            pass
+        assert language_test("en", 0.99)(long) == expected
