@@ -55,6 +55,10 @@ def guarded(call):
             jax.distributed.shutdown()  # waits for the other processes
     except OSError as error:
         raise OutputError(str(error)) from error
+    except ValueError as error:  # as orbax tells of a disk
+        if ": Error writing " not in str(error):
+            raise
+        raise OutputError(f"cannot write a checkpoint: {' '.join(str(error).split())}") from error
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
