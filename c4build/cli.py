@@ -14,14 +14,15 @@ import typer
 from c4build import __version__
 from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
 from c4build.corpora.cli import attach
-from c4build.errors import C4BuildError, UsageError
+from c4build.errors import C4BuildError, DamageError, UsageError
 from c4build.rules import RULE_SETS, VARIANTS
+from c4build.t5.cli import ablate, app as trainer
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="C4 and its variants from Common Crawl WET files, with Apache Beam.",
+    help="C4 and its variants from Common Crawl WET files, with Apache Beam; and a T5 to train on them.",
 )
 
 
@@ -115,6 +116,8 @@ def demo(
 
 
 attach(app)
+app.add_typer(trainer, name="t5")
+app.command()(ablate)
 
 
 def _build(request, workers, runner, beam_options) -> int:
@@ -157,6 +160,8 @@ def main():
             code = _interrupted()
     except UsageError as error:
         code = _complain(error, WRONG)
+    except DamageError as error:
+        code = _complain(error, DAMAGED)
     except C4BuildError as error:
         code = _failed(error)
     except (KeyboardInterrupt, typer.Abort):

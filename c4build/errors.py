@@ -9,6 +9,10 @@ class UsageError(C4BuildError):
     """The command was wrong: exit code 2."""
 
 
+class DamageError(C4BuildError):
+    """An input cannot be read on from here: exit code 1."""
+
+
 class OutputError(C4BuildError):
     """The output could not be written."""
 

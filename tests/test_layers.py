@@ -20,7 +20,7 @@ LAYERS = {
     "keyfiles": 3, "sample": 3, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
     "build": 7, "terminal": 7, "workers": 7, "run": 8, "commandline": 0, "corpora": 9, "cli": 10,
 }  # fmt: skip
-TRAINER = {"jax", "jaxlib", "flax", "optax", "torch", "t5"}
+TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}
 
 
 def modules() -> list[Path]:
@@ -69,7 +69,23 @@ def test_the_pipeline_imports_nothing_of_the_trainer():
             names.discard("sentencepiece")
             names.discard("sentencepiece.SentencePieceProcessor")
         assert {name.split(".")[0] for name in names} & (trainer - core) == set(), path
-        assert not any(name.startswith("c4build.t5") for name in names), path
+        entry = {"c4build.t5.cli"} if path.name == "cli.py" else set()
+        assert {".".join(name.split(".")[:3]) for name in names if name.startswith("c4build.t5")} <= entry, path
+
+
+def test_the_trainer_meets_the_corpus_as_files_only():
+    for path in (ROOT / "c4build/t5").rglob("*.py"):
+        ours = {name.split(".")[1] for name in imported(path) if name.startswith("c4build.")}
+        assert ours <= {"t5", "errors"}, path
+
+
+def test_what_the_trainer_imports_is_in_its_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = {_module(line) for line in extras["dependencies"] + extras["optional-dependencies"]["train"]}
+    known = {"grain": "grain", "sklearn": "scikit_learn", "orbax": "orbax_checkpoint", "jax": "jax"}
+    for path in (ROOT / "c4build/t5").rglob("*.py"):
+        roots = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"c4build", ""}
+        assert {known.get(root, root).lower() for root in roots} <= installed, path
 
 
 def _module(requirement: str) -> str:
@@ -81,7 +97,7 @@ def _module(requirement: str) -> str:
 
 def loaded_after(code: str) -> set[str]:
     """Which heavy modules a new Python has loaded when `code` has run."""
-    heavy = {"apache_beam", "tensorflow", "tensorflow_datasets", "jax", "torch", "pyarrow", "numpy"}
+    heavy = {"apache_beam", "tensorflow", "tensorflow_datasets", "jax", "flax", "torch", "sentencepiece", "pyarrow", "numpy"}
     end = f"\nimport sys; print('loaded:', *sorted(set(sys.modules) & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, check=True)
     return set(done.stdout.rpartition("loaded:")[2].split())
@@ -93,10 +109,27 @@ def loaded_after(code: str) -> set[str]:
         "import c4build",
         "from c4build.cli import app; app(['--help'], standalone_mode=False)",
         "from c4build.cli import app; app(['build', '--help'], standalone_mode=False)",
+        "from c4build.cli import app; app(['t5', '--help'], standalone_mode=False)",
+        "from c4build.cli import app; app(['t5', 'pretrain', '--help'], standalone_mode=False)",
+        "from c4build.cli import app; app(['ablate', '--help'], standalone_mode=False)",
     ],
 )
 def test_help_loads_nothing_heavy(code):
     assert loaded_after(code) == set()
+
+
+@pytest.mark.parametrize("command", [["t5", "tasks"], ["ablate", "ablation-demo.toml"]])
+def test_without_the_extra_a_command_of_the_trainer_says_what_to_install(command):
+    code = f"""
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in ("jax", "grain") else find(name, package)
+from c4build import cli
+sys.argv = ["c4build", *{command!r}]
+cli.main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = "c4build: the trainer needs pip install 'c4build[train]' (grain, jax missing)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 def test_a_build_loads_no_tensorflow(sources, tmp_path):

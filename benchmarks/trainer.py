@@ -1,0 +1,225 @@
+"""Training speed of the bundled trainer beside Hugging Face's T5, on the same device, shapes and number format, in one run.
+
+    python benchmarks/trainer.py                       # the device's own case: base at 128 x 512 in bf16 on a GPU,
+                                                       # a small model in float32 on a CPU
+    python benchmarks/trainer.py --size small --batch 8 --length 128 --targets 32 --dtype float32 --steps 5
+
+Each side takes whole training steps (forward, backward, AdaFactor, dropout 0.1) on packed rows of made-up text: ours in
+its own loop, data pipeline included, so that waiting for data is measured; theirs under `torch.compile` with the same
+batches handed over ready made, and PyTorch's Adafactor. They take turns, `--rounds` times, each in a process of its
+own, since either would hold the device's memory; the best round of each side counts, which is fair to both when
+something else runs on the machine. Prints a Markdown table and writes it as JSON with --json.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+WORDS = 4000
+
+
+def corpus(folder, length: int, rows: int):
+    """Made-up text in the pipeline's layout: enough for `rows` rows of `length` tokens."""
+    from c4build.t5.records import text_example, write_tfrecords
+
+    rng = random.Random(0)
+    letters = "etaoinshrdlucmfwypvbgkjqxz"
+    words = ["".join(rng.choices(letters, range(26, 0, -1), k=rng.randint(2, 9))) for _ in range(WORDS)]
+    texts, left = [], rows * length
+    while left > 0:
+        count = min(rng.randint(50, 900), left + 50)
+        texts.append(text_example(" ".join(rng.choices(words, k=count)) + "."))
+        left -= count
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(4):
+        write_tfrecords(folder / f"c4-train.tfrecord-{shard:05d}-of-00004", texts[shard::4])
+    write_tfrecords(folder / "c4-validation.tfrecord-00000-of-00001", texts[:8])
+
+
+def ours(options) -> dict:
+    """The trainer's own loop; speed and waiting are what it logs, after the first steps."""
+    from c4build.t5 import sharding
+    from c4build.t5.config import model_config, padded_vocabulary
+    from c4build.t5.pretrain import pretrain
+    from c4build.t5.train import Training, read_metrics
+    from c4build.t5.vocabulary import train_vocabulary
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        corpus(folder / "c4", options.length, options.batch * (options.steps + options.warm) // 2)
+        vocabulary = train_vocabulary([folder / "c4"], folder / "v.model", 8000, 2_000_000, strict=False)
+        assert padded_vocabulary(vocabulary.size) <= options.vocabulary
+        config = model_config(
+            options.size, vocab_size=options.vocabulary, dtype=options.dtype, remat=options.remat, dropout=0.1
+        )
+        training = Training(
+            steps=options.warm + options.steps, batch=options.batch, inputs_length=options.length,
+            log_every=options.warm + options.steps, checkpoint_every=10**9, accumulate=options.accumulate,
+        )  # fmt: skip
+        # Speed is measured from the second logged line on: the first covers the warm steps.
+        training = Training(**{**training.__dict__, "log_every": options.warm})
+        assert options.steps % options.warm == 0
+        pretrain(
+            folder / "run", [folder / "c4"], vocabulary, config, training, objective=options.objective,
+            mesh=sharding.make_mesh(1, 1), workers=options.workers, quiet=True,
+        )  # fmt: skip
+        import jax
+
+        lines = [line for line in read_metrics(folder / "run") if "steps_per_second" in line][1:]
+        seconds = sum(1 / line["steps_per_second"] for line in lines) / len(lines)
+        return {
+            "seconds": seconds,
+            "waiting": sum(line["waiting"] for line in lines) / len(lines),
+            "device": jax.devices()[0].device_kind,
+            "peak": peak_of(jax.devices()[0]),
+        }
+
+
+def peak_of(device):
+    from c4build.t5.flops import device_peak
+
+    return device_peak(device)
+
+
+def theirs(options) -> dict:
+    """Hugging Face's model under torch.compile: the same shapes, all positions real, as in packed rows."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from c4build.t5.config import model_config
+    from c4build.t5.hf import write_config
+
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = model_config(options.size, vocab_size=options.vocabulary, dropout=0.1)
+    fields = {name: value for name, value in write_config(config).items() if name != "architectures"}
+    model = T5ForConditionalGeneration(T5Config(**fields, use_cache=False)).to(device).train()
+    if options.remat:
+        model.gradient_checkpointing_enable()
+    optimizer = torch.optim.Adafactor(model.parameters(), lr=0.01)
+    step_model = model if options.eager else torch.compile(model)
+    half = options.dtype == "bfloat16"
+    inputs = torch.randint(2, 8000, (options.batch, options.length), device=device)
+    labels = torch.randint(2, 8000, (options.batch, options.targets), device=device)
+    mask = torch.ones_like(inputs)
+
+    def step():
+        for part in range(options.accumulate):
+            rows = slice(part, None, options.accumulate)
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+                loss = step_model(input_ids=inputs[rows], attention_mask=mask[rows], labels=labels[rows]).loss
+            (loss / options.accumulate).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def wait():
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    for _ in range(options.warm + 1):
+        loss = step()
+    float(loss)
+    wait()
+    start = time.perf_counter()
+    for _ in range(options.steps):
+        loss = step()
+    float(loss)
+    wait()
+    return {"seconds": (time.perf_counter() - start) / options.steps}
+
+
+def report(options, found) -> dict:
+    """Tokens are rows times inputs and targets, padding counted, alike on both sides."""
+    from c4build.t5.config import model_config
+    from c4build.t5.flops import step_flops
+
+    tokens = options.batch * (options.length + options.targets)
+    config = model_config(options.size, vocab_size=options.vocabulary)
+    flops = step_flops(config, options.batch, options.length, options.targets)
+    best = {side: min(rounds, key=lambda r: r["seconds"]) for side, rounds in found.items() if rounds}
+    peak, source = best["c4build"]["peak"]
+    print(
+        f"\n{options.size}, {options.batch} x {options.length} inputs and {options.targets} targets, {options.dtype}, "
+        f"{best['c4build']['device']}; peak {peak / 1e12:.2f} TFLOP/s ({source}); best of {options.rounds} rounds of "
+        f"{options.steps} steps\n"
+    )
+    print("| | s/step | tokens/s | share of peak | waiting for data |\n|---|---|---|---|---|")
+    for side, run in best.items():
+        run |= {"tokens_per_second": tokens / run["seconds"], "mfu": flops / run["seconds"] / peak}
+        waiting = f"{100 * run['waiting']:.1f} %" if "waiting" in run else "-"
+        print(
+            f"| {side} | {run['seconds']:.3f} | {run['tokens_per_second']:,.0f} | {100 * run['mfu']:.1f} % | {waiting} |"
+        )
+    if "transformers" in best:
+        ratio = best["transformers"]["seconds"] / best["c4build"]["seconds"]
+        print(f"\nc4build is {ratio:.2f} times as fast as transformers.")
+        best["ratio"] = ratio
+    if "NVIDIA" not in best["c4build"]["device"].upper() and "CPU" in best["c4build"]["device"].upper():
+        print("GPU (base, 128 x 512, bf16): not measured, no GPU here.")
+    return best
+
+
+def main():
+    from c4build.t5.objectives import lengths
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--length", type=int)
+    parser.add_argument("--targets", type=int, help="set by the objective on our side")
+    parser.add_argument("--objective", default="span_corruption")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"])
+    parser.add_argument("--vocabulary", type=int)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--warm", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--remat", action="store_true")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--eager", action="store_true", help="theirs without torch.compile (needs no C++ compiler)")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--side", choices=["c4build", "transformers"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["c4build", "transformers"], help="one side alone")
+    options = parser.parse_args()
+    on_gpu = Path("/dev/nvidia0").exists()
+    case = dict(size="base", batch=128, length=512, dtype="bfloat16", vocabulary=32128, steps=20, workers=4)
+    if not on_gpu:
+        case = dict(size="tiny", batch=16, length=128, dtype="float32", vocabulary=8192, steps=20, workers=0)
+    for name, value in case.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if options.targets is None:
+        options.targets = lengths(options.objective, options.length)[1]
+    if options.side:
+        print("RESULT " + json.dumps({"c4build": ours, "transformers": theirs}[options.side](options)))
+        return
+    sides = [options.only] if options.only else ["c4build", "transformers"]
+    found = {side: [] for side in sides}
+    for _ in range(options.rounds):
+        for side in sides:
+            command = [sys.executable, __file__, *sys.argv[1:], "--side", side]
+            done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+            results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+            if done.returncode or not results:
+                raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
+            found[side].append(json.loads(results[-1].removeprefix("RESULT ")))
+    if "c4build" in sides:
+        best = report(options, found)
+        if options.json:
+            options.json.write_text(json.dumps({"options": vars(options) | {"json": None}, "best": best}, indent=2) + "\n")
+    else:
+        print(found)
+
+
+if __name__ == "__main__":
+    main()

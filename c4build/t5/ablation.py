@@ -1,0 +1,269 @@
+"""A whole study from one TOML file: a model a corpus and seed, fine-tuned on every task, and the paper's table.
+
+    OUT/study.json                     the config as it was read
+    OUT/vocab.model                    one vocabulary for all models
+    OUT/CORPUS/seed-N/pretrain/        a run of `c4build t5 pretrain`; done.json when it is finished
+    OUT/CORPUS/seed-N/finetune-TASK/   a run of `c4build t5 finetune`
+    OUT/table.md, .csv, .png           this study's numbers, the paper's beside them
+    OUT/losses.csv, .png               every model on every corpus's held-out text
+    OUT/curves.png                     the training losses
+
+A rerun skips what is done, and goes on with what was stopped from its last checkpoint.
+"""
+
+import glob
+import json
+import re
+import statistics
+import time
+import tomllib
+from pathlib import Path
+
+from c4build.errors import UsageError
+from c4build.t5 import paper
+
+CONFIGS = Path(__file__).with_name("configs")
+SECTIONS = {
+    "model": None,  # any number of ModelConfig, and `size`
+    "vocabulary": {"size", "file", "corpora", "characters", "strict"},
+    "pretrain": {
+        "steps", "batch", "inputs_length", "accumulate", "log_every", "checkpoint_every", "keep", "objective",
+        "noise_rate", "mean_span", "warmup", "learning_rate", "streams", "workers", "shuffle", "window",
+    },
+    "finetune": {
+        "tasks", "data", "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every",
+        "checkpoint_every", "keep", "learning_rate", "dropout", "streams", "limit",
+    },
+    "losses": {"batches", "batch"},
+    "devices": {"data", "model"},
+}  # fmt: skip
+CORPUS_KEYS = {"name", "folders", "rates", "tokens", "paper"}
+TRAINING_KEYS = {
+    "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every", "checkpoint_every", "keep"
+}  # fmt: skip
+
+
+def find_config(name) -> Path:
+    """A file as it is named, else one of the three that ship with the package."""
+    for path in (Path(name), CONFIGS / Path(name).name):
+        if path.is_file():
+            return path
+    raise UsageError(f"{name}: no such file; {', '.join(p.name for p in sorted(CONFIGS.glob('*.toml')))} ship")
+
+
+def read_config(path) -> dict:
+    """The study with every key checked. Raises UsageError naming a key that means nothing."""
+    try:
+        study = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    for key, value in study.items():
+        if key in ("name", "out", "seeds", "corpus"):
+            continue
+        if key not in SECTIONS:
+            raise UsageError(f"{path}: nothing is called {key!r}")
+        unknown = set(value) - SECTIONS[key] if SECTIONS[key] else set()
+        if unknown:
+            raise UsageError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
+    for corpus in study.get("corpus", []):
+        if set(corpus) - CORPUS_KEYS or not {"name", "folders"} <= set(corpus):
+            raise UsageError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
+        if corpus.get("paper") and corpus["paper"] not in paper.ROWS:
+            raise UsageError(f"{path}: the paper has no row {corpus['paper']!r}; it has {', '.join(paper.ROWS)}")
+        corpus["tokens"] = token_count(corpus.get("tokens"))
+    if not study.get("corpus"):
+        raise UsageError(f"{path}: no [[corpus]]")
+    names = [corpus["name"] for corpus in study["corpus"]]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{path}: two corpora have one name")
+    return study
+
+
+def token_count(value):
+    """A number, or a power written "2^25"."""
+    if value is None or isinstance(value, int):
+        return value
+    found = re.fullmatch(r"(\d+)(?:\^(\d+))?", value) if isinstance(value, str) else None
+    if not found:
+        raise UsageError(f"tokens = {value!r}: write a number, or a power as in 2^25")
+    return int(found[1]) ** int(found[2] or 1)
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def matches(pattern) -> list[str]:
+    """The folders of a name or a pattern; none if there are none."""
+    return [str(pattern)] if Path(pattern).exists() else sorted(glob.glob(str(pattern)))
+
+
+def all_folders(study) -> dict[str, list[Path]]:
+    """The folders of every corpus: all must be there before an hour is spent. Raises UsageError naming all that are not."""
+    from c4build.t5.records import corpus_folder
+
+    wanted = {corpus["name"]: corpus["folders"] for corpus in study["corpus"]}
+    missing = dict.fromkeys(str(pattern) for patterns in wanted.values() for pattern in patterns if not matches(pattern))
+    if missing:
+        raise UsageError(f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's")
+    return {
+        name: [corpus_folder(folder) for pattern in patterns for folder in matches(pattern)]
+        for name, patterns in wanted.items()
+    }
+
+
+def write_json(path, value) -> None:
+    part = Path(f"{path}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    part.rename(path)
+
+
+def task_columns(names) -> list[tuple[str, str]]:
+    """(what to fine-tune on, its column): the paper's columns by their names, single tasks by their own."""
+    from c4build.t5.tasks import tasks_of
+
+    return [(name, paper.TASK_COLUMNS.get(name, name)) for name in names if tasks_of(name)]
+
+
+def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=print) -> Path:
+    """Runs the study and returns the path of its table.
+
+    What is done in its folder is skipped. A folder with results of another config is refused unless `resume` says
+    to go on in it.
+    """
+    path = find_config(config)
+    study = read_config(path)
+    out = Path(out or study.get("out") or path.stem)
+    corpora = all_folders(study)
+    columns = task_columns(study.get("finetune", {}).get("tasks", []))
+    known = out / "study.json"
+    if known.exists() and json.loads(known.read_text()) != study and not resume:
+        raise UsageError(f"{out} holds a study of another config; name another --out, or --resume to go on in it")
+    write_json(known, study)
+
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:  # the models are alike: one compilation serves them all
+        jax.config.update("jax_compilation_cache_dir", str((out / "compiled").absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    started = time.time()
+    vocabulary = study_vocabulary(study, corpora, out)
+    results, runs, curves = [], {}, {}
+    for corpus in study["corpus"]:
+        for seed in study.get("seeds", [0]):
+            folder = out / slug(corpus["name"]) / f"seed-{seed}"
+            say(f"{corpus['name']}, seed {seed}: pre-training  [{time.time() - started:.0f} s]")
+            found = pretrain_stage(study, corpus, corpora[corpus["name"]], seed, vocabulary, folder / "pretrain", quiet)
+            results.append({"corpus": corpus["name"], "seed": seed, **found})
+            runs.setdefault(corpus["name"], []).append(folder / "pretrain")
+            for name, column in columns:
+                say(f"{corpus['name']}, seed {seed}: {name}  [{time.time() - started:.0f} s]")
+                score = finetune_stage(study, name, seed, folder / "pretrain", folder / f"finetune-{name}", quiet)
+                results.append({"corpus": corpus["name"], "seed": seed, "column": column, "score": score})
+        curves[corpus["name"]] = curve(runs[corpus["name"]][0])
+    say(f"every model on every corpus's held-out text  [{time.time() - started:.0f} s]")
+    losses = loss_matrix(study, corpora, runs, out)
+    from c4build.t5.tables import write_all
+
+    table = write_all(
+        out, study.get("name", path.stem), study["corpus"], [column for _, column in columns], results, losses, curves
+    )
+    say(f"{table}  [{time.time() - started:.0f} s]")
+    return table
+
+
+def study_vocabulary(study, corpora, out):
+    from c4build.t5.vocabulary import Vocabulary, train_vocabulary
+
+    settings = dict(study.get("vocabulary", {}))
+    if "file" in settings:
+        return Vocabulary(settings["file"])
+    path = out / "vocab.model"
+    if path.exists():
+        return Vocabulary(path)
+    names = settings.pop("corpora", None) or list(corpora)
+    sample = list(dict.fromkeys(folder for name in names for folder in corpora[name]))
+    part = out / "vocab.part"
+    train_vocabulary(sample, part, settings.pop("size", 32000), **settings)
+    part.rename(path)
+    return Vocabulary(path)
+
+
+def study_mesh(study):
+    from c4build.t5.sharding import make_mesh
+
+    devices = study.get("devices", {})
+    return make_mesh(devices.get("data"), devices.get("model", 1))
+
+
+def training_of(section, seed):
+    from c4build.t5.train import Training
+
+    return Training(seed=seed, **{key: value for key, value in section.items() if key in TRAINING_KEYS})
+
+
+def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict:
+    """{"loss", "repeats"} of a finished pre-training run."""
+    from c4build.t5.config import model_config, padded_vocabulary
+    from c4build.t5.pretrain import pretrain
+    from c4build.t5.train import read_metrics
+
+    done = run / "done.json"
+    if not done.exists():
+        section = study.get("pretrain", {})
+        model = dict(study.get("model", {}))
+        config = model_config(model.pop("size", "base"), **{"vocab_size": padded_vocabulary(vocabulary.size), **model})
+        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS}
+        pretrain(
+            run, sources, vocabulary, config, training_of(section, seed), rates=corpus.get("rates"),
+            tokens=corpus["tokens"], mesh=study_mesh(study), quiet=quiet, **more,
+        )  # fmt: skip
+        lines = [line for line in read_metrics(run) if "loss" in line]
+        tail = [line["loss"] for line in lines[-max(1, len(lines) // 10) :]]
+        write_json(done, {"loss": statistics.fmean(tail), "repeats": max(line["epoch"] for line in lines)})
+    return json.loads(done.read_text())
+
+
+def finetune_stage(study, name, seed, start, run, quiet) -> float:
+    """The best score of a finished fine-tuning run."""
+    from c4build.t5.finetune import finetune
+
+    done = run / "done.json"
+    if not done.exists():
+        section = dict(study["finetune"])
+        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS | {"tasks", "data"}}
+        training = training_of({"targets_length": 128, "steps": 2**18, **section}, seed)
+        best = finetune(
+            run, start, [name], training, task_data=section.get("data"), mesh=study_mesh(study), quiet=quiet, **more
+        )
+        write_json(done, best)
+    return json.loads(done.read_text())["score"]
+
+
+def curve(run) -> list[tuple[int, float]]:
+    from c4build.t5.train import read_metrics
+
+    return [(line["step"], line["loss"]) for line in read_metrics(run) if "loss" in line]
+
+
+def loss_matrix(study, corpora, runs, out):
+    """(models, texts, losses): the mean over seeds of each corpus's models on each whole corpus's held-out text."""
+    from c4build.t5.pretrain import corpus_loss
+
+    path = out / "losses.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    whole = [corpus["name"] for corpus in study["corpus"] if not corpus["tokens"]] or list(corpora)[:1]
+    settings = study.get("losses", {})
+    for name, folders_of_runs in runs.items():
+        for run in folders_of_runs:
+            for text in whole:
+                key = f"{run.relative_to(out)} on {text}"
+                if key not in found:
+                    found[key] = corpus_loss(run, corpora[text], **settings)["loss"]
+                    write_json(path, found)
+    matrix = [
+        [statistics.fmean(found[f"{run.relative_to(out)} on {text}"] for run in runs[name]) for text in whole]
+        for name in runs
+    ]
+    return list(runs), whole, matrix

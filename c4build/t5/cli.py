@@ -1,0 +1,347 @@
+"""`c4build t5 ...` and the function behind `c4build ablate`. Thin: what is heavy is imported when a command runs."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from c4build.errors import C4BuildError, OutputError, UsageError
+
+app = typer.Typer(
+    help="Train a T5 on a corpus: vocabulary, pre-training, fine-tuning, scores. Needs the extra `train`.",
+    no_args_is_help=True,
+)
+
+Vocab = Annotated[Path, typer.Option("--vocab", help="sentencepiece file")]
+Out = Annotated[Path, typer.Option("--out", help="folder of the run; a rerun resumes what is in it")]
+From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging Face folder with its vocab.model")]
+TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
+TaskData = Annotated[Optional[Path], typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
+Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
+DataAxis = Annotated[Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")]
+ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
+Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
+Coordinator = Annotated[Optional[str], typer.Option(help="HOST:PORT of the first of several processes")]
+Processes = Annotated[Optional[int], typer.Option(help="how many processes there are")]
+Process = Annotated[Optional[int], typer.Option(help="which of them this is, from 0")]
+
+
+PACKAGES = (
+    "flax", "grain", "jax", "matplotlib", "optax", "orbax", "rouge_score", "sacrebleu", "safetensors", "scipy",
+    "sentencepiece", "sklearn", "tensorboardX",
+)  # fmt: skip
+
+
+def check_extra() -> None:
+    """Raises UsageError where a package of the extra `train` is missing."""
+    if sys.version_info < (3, 11):
+        raise UsageError("the trainer needs Python 3.11 or newer")
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"the trainer needs pip install 'c4build[train]' ({', '.join(missing)} missing)")
+
+
+def guarded(call):
+    """Runs `call`, and says in one line what a disk or a device refuses."""
+    check_extra()
+    try:
+        import jax
+
+        call()
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()  # waits for the other processes
+    except OSError as error:
+        raise OutputError(str(error)) from error
+    except ValueError as error:  # as orbax tells of a disk
+        if ": Error writing " not in str(error):
+            raise
+        raise OutputError(f"cannot write a checkpoint: {' '.join(str(error).split())}") from error
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        line = str(error).splitlines()[0]
+        raise C4BuildError(f"the device's memory is full; try --accumulate, --set remat=true or a smaller --batch: {line}")
+
+
+def model_changes(settings: list[str]) -> dict:
+    """["d_ff=1024", "own_head=true"] -> {"d_ff": 1024, "own_head": True}."""
+    changes = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write name=value")
+        try:
+            changes[name] = json.loads(value.lower() if value.lower() in ("true", "false") else value)
+        except ValueError:
+            changes[name] = value
+    return changes
+
+
+def shares(text: Optional[str]) -> Optional[list[float]]:
+    """"0.8,0.2" -> [0.8, 0.2]."""
+    try:
+        return [float(rate) for rate in text.split(",")] if text else None
+    except ValueError as error:
+        raise UsageError(f"--rates {text}: write numbers, as in 0.8,0.2") from error
+
+
+def start_distributed(coordinator, processes, process) -> None:
+    import jax
+
+    if coordinator or processes:
+        jax.distributed.initialize(coordinator, processes, process)
+
+
+def mesh_and_streams(data, model, streams):
+    import jax
+
+    from c4build.t5.sharding import make_mesh
+
+    return make_mesh(data, model), streams or jax.process_count()
+
+
+@app.command()
+def vocab(
+    folders: Annotated[list[Path], typer.Argument(help="corpora; one named twice counts twice")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write")],
+    size: Annotated[int, typer.Option(help="pieces; 100 sentinels come on top")] = 32000,
+    characters: Annotated[int, typer.Option(help="how much text to learn from")] = 100_000_000,
+    threads: Annotated[int, typer.Option(help="threads of sentencepiece")] = 2,
+):
+    """Train a sentencepiece vocabulary on a sample of corpora: pad 0, eos 1, unk 2, 100 sentinels at the top."""
+
+    def run():
+        from c4build.t5.vocabulary import train_vocabulary
+
+        made = train_vocabulary(folders, out, size, characters, threads=threads)
+        typer.echo(f"{out}: {made.pieces:,} pieces, {made.size:,} ids with the sentinels")
+
+    guarded(run)
+
+
+@app.command()
+def pretrain(
+    corpus: Annotated[list[Path], typer.Option("--corpus", help="folder that c4build wrote, .tfrecord, .jsonl, .parquet")],
+    vocab: Vocab,
+    out: Out,
+    model: Annotated[str, typer.Option(help="small, base, large, 3B, 11B; mini and tiny for tests")] = "base",
+    set_: Set = [],
+    rates: Annotated[Optional[str], typer.Option(help="shares of the corpora, e.g. 0.8,0.2; equal by default")] = None,
+    from_hf: Annotated[Optional[Path], typer.Option(help="start from a Hugging Face folder instead of at random")] = None,
+    objective: Annotated[str, typer.Option(help="replace_spans, span_corruption, prefix_lm, lm, bert_style, mass_style, "
+                                                "drop_tokens, deshuffling")] = "replace_spans",
+    noise_rate: Annotated[float, typer.Option(help="share of the tokens to hide")] = 0.15,
+    mean_span: Annotated[float, typer.Option(help="mean length of a hidden span (span_corruption)")] = 3.0,
+    steps: Annotated[int, typer.Option(help="steps in all")] = 2**19,
+    batch: Annotated[int, typer.Option(help="rows a step")] = 128,
+    length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
+    tokens: Annotated[Optional[str], typer.Option(help="only the corpus's first so many tokens, e.g. 2^25")] = None,
+    accumulate: Annotated[int, typer.Option(help="parts a batch is computed in, one after another")] = 1,
+    warmup: Annotated[int, typer.Option(help="k of 1/sqrt(max(n, k))")] = 10_000,
+    learning_rate: Annotated[float, typer.Option(help="factor on the schedule")] = 1.0,
+    seed: int = 0,
+    log_every: int = 100,
+    checkpoint_every: int = 5000,
+    keep: Annotated[int, typer.Option(help="checkpoints to keep")] = 2,
+    workers: Annotated[int, typer.Option(help="processes that prepare data; 0: a thread")] = 0,
+    shuffle: Annotated[int, typer.Option(help="texts in the window that is shuffled")] = 1000,
+    data: DataAxis = None,
+    model_parallel: ModelAxis = 1,
+    streams: Streams = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
+):  # fmt: skip
+    """Pre-train a model on one or several corpora; resumes what is in --out."""
+
+    def run():
+        start_distributed(coordinator, processes, process)
+        from c4build.t5 import hf
+        from c4build.t5.ablation import token_count
+        from c4build.t5.config import model_config, padded_vocabulary
+        from c4build.t5.pretrain import pretrain as start
+        from c4build.t5.train import Training
+        from c4build.t5.vocabulary import Vocabulary
+
+        mesh, parts = mesh_and_streams(data, model_parallel, streams)
+        vocabulary = Vocabulary(vocab)
+        params = None
+        if from_hf:
+            config, params = hf.load(from_hf, **model_changes(set_))
+        else:
+            config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **model_changes(set_)})
+        training = Training(
+            steps=steps, batch=batch, inputs_length=length, accumulate=accumulate, seed=seed, log_every=log_every,
+            checkpoint_every=checkpoint_every, keep=keep,
+        )  # fmt: skip
+        start(
+            out, corpus, vocabulary, config, training, objective=objective, noise_rate=noise_rate, mean_span=mean_span,
+            rates=shares(rates), tokens=token_count(tokens),
+            warmup=warmup, learning_rate=learning_rate, mesh=mesh, streams=parts, workers=workers, shuffle=shuffle,
+            params=params,
+        )  # fmt: skip
+
+    guarded(run)
+
+
+@app.command()
+def finetune(
+    start: From,
+    task: TaskNames,
+    out: Out,
+    task_data: TaskData = None,
+    steps: Annotated[int, typer.Option(help="steps in all")] = 2**18,
+    batch: int = 128,
+    length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
+    targets: Annotated[int, typer.Option(help="tokens a row of targets, and the most that is written")] = 128,
+    accumulate: int = 1,
+    learning_rate: float = 0.001,
+    dropout: Annotated[Optional[float], typer.Option(help="the model's own by default")] = None,
+    seed: int = 0,
+    log_every: int = 100,
+    checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
+    limit: Annotated[Optional[int], typer.Option(help="score only so many examples of a split")] = None,
+    data: DataAxis = None,
+    model_parallel: ModelAxis = 1,
+    streams: Streams = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
+):
+    """Fine-tune a run's model on tasks, score every checkpoint, keep the best; resumes what is in --out."""
+
+    def run():
+        start_distributed(coordinator, processes, process)
+        from c4build.t5.finetune import finetune as tune
+        from c4build.t5.train import Training
+
+        mesh, parts = mesh_and_streams(data, model_parallel, streams)
+        training = Training(
+            steps=steps, batch=batch, inputs_length=length, targets_length=targets, accumulate=accumulate, seed=seed,
+            log_every=log_every, checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+        best = tune(
+            out, start, task, training, task_data=task_data, learning_rate=learning_rate, dropout=dropout, mesh=mesh,
+            streams=parts, limit=limit,
+        )  # fmt: skip
+        typer.echo(json.dumps(best, indent=2))
+
+    guarded(run)
+
+
+@app.command("eval")
+def evaluate(
+    start: From,
+    task: TaskNames,
+    task_data: TaskData = None,
+    step: Annotated[Optional[int], typer.Option(help="a checkpoint; the best, else the last, by default")] = None,
+    length: int = 512,
+    targets: int = 128,
+    batch: int = 64,
+    limit: Optional[int] = None,
+    predictions: Annotated[Optional[Path], typer.Option(help="write every prediction to this JSONL file")] = None,
+):
+    """Score a model on tasks; JSON to standard output."""
+
+    def run():
+        from c4build.t5.finetune import evaluate as score, write_lines
+
+        found, lines = score(
+            start, task, task_data=task_data, inputs_length=length, targets_length=targets, batch=batch, limit=limit,
+            step=step,
+        )  # fmt: skip
+        if predictions:
+            write_lines(predictions, lines)
+        typer.echo(json.dumps(found, indent=2))
+
+    guarded(run)
+
+
+@app.command()
+def predict(
+    text: Annotated[str, typer.Argument(help="a text, a file with a text a line, or - for standard input")],
+    start: From,
+    out: Annotated[Optional[Path], typer.Option("--out", help="write here instead of to standard output")] = None,
+    beams: int = 1,
+    length: int = 512,
+    targets: int = 128,
+    step: Optional[int] = None,
+):
+    """What the model writes for a text, or for each line of a file."""
+
+    def run():
+        from c4build.t5.finetune import predict as write
+
+        if text == "-":
+            lines = sys.stdin.read().splitlines()
+        elif len(text) < 1024 and Path(text).is_file():
+            lines = Path(text).read_text(encoding="utf-8").splitlines()
+        else:
+            lines = [text]
+        written = write(start, lines, beams=beams, inputs_length=length, targets_length=targets, step=step)
+        answer = "".join(line + "\n" for line in written)
+        if out:
+            out.write_text(answer, encoding="utf-8")
+        else:
+            typer.echo(answer, nl=False)
+
+    guarded(run)
+
+
+@app.command()
+def export(
+    start: From,
+    hf: Annotated[Path, typer.Option("--hf", help="the Hugging Face folder to write")],
+    step: Optional[int] = None,
+):
+    """Write a run's model as a Hugging Face checkpoint: config.json, model.safetensors, spiece.model."""
+
+    def run():
+        import shutil
+
+        from c4build.t5 import hf as files
+        from c4build.t5.checkpoint import load_parameters
+
+        config, params, vocabulary = load_parameters(start, step)
+        files.save(hf, config, params)
+        shutil.copyfile(vocabulary.path, hf / "spiece.model")
+        typer.echo(f"{hf}: {files.count(params):,} parameters")
+
+    guarded(run)
+
+
+@app.command()
+def tasks():
+    """List the tasks and their fields, with one example of each as text in and text out."""
+
+    def run():
+        from c4build.t5.tasks import LIST
+
+        for task in LIST:
+            text_in, text_out = task.pairs(task.sample)[0]
+            typer.echo(f"{task.name}  ({task.suite}; TFDS: {task.tfds}; in the table: {', '.join(task.table)})")
+            typer.echo(f"  fields: {', '.join(f'{name} ({what})' for name, what in task.fields.items())}")
+            typer.echo(f"  in:     {text_in}")
+            typer.echo(f"  out:    {text_out}\n")
+
+    guarded(run)
+
+
+def ablate(
+    config: Annotated[str, typer.Argument(help="a TOML file; ablation-demo.toml and two more ship with the package")],
+    resume: Annotated[bool, typer.Option("--resume", help="go on in a folder whose config was another")] = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="instead of the config's own folder")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress lines of single runs")] = False,
+):
+    """Run a whole study: pre-train on each corpus, fine-tune on each task, and write the paper's table. Skips what is done."""
+
+    def run():
+        from c4build.t5.ablation import ablate as study
+
+        table = study(config, resume, out, quiet, say=lambda line: typer.echo(line, err=True))
+        typer.echo(table.read_text(encoding="utf-8"))
+
+    guarded(run)

@@ -1,0 +1,107 @@
+"""Greedy and beam search with a key/value cache: a batch at a time, one compiled program for each shape.
+
+The beam search is the one of `transformers` (with `early_stopping=False`), so that the same weights give the same ids:
+a hypothesis's score is its log probability divided by its length, end token included, to the power of the length
+penalty; a batch stops when no running hypothesis could beat the worst of its finished ones at the present length. The
+paper decodes greedily except for translation and summaries, where it uses 4 beams and a penalty of 0.6 (section 3.1.4).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+PAD, EOS = 0, 1
+WORST = -1e9
+
+
+@partial(jax.jit, static_argnames=("graph", "length"))
+def greedy(graph, params, inputs, input_segments, length: int):
+    """The likeliest next token, up to `length` times: int32 [batch, length], padded with 0 after the end token."""
+    model = nnx.merge(graph, params)
+    cache, cross_cache = model.start_decoding(model.encode(inputs, input_segments), length)
+    batch = inputs.shape[0]
+
+    def go_on(state):
+        position, _, _, finished, _ = state
+        return (position < length) & ~finished.all()
+
+    def step(state):
+        position, last, written, finished, cache = state
+        logits, cache = model.decode_step(last, position, cache, cross_cache, input_segments)
+        token = jnp.where(finished, PAD, jnp.argmax(logits, -1).astype(jnp.int32))
+        return position + 1, token, written.at[:, position].set(token), finished | (token == EOS), cache
+
+    start = (0, jnp.zeros(batch, jnp.int32), jnp.zeros((batch, length), jnp.int32), jnp.zeros(batch, bool), cache)
+    return jax.lax.while_loop(go_on, step, start)[2]
+
+
+def pick(x, indices):
+    """x[b, indices[b, i]] for [batch, n, ...] and [batch, k]."""
+    return jnp.take_along_axis(x, indices.reshape(indices.shape + (1,) * (x.ndim - 2)), axis=1)
+
+
+@partial(jax.jit, static_argnames=("graph", "length", "beams"))
+def beam_search(graph, params, inputs, input_segments, length: int, beams: int = 4, length_penalty: float = 0.6):
+    """The best of `beams` hypotheses: (int32 [batch, length], scores [batch])."""
+    model = nnx.merge(graph, params)
+    batch, vocabulary = inputs.shape[0], model.config.vocab_size
+    encoded = jnp.repeat(model.encode(inputs, input_segments), beams, 0)
+    cache, cross_cache = model.start_decoding(encoded, length)
+    cross_segments = jnp.repeat(input_segments, beams, 0)
+
+    def go_on(state):
+        return (state["position"] < length) & state["hopeful"].any()
+
+    def step(state):
+        position = state["position"]
+        last = jax.lax.dynamic_index_in_dim(state["running"], position - 1, 2, keepdims=False)
+        last = jnp.where(position == 0, PAD, last).reshape(-1)
+        logits, cache = model.decode_step(last, position, state["cache"], cross_cache, cross_segments)
+        scores = jax.nn.log_softmax(logits).reshape(batch, beams, vocabulary) + state["running_scores"][..., None]
+
+        # Twice as many candidates as beams: even if every beam may end here, as many go on.
+        scores, flat = jax.lax.top_k(scores.reshape(batch, -1), 2 * beams)
+        parents, tokens = flat // vocabulary, flat % vocabulary
+        candidates = pick(state["running"], parents).at[:, :, position].set(tokens)
+        ended = (tokens == EOS) | (position + 1 == length)
+
+        running_scores, best = jax.lax.top_k(scores + ended * WORST, beams)
+        parents = pick(parents, best) + jnp.arange(batch)[:, None] * beams
+        cache = jax.tree.map(lambda c: c[parents.reshape(-1)], cache)
+
+        # Only a candidate among the first `beams` may be taken as finished.
+        may_finish = ended & (jnp.arange(2 * beams) < beams)[None]
+        power = (position + 1.0) ** length_penalty
+        finals = scores / power + (~may_finish | ~state["hopeful"][:, None]) * WORST
+        all_scores = jnp.concatenate([state["finished_scores"], finals], 1)
+        all_sequences = jnp.concatenate([state["finished"], candidates], 1)
+        finished_scores, kept = jax.lax.top_k(all_scores, beams)
+        is_finished = pick(jnp.concatenate([state["is_finished"], may_finish], 1), kept)
+
+        worst = jnp.where(is_finished, finished_scores.min(1, keepdims=True), WORST)
+        hopeful = state["hopeful"] & (running_scores[:, :1] / power > worst).any(1)
+        return {
+            "position": position + 1,
+            "running": pick(candidates, best),
+            "running_scores": running_scores,
+            "finished": pick(all_sequences, kept),
+            "finished_scores": finished_scores,
+            "is_finished": is_finished,
+            "hopeful": hopeful,
+            "cache": cache,
+        }
+
+    start = {
+        "position": 0,
+        "running": jnp.zeros((batch, beams, length), jnp.int32),
+        "running_scores": jnp.tile(jnp.where(jnp.arange(beams) == 0, 0.0, WORST), (batch, 1)),
+        "finished": jnp.zeros((batch, beams, length), jnp.int32),
+        "finished_scores": jnp.full((batch, beams), WORST),
+        "is_finished": jnp.zeros((batch, beams), bool),
+        "hopeful": jnp.ones(batch, bool),
+        "cache": cache,
+    }
+    end = jax.lax.while_loop(go_on, step, start)
+    return end["finished"][:, 0], end["finished_scores"][:, 0]

@@ -1,0 +1,56 @@
+"""Writes the two small tasks that ship with the package: `python -m c4build.t5.demo_tasks.make FOLDER`.
+
+demo_mood: is a remark friendly or not ("not good" and "never dull" turn it round). demo_where: two or three sentences
+say who is where; the question asks for one of them.
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+GOOD = "good fine lovely warm clear bright fresh kind tidy quick pleasant useful".split()
+BAD = "bad poor dull cold muddy dark stale rude messy slow noisy useless".split()
+THINGS = "soup room film talk garden meal song train hotel coat shop book".split()
+FRIENDLY = ["the {t} was {g}", "what a {g} {t}", "the {t} was not {b}", "never a {b} {t} here", "a {g} and {g2} {t}"]
+UNFRIENDLY = ["the {t} was {b}", "what a {b} {t}", "the {t} was not {g}", "never a {g} {t} here", "a {b} and {b2} {t}"]
+PEOPLE = "Anna Boris Clara David Emma Felix Greta Henry Irene Jonas".split()
+PLACES = "garden kitchen library market station school harbour museum".split()
+
+
+def mood(rng):
+    label = rng.randrange(2)
+    (g, g2), (b, b2) = rng.sample(GOOD, 2), rng.sample(BAD, 2)
+    form = rng.choice(FRIENDLY if label else UNFRIENDLY)
+    return {"sentence": form.format(t=rng.choice(THINGS), g=g, g2=g2, b=b, b2=b2), "label": label}
+
+
+def where(rng):
+    count = rng.randint(2, 3)
+    people, places = rng.sample(PEOPLE, count), rng.sample(PLACES, count)
+    asked = rng.randrange(count)
+    return {
+        "question": f"Where is {people[asked]}?",
+        "context": " ".join(f"{person} is in the {place}." for person, place in zip(people, places)),
+        "answers": [f"the {places[asked]}"],
+    }
+
+
+def main(folder):
+    rng = random.Random(0)
+    for name, make in (("demo_mood", mood), ("demo_where", where)):
+        seen = set()
+        for split, count in (("train", 600), ("validation", 120)):
+            lines = []
+            while len(lines) < count:
+                line = json.dumps(make(rng))
+                if line not in seen:
+                    seen.add(line)
+                    lines.append(line)
+            path = Path(folder) / name / f"{split}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)

@@ -1,0 +1,196 @@
+"""Fine-tuning, scoring and predicting: tasks as text (section 3.1.3 and 3.1.4).
+
+Several tasks are mixed in proportion to their sizes. Every checkpoint is scored on the validation splits; the one with
+the best mean of the tasks' numbers is kept in RUN/best, with its predictions.
+"""
+
+import contextlib
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+
+import grain
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec as P
+
+from c4build.errors import UsageError
+from c4build.t5 import sharding
+from c4build.t5.checkpoint import Checkpoints, load_parameters, model_graph, write_run
+from c4build.t5.data import Feed, Rows
+from c4build.t5.decode import beam_search, greedy
+from c4build.t5.optimizer import constant
+from c4build.t5.tasks import examples as task_examples, suite_score, table_score, tasks_of
+from c4build.t5.train import Training, check_batch, train
+from c4build.t5.vocabulary import EOS
+
+
+def encode_pair(pair, vocabulary, inputs_length, targets_length):
+    """Two texts as ids with end tokens, cut to what a row holds."""
+    inputs, targets = vocabulary.encode(pair[0])[: inputs_length - 1], vocabulary.encode(pair[1])[: targets_length - 1]
+    return np.array([*inputs, EOS], np.int32), np.array([*targets, EOS], np.int32)
+
+
+class TrainingPairs:
+    """All training examples of some tasks one after another: a sequence for grain."""
+
+    def __init__(self, tasks, task_data, vocabulary, inputs_length, targets_length):
+        self.parts = [(task, task_examples(task, "train", task_data)) for task in tasks if task.trained]
+        self.ends = np.cumsum([len(part) for _, part in self.parts])
+        self.encode = partial(
+            encode_pair, vocabulary=vocabulary, inputs_length=inputs_length, targets_length=targets_length
+        )
+
+    def __len__(self):
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getitem__(self, index):
+        part = int(np.searchsorted(self.ends, index, "right"))
+        task, found = self.parts[part]
+        index -= int(self.ends[part - 1]) if part else 0
+        example = found[index]
+        pairs = task.pairs(example) if task.train_filter(example) else []
+        origin = f"{getattr(found, 'path', task.tfds + ' train')}@{index}"
+        return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "epoch": 0}
+
+
+def document_pairs(document, rng):
+    return document["pairs"]
+
+
+def training_feed(source, training, mesh, streams, seed, window=16) -> Feed:
+    rows = {}
+    for index in sharding.host_streams(mesh, streams):
+        dataset = grain.MapDataset.source(source).seed(seed).shuffle()[index::streams].repeat()
+        read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=64)
+        parent = dataset.to_iter_dataset(read)
+        rows[index] = Rows(parent, document_pairs, training.inputs_length, training.targets_length, seed + index, window)
+    return Feed(rows, training.batch // streams)
+
+
+class Writer:
+    """Texts in, texts out, with one compiled program for each shape."""
+
+    def __init__(self, config, params, vocabulary, mesh=None, inputs_length=512, targets_length=128, batch=64):
+        self.graph, _ = model_graph(config)
+        self.params, self.vocabulary = params, vocabulary
+        self.mesh = mesh or sharding.make_mesh(1, 1)
+        self.inputs_length, self.targets_length = inputs_length, targets_length
+        self.batch = -(-batch // self.mesh.shape["data"]) * self.mesh.shape["data"]
+
+    def put(self, array):
+        place = NamedSharding(self.mesh, P("data"))
+        return jax.make_array_from_callback(array.shape, place, lambda index: array[index])
+
+    def __call__(self, texts, beams: int = 1, length_penalty: float = 0.6) -> list[str]:
+        """What the model writes for each text, in order. Texts of like length share a batch, cut to a round length."""
+        ids = [encode_pair((text, ""), self.vocabulary, self.inputs_length, 1)[0] for text in texts]
+        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
+        written = [""] * len(texts)
+        for start in range(0, len(order), self.batch):
+            chosen = order[start : start + self.batch]
+            longest = max(len(ids[i]) for i in chosen)
+            length = min(max(16, 1 << (longest - 1).bit_length()), self.inputs_length)
+            inputs = np.zeros((self.batch, length), np.int32)
+            for row, i in enumerate(chosen):
+                inputs[row, : len(ids[i])] = ids[i]
+            segments = (np.arange(length) < (inputs > 0).sum(1, keepdims=True)).astype(np.int32)
+            arguments = self.graph, self.params, self.put(inputs), self.put(segments), self.targets_length
+            out = greedy(*arguments) if beams == 1 else beam_search(*arguments, beams, length_penalty)[0]
+            out = np.asarray(multihost_utils.process_allgather(out, tiled=True))
+            for row, i in enumerate(chosen):
+                written[i] = self.vocabulary.decode(out[row])
+        return written
+
+
+def score_tasks(writer: Writer, tasks, task_data=None, limit=None) -> tuple[dict, list[dict]]:
+    """({task: {split: metrics}}, the predictions): every validation split of every task."""
+    scores, predictions = {}, []
+    for task in tasks:
+        scores[task.name] = {}
+        for split in task.validation:
+            found = task_examples(task, split, task_data)
+            some = [found[i] for i in range(min(len(found), limit or len(found)))]
+            pairs = [task.pairs(example)[0] for example in some]
+            written = writer([pair[0] for pair in pairs], task.beams)
+            scores[task.name][split] = task.score(written, some)
+            predictions += [
+                {"task": task.name, "split": split, "input": pair[0], "target": pair[1], "written": text}
+                for pair, text in zip(pairs, written)
+            ]
+    return scores, predictions
+
+
+def finetune(
+    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, dropout=None, mesh=None, streams=1,
+    limit=None, quiet=False,
+):  # fmt: skip
+    """Trains the model of the run `start` (or a Hugging Face folder) on tasks or suites; returns the best scores.
+
+    Resumes what is in `run`. `limit` scores only so many examples of a split.
+    """
+    run = Path(run)
+    mesh = mesh or sharding.make_mesh()
+    tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
+    changes = {} if dropout is None else {"dropout": dropout}
+    config, params, vocabulary = load_parameters(start, **changes)
+    check_batch(training, mesh, streams)
+    source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
+    if not len(source):
+        raise UsageError(f"{', '.join(names)}: nothing to train on (WNLI is only scored)")
+    if jax.process_index() == 0:
+        write_run(
+            run, config, vocabulary, kind="finetune", start=str(start), tasks=[task.name for task in tasks],
+            learning_rate=learning_rate, streams=streams, training=dataclasses.asdict(training), limit=limit,
+        )  # fmt: skip
+    best_path = run / "best.json"
+    best_checkpoints = Checkpoints(run / "best", keep=1)
+
+    def score(step, state, log):
+        writer = Writer(
+            config, state["params"], vocabulary, mesh, training.inputs_length, training.targets_length, training.batch
+        )
+        scores, predictions = score_tasks(writer, tasks, task_data, limit)
+        mean = suite_score(scores)
+        flat = {f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()}
+        log.write(step, f"step {step:,}  score {mean:.2f}  " + describe(flat), score=mean, **flat)
+        best = json.loads(best_path.read_text())["score"] if best_path.exists() else -np.inf
+        if mean > best:
+            best_checkpoints.save(step, {"params": state["params"]})
+            best_checkpoints.manager.wait_until_finished()
+            if jax.process_index() == 0:
+                write_lines(run / "predictions.jsonl", predictions)
+                best_path.write_text(json.dumps({"step": step, "score": mean, "scores": scores}, indent=2) + "\n")
+
+    feed = training_feed(source, training, mesh, streams, training.seed)
+    with contextlib.closing(feed), contextlib.closing(best_checkpoints):
+        train(run, config, training, feed, constant(learning_rate), mesh, params, after=score, quiet=quiet)
+    return json.loads(best_path.read_text())
+
+
+def describe(flat: dict) -> str:
+    return "  ".join(f"{name} {value:.2f}" for name, value in flat.items())
+
+
+def write_lines(path, lines) -> None:
+    part = Path(f"{path}.part")
+    part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    part.rename(path)
+
+
+def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, step=None, mesh=None):
+    """The scores of a run's best checkpoint (or of `step`): {"score", "scores"}."""
+    config, params, vocabulary = load_parameters(run, step)
+    tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
+    writer = Writer(config, params, vocabulary, mesh, inputs_length, targets_length, batch)
+    scores, predictions = score_tasks(writer, tasks, task_data, limit)
+    numbers = {task.name: table_score(task, scores[task.name]) for task in tasks}
+    return {"score": suite_score(scores), "numbers": numbers, "scores": scores}, predictions
+
+
+def predict(run, texts, *, beams=1, inputs_length=512, targets_length=128, batch=16, step=None) -> list[str]:
+    config, params, vocabulary = load_parameters(run, step)
+    writer = Writer(config, params, vocabulary, None, inputs_length, targets_length, min(batch, max(len(texts), 1)))
+    return writer(texts, beams)

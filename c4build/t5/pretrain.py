@@ -1,0 +1,85 @@
+"""Pre-training: a run's folder from corpora, a vocabulary and a model's numbers."""
+
+import contextlib
+import dataclasses
+
+import jax
+
+from c4build.errors import UsageError
+from c4build.t5 import sharding
+from c4build.t5.checkpoint import load_parameters, model_graph, read_run, write_run
+from c4build.t5.config import ModelConfig
+from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batches
+from c4build.t5.optimizer import inverse_square_root
+from c4build.t5.train import Training, check_batch, evaluate_loss, train
+
+
+def make_feed(corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, streams, seed, limit, workers, shuffle, window):
+    rows = {
+        index: corpus_rows(
+            corpora, rates, vocabulary, corrupt, lengths,
+            limit=limit, seed=seed, stream=Stream(index, streams), shuffle=shuffle, window=window,
+        )
+        for index in sharding.host_streams(mesh, streams)
+    }  # fmt: skip
+    return Feed(rows, batch // streams, workers=workers)
+
+
+def pretrain(
+    run, corpora, vocabulary, config: ModelConfig, training: Training, *, rates=None, objective="replace_spans",
+    noise_rate=0.15, mean_span=3.0, warmup=10_000, learning_rate=1.0, tokens=None, mesh=None, streams=1, workers=0,
+    shuffle=1000, window=64, params=None, quiet=False,
+):  # fmt: skip
+    """Trains a model on corpora (folders, mixed by `rates`) to `training.steps`; resumes what is in `run`.
+
+    `tokens` cuts every corpus to its first so many tokens, read again and again. The targets' width follows from the
+    objective. Returns the final state.
+    """
+    rates = list(rates) if rates else [1.0 / len(corpora)] * len(corpora)
+    if len(rates) != len(corpora):
+        raise UsageError(f"{len(corpora)} corpora and {len(rates)} rates")
+    if not all(rate > 0 for rate in rates):
+        raise UsageError(f"rates {rates}: each must be above 0")
+    if config.vocab_size < vocabulary.size:
+        raise UsageError(f"{vocabulary.path} has {vocabulary.size} ids, the model only {config.vocab_size}")
+    corrupt, targets_length = corrupter(vocabulary, objective, training.inputs_length, noise_rate, mean_span)
+    training = dataclasses.replace(training, targets_length=targets_length)
+    mesh = mesh or sharding.make_mesh()
+    check_batch(training, mesh, streams)
+    lengths = (training.inputs_length, targets_length)
+    feed = make_feed(
+        corpora, rates, vocabulary, corrupt, lengths, training.batch, mesh,
+        streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window,
+    )  # fmt: skip
+    with contextlib.closing(feed):
+        if jax.process_index() == 0:
+            write_run(
+                run, config, vocabulary, kind="pretrain", corpora=[str(corpus) for corpus in corpora], rates=rates,
+                objective=objective, noise_rate=noise_rate, mean_span=mean_span, warmup=warmup, tokens=tokens,
+                learning_rate=learning_rate, streams=streams, workers=workers, shuffle=shuffle, window=window,
+                training=dataclasses.asdict(training),
+            )  # fmt: skip
+        schedule = inverse_square_root(warmup, learning_rate)
+        return train(run, config, training, feed, schedule, mesh, params, quiet=quiet)
+
+
+def corpus_loss(run, corpora, *, batches: int | None = 20, batch: int = 32, mesh=None) -> dict:
+    """The loss of a run's model on the held-out text of corpora, with the objective it was trained by.
+
+    The same text, corrupted in the same way, for every model: differences are the models'.
+    """
+    config, params, vocabulary = load_parameters(run)
+    _, settings = read_run(run)
+    mesh = mesh or sharding.make_mesh(1, 1)
+    inputs_length = settings["training"]["inputs_length"]
+    corrupt, targets_length = corrupter(
+        vocabulary, settings["objective"], inputs_length, settings["noise_rate"], settings["mean_span"]
+    )
+    lengths = (inputs_length, targets_length)
+    found = (
+        arrays
+        for corpus in corpora
+        for arrays in held_out_batches(corpus, vocabulary, corrupt, lengths, batch, batches)
+    )
+    graph, _ = model_graph(config)
+    return evaluate_loss(graph, params, found, mesh)

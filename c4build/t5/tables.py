@@ -1,0 +1,189 @@
+"""A study's results as Markdown, CSV and pictures."""
+
+import csv
+import statistics
+from pathlib import Path
+
+from c4build.t5 import paper
+
+
+def summary(values) -> tuple[float, float | None]:
+    """(mean, standard deviation over seeds, or None for one)."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def cell(found) -> str:
+    if found is None:
+        return ""
+    mean, deviation = found
+    return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+
+
+def score_rows(corpora, columns, results) -> list[dict]:
+    """One row a corpus: {"corpus", "seeds", "repeats", column: (mean, deviation), "paper": {column: number}}.
+
+    `results` are {"corpus", "seed", "column", "score"} and, for pre-training, {"corpus", "seed", "loss", "repeats"}.
+    """
+    rows = []
+    for corpus in corpora:
+        mine = [result for result in results if result["corpus"] == corpus["name"]]
+        row = {"corpus": corpus["name"], "seeds": len({r["seed"] for r in mine})}
+        for column in columns:
+            values = [r["score"] for r in mine if r.get("column") == column]
+            row[column] = summary(values) if values else None
+        losses = [r for r in mine if "loss" in r]
+        row["loss"] = summary([r["loss"] for r in losses]) if losses else None
+        row["repeats"] = max((r["repeats"] for r in losses), default=0)
+        row["paper"] = paper.paper_row(corpus["paper"]) if corpus.get("paper") else {}
+        rows.append(row)
+    return rows
+
+
+def header(columns) -> list[str]:
+    pairs = [name for column in columns for name in ([column, f"{column} (paper)"] if column in paper.COLUMNS else [column])]
+    return ["data", "repeats", "loss", *pairs]
+
+
+def lines_of(rows, columns, show) -> list[list[str]]:
+    lines = []
+    for row in rows:
+        line = [row["corpus"], f"{row['repeats']:.1f}", show(row["loss"])]
+        for column in columns:
+            line.append(show(row[column]))
+            if column in paper.COLUMNS:
+                line.append(f"{row['paper'][column]:.2f}" if column in row["paper"] else "")
+        lines.append(line)
+    return lines
+
+
+def markdown(title, rows, columns, losses) -> str:
+    out = [f"# {title}", ""]
+    out += table(header(columns), lines_of(rows, columns, cell))
+    out += [
+        "",
+        "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
+        f"often the corpus was begun anew. The paper's numbers: {paper.SOURCE}; ten of its baseline runs spread by",
+        ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
+    ]
+    paper_columns = paper.COLUMNS
+    named = [row for row in rows if row["paper"]]
+    if named and not set(columns) & set(paper.COLUMNS):
+        out += ["", "The paper's numbers for these corpora, on its own tasks and at its own size:", ""]
+        out += table(["data", *paper_columns], [[r["corpus"], *(f"{r['paper'][c]:.2f}" for c in paper_columns)] for r in named])
+    names, texts, matrix = losses
+    if texts:
+        out += ["", "Loss of each model (row) on each corpus's held-out text (column):", ""]
+        out += table(["model", *texts], [[n, *(f"{v:.3f}" for v in values)] for n, values in zip(names, matrix)])
+    return "\n".join(out) + "\n"
+
+
+def table(head, lines) -> list[str]:
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def write_csv(path, rows, columns) -> None:
+    names = ["data", "seeds", "repeats", "loss", "loss_std"]
+    names += [f"{column}{part}" for column in columns for part in ("", "_std", "_paper")]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for row in rows:
+            line = [row["corpus"], row["seeds"], row["repeats"], *plain(row["loss"])]
+            for column in columns:
+                line += [*plain(row[column]), row["paper"].get(column, "")]
+            writer.writerow(line)
+
+
+def plain(found):
+    return ("", "") if found is None else (f"{found[0]:.4f}", "" if found[1] is None else f"{found[1]:.4f}")
+
+
+def canvas(width, height):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")
+
+
+def draw_table(path, title, rows, columns) -> None:
+    """The table as a picture: one bar a corpus and column, the paper's number a tick across it."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = canvas(1, 1)
+    plt.close(figure)
+    columns = [column for column in columns if any(row[column] for row in rows)]
+    figure, axes = plt.subplots(
+        1, max(len(columns), 1), figsize=(2.2 + 2.4 * max(len(columns), 1), 1.2 + 0.34 * len(rows)),
+        sharey=True, squeeze=False, layout="constrained",
+    )  # fmt: skip
+    names = [row["corpus"] for row in rows]
+    for place, column in zip(axes[0], columns):
+        means = [row[column][0] if row[column] else 0.0 for row in rows]
+        spread = [(row[column][1] or 0.0) if row[column] else 0.0 for row in rows]
+        place.barh(names, means, xerr=spread if any(spread) else None, color="#4c78a8", height=0.7)
+        for number, (row, mean) in enumerate(zip(rows, means)):
+            if column in row["paper"]:
+                place.plot([row["paper"][column]] * 2, [number - 0.45, number + 0.45], color="#e45756", linewidth=2)
+            if row[column]:
+                place.text(mean, number, f" {cell(row[column])} ", va="center", ha="right", fontsize=8, color="white")
+        place.set_title(column, fontsize=10)
+        place.spines[["top", "right"]].set_visible(False)
+    axes[0][0].invert_yaxis()
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def draw_losses(path, names, texts, matrix) -> None:
+    """The heat map of every model's loss on every corpus, each column from its best model (light) to its worst."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure, axes = canvas(2.6 + 1.1 * len(texts), 1.6 + 0.45 * len(names))
+    values = np.array(matrix)
+    above = values - values.min(0, keepdims=True)
+    axes.imshow(above, cmap="viridis_r", aspect="auto")
+    for row, column in np.ndindex(values.shape):
+        dark = above[row, column] > 0.5 * above.max()
+        axes.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(len(texts)), texts, rotation=25, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("held-out text")
+    axes.set_ylabel("pre-trained on")
+    axes.set_title("Loss in nats a target token; colour: above the column's best", fontsize=10)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def draw_curves(path, curves: dict) -> None:
+    """Training losses by step: {corpus: [(step, loss)]}."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = canvas(6.5, 3.6)
+    for name, points in curves.items():
+        axes.plot(*zip(*points), label=name, linewidth=1.3)
+    axes.set_xlabel("step")
+    axes.set_ylabel("training loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def write_all(out, title, corpora, columns, results, losses, curves) -> Path:
+    """table.md, table.csv, table.png, losses.csv, losses.png, curves.png in `out`; returns table.md."""
+    out = Path(out)
+    rows = score_rows(corpora, columns, results)
+    (out / "table.md").write_text(markdown(title, rows, columns, losses), encoding="utf-8")
+    write_csv(out / "table.csv", rows, columns)
+    draw_table(out / "table.png", title, rows, columns)
+    names, texts, matrix = losses
+    if texts and names:
+        with open(out / "losses.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["model", *texts], *([n, *values] for n, values in zip(names, matrix))])
+        draw_losses(out / "losses.png", names, texts, matrix)
+    if curves:
+        draw_curves(out / "curves.png", curves)
+    return out / "table.md"

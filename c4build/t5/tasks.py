@@ -1,0 +1,388 @@
+"""The tasks as text in and text out (the paper's section 2.3 and appendix D).
+
+A task has a name, the fields that its examples must have (TFDS's own, so that a JSONL file with the same fields serves
+as well), `pairs(example)` -> texts to train on, `score(predictions, examples)`, and what the paper's table takes from
+the scores. A label may be its number or its name.
+"""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from c4build.errors import DamageError, UsageError
+from c4build.t5 import metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    name: str
+    suite: str  # "glue", "superglue", or its own name
+    fields: dict  # field -> what it is
+    pairs: Callable  # example -> list of (text in, text out)
+    score: Callable  # (predictions, examples) -> {metric: percent}
+    table: tuple  # the metrics whose mean is the task's number in the paper's table
+    sample: dict
+    tfds: str = ""
+    validation: tuple = ("validation",)
+    beams: int = 1
+    train_filter: Callable = lambda example: True
+    trained: bool = True  # False: only scored (WNLI)
+
+
+def label_text(example, labels) -> str:
+    return labels[metrics.label_id(example["label"], labels)]
+
+
+def cleaned(value: str) -> str:
+    """MultiRC's paragraphs come with HTML."""
+    return re.sub(r"</?b>", "", value.replace("<br>", " "))
+
+
+def fields_in_turn(prefix, names, labels):
+    """`prefix name: value name: value` -> the label: GLUE's and most of SuperGLUE's form."""
+
+    def pairs(example):
+        parts = [f"{name}: {cleaned(str(example[name]))}" for name in names]
+        return [(" ".join([prefix, *parts]), label_text(example, labels))]
+
+    return pairs
+
+
+def classification(name, suite, names, labels, score, sample, table=("accuracy",), prefix=None, tfds=None, **more):
+    fields = {field: "text" for field in names} | {"label": f"0 to {len(labels) - 1}, or one of {', '.join(labels)}"}
+    if "idx" in sample:
+        fields["idx"] = "which paragraph, question and answer it is"
+    pairs = fields_in_turn(prefix or name, names, labels)
+    benchmark = {"superglue": "super_glue"}.get(suite, suite)
+    return Task(name, suite, fields, pairs, score(labels), table, sample, tfds or f"{benchmark}/{name}", **more)
+
+
+def stsb_pairs(example):
+    """The score to the nearest 0.2, so that it is one of 26 texts."""
+    rounded = np.round(float(example["label"]) * 5) / 5
+    return [(f"stsb sentence1: {example['sentence1']} sentence2: {example['sentence2']}", f"{rounded:.1f}")]
+
+
+def mark_pronoun(text: str, pronoun: str, index: int) -> str:
+    """The pronoun, which starts at word `index`, between asterisks."""
+    words = text.split()
+    length = len(pronoun.split())
+    marked = " ".join(words[index : index + length])
+    plain = marked.strip(".,;:!?\"'")
+    inside = marked.replace(plain, f"*{plain}*", 1) if plain else f"*{marked}*"
+    return " ".join([*words[:index], inside, *words[index + length :]])
+
+
+def wsc_pairs(example):
+    text = mark_pronoun(example["text"], example["span2_text"], example["span2_index"])
+    return [(f"wsc: {text}", example["span1_text"])]
+
+
+PRONOUNS = "he she they it her his their them him".split()
+
+
+def bare_words(text: str) -> list[str]:
+    return [word.strip(".,?!;").lower() for word in text.split()]
+
+
+def wnli_reading(example) -> tuple[int, str]:
+    """(the place of the pronoun in sentence1, what sentence2 puts in its place).
+
+    sentence2 is a piece of sentence1 with the pronoun replaced. Of all pronouns the one whose neighbours, before and
+    after it, are found again at the two ends of most of sentence2 is meant; what lies between them is the candidate.
+    """
+    first, second = bare_words(example["sentence1"]), bare_words(example["sentence2"])
+    best = (-1, 0, 0, 0, 0)
+    for index, word in enumerate(first):
+        if word not in PRONOUNS:
+            continue
+        for start in range(len(second)):
+            before = 0
+            while before < start and before < index and first[index - 1 - before] == second[start - 1 - before]:
+                before += 1
+            if before < start:
+                continue  # sentence2 must begin inside what comes before the pronoun
+            rest = first[index + 1 :]
+            longest = max(
+                (n for n in range(min(len(rest), len(second) - start - 1) + 1) if rest[:n] == second[len(second) - n :]),
+                default=0,
+            )
+            best = max(best, (before + longest, longest, -index, start, len(second) - longest))
+    if best[0] < 0:
+        return 0, example["sentence2"]
+    words = example["sentence2"].strip().rstrip(".?!").split()
+    return -best[2], " ".join(words[best[3] : best[4]])
+
+
+def wnli_pairs(example):
+    index, candidate = wnli_reading(example)
+    pronoun = example["sentence1"].split()[index] if example["sentence1"] else ""
+    return [(f"wsc: {mark_pronoun(example['sentence1'], pronoun, index)}", candidate)]
+
+
+def is_true(example) -> bool:
+    return metrics.label_id(example["label"], ["False", "True"]) == 1
+
+
+def record_pairs(example):
+    """One pair for each right answer; the highlights of the article become sentences of the passage."""
+    passage = re.sub(r"([.?!\"'])\n@highlight\n", r"\1 ", example["passage"]).replace("\n@highlight\n", ". ")
+    text = f"record query: {example['query']} entities: {', '.join(example['entities'])} passage: {passage}"
+    return [(text, answer) for answer in example["answers"] or ["<unk>"]]
+
+
+def spaced(text: str) -> str:
+    """Blanks around punctuation, and only single ones."""
+    return re.sub(r"\s+", " ", re.sub(r"([^\w\s])", r" \1 ", text)).strip()
+
+
+def squad_pairs(example):
+    """Trained on the first of the answers."""
+    text = f"question: {spaced(example['question'])} context: {spaced(example['context'])}"
+    return [(text, spaced(metrics.answer_texts(example)[0]))]
+
+
+def squad_score(predictions, examples):
+    """The answers are spaced like the targets, so that "U.S." is met by "U . S ."."""
+    return metrics.squad(predictions, [{"answers": [spaced(a) for a in metrics.answer_texts(e)]} for e in examples])
+
+
+def translation(code, language, tfds):
+    def pairs(example):
+        return [(f"translate English to {language}: {example['en']}", example[code])]
+
+    samples = {"de": "Das ist gut.", "fr": "C'est bon.", "ro": "Este bine."}
+    fields = {"en": "text", code: "its translation"}
+    sample = {"en": "That is good.", code: samples[code]}
+    return Task(f"wmt_en{code}", f"en{code}", fields, pairs, metrics.bleu(code), ("bleu",), sample, tfds, beams=4)
+
+
+ENTAILMENT = ["entailment", "not_entailment"]
+TRUTH = ["False", "True"]
+QNLI = {"question": "Who wrote the letter?", "sentence": "Clara wrote the letter on Monday.", "label": 0}
+RTE = {"sentence1": "Felix sold his boat to Maria.", "sentence2": "Maria owns a boat.", "label": 0}
+WSC = {
+    "text": "The trophy does not fit into the suitcase because it is too large.",
+    "span1_text": "The trophy", "span2_text": "it", "span1_index": 0, "span2_index": 9, "label": 1,
+}  # fmt: skip
+SPANS = {"span1_text": "a noun phrase", "span2_text": "the pronoun", "span2_index": "the pronoun's place in words"}
+
+LIST = [
+    classification(
+        "cola", "glue", ["sentence"], ["unacceptable", "acceptable"], metrics.matthews,
+        {"sentence": "The book was read by Olga.", "label": 1}, ("matthews",),
+    ),
+    classification(
+        "sst2", "glue", ["sentence"], ["negative", "positive"], metrics.accuracy,
+        {"sentence": "a warm and funny film", "label": 1},
+    ),
+    classification(
+        "mrpc", "glue", ["sentence1", "sentence2"], ["not_equivalent", "equivalent"], metrics.f1_and_accuracy,
+        {"sentence1": "The price rose by a tenth.", "sentence2": "It got ten percent dearer.", "label": 1},
+        ("f1", "accuracy"),
+    ),
+    Task(
+        "stsb", "glue", {"sentence1": "text", "sentence2": "text", "label": "0.0 to 5.0"}, stsb_pairs,
+        metrics.correlations, ("pearson", "spearman"),
+        {"sentence1": "A man plays a flute.", "sentence2": "A man plays music.", "label": 3.25}, "glue/stsb",
+    ),
+    classification(
+        "qqp", "glue", ["question1", "question2"], ["not_duplicate", "duplicate"], metrics.f1_and_accuracy,
+        {"question1": "How do I learn to swim?", "question2": "How can I learn swimming?", "label": 1},
+        ("f1", "accuracy"),
+    ),
+    classification(
+        "mnli", "glue", ["hypothesis", "premise"], ["entailment", "neutral", "contradiction"], metrics.accuracy,
+        {"premise": "The shop closed at noon.", "hypothesis": "The shop was open all day.", "label": 2},
+        validation=("validation_matched", "validation_mismatched"),
+    ),
+    classification("qnli", "glue", ["question", "sentence"], ENTAILMENT, metrics.accuracy, QNLI),
+    classification("rte", "glue", ["sentence1", "sentence2"], ENTAILMENT, metrics.accuracy, RTE),
+    Task(
+        "wnli", "glue", {"sentence1": "text", "sentence2": "text", "label": "1 if sentence2 follows, else 0"},
+        wnli_pairs, metrics.referents(lambda e: wnli_reading(e)[1]), ("accuracy",),
+        {"sentence1": "The fish ate the worm. It was tasty.", "sentence2": "The worm was tasty.", "label": 1},
+        "glue/wnli", trained=False,
+    ),
+    classification(
+        "boolq", "superglue", ["passage", "question"], TRUTH, metrics.accuracy,
+        {"passage": "Rye is a grass grown for its grain.", "question": "is rye a grass", "label": 1},
+    ),
+    classification(
+        "cb", "superglue", ["hypothesis", "premise"], ["entailment", "contradiction", "neutral"],
+        metrics.mean_f1_and_accuracy,
+        {"premise": "I doubt that Nils paid.", "hypothesis": "Nils paid.", "label": 1}, ("f1", "accuracy"),
+    ),
+    classification(
+        "copa", "superglue", ["choice1", "choice2", "premise", "question"], ["choice1", "choice2"], metrics.accuracy,
+        {
+            "choice1": "It had rained.", "choice2": "It was noon.", "premise": "The street was wet.",
+            "question": "cause", "label": 0,
+        },
+    ),
+    classification(
+        "multirc", "superglue", ["question", "answer", "paragraph"], TRUTH, lambda labels: metrics.multirc,
+        {
+            "question": "What did Emma buy?", "answer": "a lamp", "paragraph": "<b>Sent 1: </b>Emma bought a lamp.<br>",
+            "label": 1, "idx": {"paragraph": 0, "question": 0, "answer": 0},
+        },
+        ("f1", "em"),
+    ),
+    Task(
+        "record", "superglue",
+        {"query": "text with @placeholder", "passage": "text", "entities": "list", "answers": "list"},
+        record_pairs, metrics.squad, ("f1", "em"),
+        {
+            "query": "@placeholder won the race.", "passage": "Two met again.\n@highlight\nJonas beat Karla",
+            "entities": ["Jonas", "Karla"], "answers": ["Jonas"],
+        },
+        "super_glue/record",
+    ),
+    classification(
+        "superglue_rte", "superglue", ["sentence1", "sentence2"], ENTAILMENT, metrics.accuracy,
+        {"sentence1": RTE["sentence1"], "sentence2": RTE["sentence2"], "label": 0}, prefix="rte",
+        tfds="super_glue/rte",
+    ),
+    classification(
+        "wic", "superglue", ["sentence1", "sentence2", "word"], TRUTH, metrics.accuracy,
+        {"sentence1": "He sat on the bank.", "sentence2": "She went to the bank.", "word": "bank", "label": 0},
+    ),
+    Task(
+        "wsc", "superglue", {"text": "text", **SPANS, "label": "1 if the pronoun means the phrase, else 0"}, wsc_pairs,
+        metrics.referents(lambda e: e["span1_text"]), ("accuracy",), WSC, "super_glue/wsc.fixed", train_filter=is_true,
+    ),
+    Task(
+        "squad", "squad", {"question": "text", "context": "text", "answers": "list, or {\"text\": list}"}, squad_pairs,
+        squad_score, ("em",),
+        {"question": "Where did Anna go?", "context": "Anna went to the harbour.", "answers": {"text": ["the harbour"]}},
+        "squad/v1.1",
+    ),
+    Task(
+        "cnn_dailymail", "cnndm", {"article": "text", "highlights": "its summary"},
+        lambda e: [(f"summarize: {e['article']}", e["highlights"])], metrics.rouge, ("rouge2",),
+        {"article": "The bridge was closed on Friday. Boats still pass.", "highlights": "Bridge closed."},
+        "cnn_dailymail", beams=4,
+    ),
+    translation("de", "German", "wmt14_translate/de-en"),
+    translation("fr", "French", "wmt14_translate/fr-en"),
+    translation("ro", "Romanian", "wmt16_translate/ro-en"),
+    classification(
+        "demo_mood", "demo_mood", ["sentence"], ["negative", "positive"], metrics.accuracy,
+        {"sentence": "the soup was not good at all", "label": 0}, tfds="-",
+    ),
+    Task(
+        "demo_where", "demo_where", {"question": "text", "context": "text", "answers": "list"}, squad_pairs,
+        squad_score, ("f1",),
+        {"question": "Where is Anna?", "context": "Anna is in the garden.", "answers": ["the garden"]}, "-",
+    ),
+]  # fmt: skip
+TASKS = {task.name: task for task in LIST}
+SUITES = {suite: [task for task in LIST if task.suite == suite] for suite in dict.fromkeys(task.suite for task in LIST)}
+
+
+def tasks_of(name: str) -> list[Task]:
+    """A task, or the tasks of a suite ("glue", "superglue"): fine-tuned together, as the paper does."""
+    if name in TASKS:
+        return [TASKS[name]]
+    if name in SUITES:
+        return SUITES[name]
+    raise UsageError(f"no task {name!r}; there are {', '.join(TASKS)} and the suites glue and superglue")
+
+
+def table_score(task: Task, scores: dict) -> float:
+    """The task's number in the paper's table: the mean of its metrics (and of MNLI's two validation sets)."""
+    return float(np.mean([scores[split][metric] for split in scores for metric in task.table]))
+
+
+def suite_score(scores: dict) -> float:
+    """{task: {split: metrics}} -> the mean of the tasks' numbers. WNLI is left out, as in the paper's averages."""
+    counted = [table_score(TASKS[name], found) for name, found in scores.items() if name != "wnli"]
+    return float(np.mean(counted or [table_score(TASKS[name], found) for name, found in scores.items()]))
+
+
+# ---- examples
+
+
+class JsonLines:
+    """A JSONL file as a sequence: only the lines' places are in memory."""
+
+    def __init__(self, path, task: Task):
+        self.path, self.task = Path(path), task
+        sizes = [len(line) for line in open(self.path, "rb")]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+        blank = [len(line.strip()) == 0 for line in open(self.path, "rb")]
+        self.starts = self.starts[~np.array(blank, bool)] if len(sizes) else self.starts[:0]
+
+    def __len__(self):
+        return len(self.starts)
+
+    def __getitem__(self, index):
+        with open(self.path, "rb") as file:
+            file.seek(int(self.starts[index]))
+            try:
+                example = json.loads(file.readline())
+            except ValueError as error:
+                raise DamageError(f"{self.path}: no JSON at byte {self.starts[index]} ({error})") from error
+        if not isinstance(example, dict):
+            raise DamageError(f"{self.path}: no JSON object at byte {self.starts[index]}")
+        missing = [field for field in self.task.fields if field not in example]
+        if missing:
+            raise UsageError(f"{self.path}: example {index} has no {', '.join(missing)}, which {self.task.name} needs")
+        return example
+
+
+class TfdsExamples:
+    """A split from TFDS, prepared before, with texts as `str`."""
+
+    def __init__(self, task: Task, split: str, data_dir=None):
+        import tensorflow_datasets as tfds
+
+        self.task, self.split = task, split
+        self.source = tfds.data_source(task.tfds, split=split, data_dir=data_dir, download=True)
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return as_text(self.source[index])
+
+
+def as_text(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
+        return [as_text(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+DEMO = Path(__file__).with_name("demo_tasks")
+
+
+def examples(task: Task, split: str, task_data=None):
+    """The examples of a split: from `task_data`/TASK/SPLIT.jsonl or `task_data`/SPLIT.jsonl, else from TFDS.
+
+    Raises UsageError that names both places.
+    """
+    if task.tfds == "-" and task_data is None:
+        task_data = DEMO
+    if task_data is not None:
+        places = [Path(task_data) / task.name / f"{split}.jsonl", Path(task_data) / f"{split}.jsonl"]
+        for place in places:
+            if place.is_file():
+                return JsonLines(place, task)
+        if task.tfds == "-" and Path(task_data) != DEMO:
+            return JsonLines(DEMO / task.name / f"{split}.jsonl", task)
+        raise UsageError(f"{task.name}: neither {places[0]} nor {places[1]} exists")
+    try:
+        return TfdsExamples(task, split)
+    except Exception as error:
+        raise UsageError(
+            f"{task.name}: TFDS could not give {task.tfds} ({type(error).__name__}: {error}); "
+            f"name a folder with {split}.jsonl by --task-data"
+        ) from error

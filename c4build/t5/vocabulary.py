@@ -1,0 +1,139 @@
+"""The vocabulary: sentencepiece unigram with pad 0, eos 1, unk 2, and 100 sentinels above the pieces, as T5's own.
+
+The pieces have ids 0 to size - 1. The sentinels `<extra_id_0>` to `<extra_id_99>` are not in the model file; they are
+counted down from the top: with 32,000 pieces `<extra_id_0>` is 32,099 and `<extra_id_99>` 32,000.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import sentencepiece
+
+from c4build.errors import UsageError
+from c4build.t5.objectives import SENTINELS
+from c4build.t5.records import corpus_files, read_texts
+
+PAD, EOS, UNK = 0, 1, 2
+SENTINEL = re.compile(r"<extra_id_(\d+)>")
+
+
+class Vocabulary:
+    """Text to ids and back. Made from a sentencepiece file; can be sent to another process."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        if not Path(path).is_file():
+            raise UsageError(f"{path}: no vocabulary; make one with `c4build t5 vocab`")
+        try:
+            self.model = sentencepiece.SentencePieceProcessor(model_file=self.path)
+        except RuntimeError as error:
+            raise UsageError(f"{path}: no sentencepiece file ({error})") from error
+        got = (self.model.pad_id(), self.model.eos_id(), self.model.unk_id())
+        if got != (PAD, EOS, UNK):
+            raise UsageError(f"{path}: pad, eos and unk are {got}; T5 has them at 0, 1 and 2")
+
+    @property
+    def pieces(self) -> int:
+        return self.model.get_piece_size()
+
+    @property
+    def size(self) -> int:
+        """All ids, sentinels counted."""
+        return self.pieces + SENTINELS
+
+    @property
+    def first_sentinel(self) -> int:
+        return self.size - 1
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without the end token; a written `<extra_id_7>` becomes that sentinel."""
+        ids, rest = [], text
+        while match := SENTINEL.search(rest):
+            ids += self.model.encode(rest[: match.start()]) + [self.first_sentinel - int(match[1])]
+            rest = rest[match.end() :]
+        return ids + self.model.encode(rest)
+
+    def decode(self, ids) -> str:
+        """The text up to the end token; padding is left out, sentinels are written as `<extra_id_7>`."""
+        parts, pieces = [], []
+        for token in map(int, ids):
+            if token == EOS:
+                break
+            if token >= self.pieces:
+                parts += [self.model.decode(pieces), f"<extra_id_{self.first_sentinel - token}>"]
+                pieces = []
+            elif token != PAD:
+                pieces.append(token)
+        return " ".join(part for part in [*parts, self.model.decode(pieces)] if part)
+
+    def __reduce__(self):
+        return Vocabulary, (self.path,)
+
+
+def sample_texts(corpora, characters: int):
+    """Texts of several corpora in turn, until `characters` characters are out or all corpora are.
+
+    A corpus gives one text of each of its files in turn, so that no file speaks for the whole.
+    """
+
+    def one(corpus):
+        files, _ = corpus_files(corpus, "train")
+        readers = [read_texts(file) for file in files]
+        while readers:
+            for reader in list(readers):
+                text = next(reader, None)
+                if text is None:
+                    readers.remove(reader)
+                else:
+                    yield text[2]
+
+    turns = [one(corpus) for corpus in corpora]
+    left = characters
+    while turns and left > 0:
+        for turn in list(turns):
+            text = next(turn, None)
+            if text is None:
+                turns.remove(turn)
+                continue
+            left -= len(text)
+            yield text
+            if left <= 0:
+                return
+
+
+def train_vocabulary(
+    corpora, out, size: int = 32000, characters: int = 100_000_000, extra_texts=(), threads: int = 2, strict: bool = True
+):
+    """Trains `size` pieces on a sample and writes the sentencepiece file `out`.
+
+    The paper's vocabulary has 32,000 pieces from English, German, French and Romanian text, 10 to 1 to 1 to 1 (section
+    2.4.1): name the German corpus once and the English one ten times for the same. Raises UsageError where the sample is
+    too small for `size` pieces; without `strict` it makes as many as it can.
+    """
+    lines = (line for text in [*extra_texts, *sample_texts(corpora, characters)] for line in text.splitlines())
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(line for line in lines if line.strip()),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=size,
+            character_coverage=0.99995,
+            byte_fallback=False,
+            normalization_rule_name="nmt_nfkc",
+            pad_id=PAD,
+            eos_id=EOS,
+            unk_id=UNK,
+            bos_id=-1,
+            hard_vocab_limit=strict,
+            num_threads=threads,
+            max_sentence_length=16384,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UsageError(f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}") from error
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(model.getvalue())
+    return Vocabulary(out)

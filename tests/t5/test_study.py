@@ -1,0 +1,366 @@
+"""From corpora to the table: the commands one after another, and the ablation as a whole."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import run_command
+from small import make_corpus
+from typer.testing import CliRunner
+
+from c4build.errors import UsageError
+from c4build.t5 import ablation, paper, tables
+from c4build.t5.ablation import ablate, find_config, read_config, token_count
+from c4build.t5.cli import app
+
+runner = CliRunner()
+PACKAGE = Path(__file__).parents[2]
+
+STUDY = """
+name = "A very small study"
+seeds = [0, 1]
+
+[model]
+size = "mini"
+encoder_layers = 1
+decoder_layers = 1
+
+[vocabulary]
+size = 100
+
+[pretrain]
+steps = 12
+batch = 8
+inputs_length = 32
+objective = "span_corruption"
+log_every = 2
+checkpoint_every = 4
+shuffle = 20
+window = 8
+
+[finetune]
+tasks = ["squad"]
+data = "{folder}"
+steps = 4
+batch = 8
+inputs_length = 32
+targets_length = 4
+log_every = 2
+checkpoint_every = 2
+limit = 8
+
+[losses]
+batches = 1
+batch = 8
+
+[devices]
+data = 1
+
+[[corpus]]
+name = "C4"
+folders = ["{folder}/c4/e*"]
+paper = "C4"
+
+[[corpus]]
+name = "Two, cut"
+folders = ["{folder}/c4/en", "{folder}/books"]
+rates = [0.5, 0.5]
+tokens = "2^9"
+paper = "2^25 tokens"
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    make_corpus(folder / "c4" / "en", 60)
+    make_corpus(folder / "books", 30, shards=1, seed=4, name="books")
+    for split, count in (("train", 24), ("validation", 12)):
+        lines = [{"sentence": f"Anna lost {n} lamps", "label": n % 2} for n in range(count)]
+        path = folder / "sst2" / f"{split}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        lines = [
+            {"question": "Who?", "context": f"{who} lost a lamp.", "answers": {"text": [who]}}
+            for who in ("Anna", "Boris", "Clara", "David") * (count // 4)
+        ]
+        path = folder / "squad" / f"{split}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "none").mkdir()
+    (folder / "study.toml").write_text(STUDY.format(folder=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(world):
+    out = world / "out"
+    said = []
+    table = ablate(world / "study.toml", out=out, quiet=True, say=said.append)
+    assert table == out / "table.md"
+    return out, said
+
+
+def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
+    out, _ = finished
+    text = (out / "table.md").read_text()
+    table = text[: text.index("Mean and standard deviation")]
+    lines = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
+    assert "SQuAD (paper)" in lines["data"]
+    assert " 80.88 |" in lines["C4"] and " 76.27 |" in lines["Two, cut"]
+    assert "±" in lines["C4"]  # two seeds
+    assert paper.SOURCE in text
+    rows = list(csv.DictReader(open(out / "table.csv")))
+    assert [row["data"] for row in rows] == ["C4", "Two, cut"]
+    assert [row["seeds"] for row in rows] == ["2", "2"] and rows[0]["SQuAD_paper"] == "80.88"
+    assert float(rows[1]["repeats"]) >= 1  # 512 tokens do not last 12 steps
+    for picture in ("table.png", "losses.png", "curves.png"):
+        assert (out / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_tables_numbers_are_those_of_the_runs(finished):
+    out, _ = finished
+    scores = [json.loads((out / "c4" / f"seed-{s}" / "finetune-squad" / "done.json").read_text())["score"] for s in (0, 1)]
+    row = next(csv.DictReader(open(out / "table.csv")))
+    assert float(row["SQuAD"]) == pytest.approx(np.mean(scores), abs=1e-4)
+    assert float(row["SQuAD_std"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
+
+
+def test_the_heat_map_has_every_model_on_every_whole_corpus(finished):
+    out, _ = finished
+    rows = list(csv.reader(open(out / "losses.csv")))
+    assert rows[0] == ["model", "C4"] and [row[0] for row in rows[1:]] == ["C4", "Two, cut"]
+    found = json.loads((out / "losses.json").read_text())
+    assert float(rows[1][1]) == pytest.approx(np.mean([found[f"c4/seed-{s}/pretrain on C4"] for s in (0, 1)]))
+
+
+def test_a_rerun_skips_what_is_done_and_gives_the_same_table(world, finished):
+    out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("done.json")}
+    assert len(before) == 8
+    table = (out / "table.md").read_text()
+    start = time.time()
+    ablate(world / "study.toml", out=out, quiet=True, say=lambda line: None)
+    assert time.time() - start < 10
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("done.json")}
+    assert (out / "table.md").read_text() == table
+
+
+def test_another_config_in_the_same_folder_is_refused(world, finished):
+    out, _ = finished
+    other = world / "other.toml"
+    other.write_text((world / "study.toml").read_text().replace("steps = 12", "steps = 13"))
+    with pytest.raises(UsageError, match="holds a study of another config"):
+        ablate(other, out=out)
+
+
+def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp_path):
+    out, _ = finished
+    code = f"from c4build.t5.ablation import ablate; ablate({str(world / 'study.toml')!r}, out={str(tmp_path)!r})"
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    killed = None
+    for line in child.stdout:
+        if line.startswith("Two, cut, seed 0: pre-training"):
+            killed = "pre-training"
+        if killed and line.startswith("step 6/"):
+            child.send_signal(signal.SIGKILL)
+            break
+    child.stdout.close()
+    assert child.wait() == -signal.SIGKILL
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=250)
+    assert child.returncode == 0, child.stderr
+    assert (tmp_path / "table.csv").read_text() == (out / "table.csv").read_text()
+
+
+def test_a_key_that_means_nothing_is_refused(tmp_path):
+    for text, message in [
+        ("[pretrain]\nstep = 5\n", r"\[pretrain\] has no step"),
+        ("[train]\nsteps = 5\n", "nothing is called 'train'"),
+        ("[[corpus]]\nname = 'x'\nfolders = []\npaper = 'C5'\n", "the paper has no row 'C5'"),
+        ("[[corpus]]\nname = 'x'\n", "has name and folders"),
+        ("", r"no \[\[corpus\]\]"),
+    ]:
+        (tmp_path / "x.toml").write_text(text)
+        with pytest.raises(UsageError, match=message):
+            read_config(tmp_path / "x.toml")
+
+
+def test_a_missing_corpus_is_named_before_anything_is_trained(tmp_path):
+    (tmp_path / "x.toml").write_text(f"[[corpus]]\nname = 'x'\nfolders = ['{tmp_path}/nowhere*']\n")
+    with pytest.raises(UsageError, match=r"no such corpora: .*nowhere\*;"):
+        ablate(tmp_path / "x.toml", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["ablation-paper.toml", "ablation-one-gpu.toml", "ablation-demo.toml"])
+def test_the_configs_that_ship_name_things_that_exist(name):
+    from c4build.t5.config import model_config
+    from c4build.t5.tasks import tasks_of
+
+    study = read_config(find_config(name))
+    model = dict(study["model"])
+    model_config(model.pop("size"), **model)
+    assert all(tasks_of(task) for task in study["finetune"]["tasks"])
+    assert len([corpus for corpus in study["corpus"] if not corpus["tokens"]]) == 6
+
+
+def test_the_paper_config_is_the_papers():
+    study = read_config(find_config("ablation-paper.toml"))
+    assert study["pretrain"]["steps"] == 2**19 and study["finetune"]["steps"] == 2**18
+    assert study["pretrain"]["batch"] * study["pretrain"]["inputs_length"] == 2**16
+    assert [corpus["tokens"] for corpus in study["corpus"][6:]] == [2**29, 2**27, 2**25, 2**23]
+    assert (token_count("2^25"), token_count(7), token_count(None)) == (2**25, 7, None)
+    assert ablation.slug("C4, 2^25 tokens") == "c4-2-25-tokens"
+
+
+def test_a_mean_and_a_deviation_are_written_as_such():
+    assert tables.cell(tables.summary([1.0, 3.0])) == "2.00 ± 1.41"
+    assert tables.cell(tables.summary([1.0])) == "1.00"
+    assert tables.cell(None) == ""
+
+
+# ---- the commands
+
+
+def run(*arguments):
+    result = runner.invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands_lead_from_a_corpus_to_an_answer_and_to_hugging_face(world, tmp_path):
+    assert "100 pieces, 200 ids" in run("vocab", world / "c4" / "en", "--size", 100, "--out", tmp_path / "v.model")
+    small = ["--set", "encoder_layers=1", "--set", "decoder_layers=1", "--length", 32, "--batch", 8, "--data", 1]
+    pretrained = tmp_path / "pretrained"
+    run("pretrain", "--corpus", world / "c4" / "en", "--corpus", world / "books", "--rates", "0.8,0.2", "--model", "mini",
+        "--vocab", tmp_path / "v.model", "--steps", 4, "--out", pretrained, "--log-every", 2, *small)  # fmt: skip
+    tuned = tmp_path / "tuned"
+    best = json.loads(run("finetune", "--from", pretrained, "--task", "sst2", "--task-data", world, "--steps", 4, "--out", tuned,
+                          "--checkpoint-every", 2, "--length", 32, "--targets", 4, "--batch", 8, "--data", 1))  # fmt: skip
+    scored = json.loads(run("eval", "--from", tuned, "--task", "sst2", "--task-data", world, "--length", 32, "--targets", 4,
+                            "--batch", 8, "--predictions", tmp_path / "p.jsonl"))  # fmt: skip
+    assert scored["score"] == best["score"] and scored["scores"] == best["scores"]
+    predictions = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert len(predictions) == 12 and predictions[0]["input"] == "sst2 sentence: Anna lost 0 lamps"
+    assert predictions == [json.loads(line) for line in (tuned / "predictions.jsonl").read_text().splitlines()]
+    (tmp_path / "in.txt").write_text("".join(p["input"] + "\n" for p in predictions))
+    written = run("predict", tmp_path / "in.txt", "--from", tuned, "--length", 32, "--targets", 4).splitlines()
+    assert written == [p["written"] for p in predictions]
+
+    run("export", "--from", tuned, "--hf", tmp_path / "hf")
+    assert run("predict", predictions[0]["input"], "--from", tmp_path / "hf", "--targets", 4).strip() == written[0]
+    # A checkpoint of theirs trains on, from the same weights.
+    on = tmp_path / "on"
+    run("pretrain", "--from-hf", tmp_path / "hf", "--corpus", world / "books", "--vocab", tmp_path / "hf" / "spiece.model",
+        "--steps", 2, "--out", on, "--length", 32, "--batch", 8, "--data", 1, "--log-every", 1)  # fmt: skip
+    from c4build.t5.train import read_metrics
+
+    fresh = [line["loss"] for line in read_metrics(pretrained) if "loss" in line]
+    assert read_metrics(on)[0]["loss"] < fresh[0] + 1 and read_metrics(on)[-1]["step"] == 2
+
+
+def test_beams_and_greedy_answers_are_transformers_own_through_export(world, finished, tmp_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    out, _ = finished
+    run("export", "--from", out / "c4" / "seed-0" / "pretrain", "--hf", tmp_path)
+    peer = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path).eval()
+    tokenizer = transformers.T5Tokenizer.from_pretrained(tmp_path)
+    texts = ["On Monday Anna <extra_id_0> a lamp", "Boris sold the map."]
+    ids = tokenizer(texts, return_tensors="pt", padding=True)
+    for beams, name in ((1, "greedy"), (4, "beams")):
+        with torch.no_grad():
+            theirs = peer.generate(**ids, max_new_tokens=6, num_beams=beams, length_penalty=0.6, early_stopping=False)
+        ours = [run("predict", text, "--from", tmp_path, "--beams", beams, "--targets", 6).rstrip("\n") for text in texts]
+        from c4build.t5.vocabulary import Vocabulary
+
+        vocabulary = Vocabulary(tmp_path / "spiece.model")
+        assert ours == [vocabulary.decode(row[1:].tolist()) for row in theirs], name
+
+
+def test_tasks_lists_every_task_with_text_in_and_text_out():
+    out = run("tasks")
+    assert "in:     stsb sentence1: A man plays a flute. sentence2: A man plays music.\n  out:    3.2" in out
+    assert out.count("  in:  ") == 24
+
+
+PRETRAIN = ["pretrain", "--corpus", "c4/en", "--vocab", "v.model", "--model", "mini", "--out", "new"]
+MISTAKES = {
+    "no vocabulary": (["pretrain", "--corpus", "c4/en", "--vocab", "none.model", "--out", "new"], "none.model: no vocabulary"),
+    "a vocabulary that is none": (["pretrain", "--corpus", "c4/en", "--vocab", "study.toml", "--out", "new"],
+                                  "study.toml: no sentencepiece"),
+    "no corpus": (["pretrain", "--corpus", "c4/ne", "--vocab", "v.model", "--out", "new"], "c4/ne: no such folder"),
+    "an empty corpus": (["pretrain", "--corpus", "none", "--vocab", "v.model", "--out", "new"], "none: no .tfrecord"),
+    "several corpora in one": (["pretrain", "--corpus", ".", "--vocab", "v.model", "--out", "new"], "holds several corpora"),
+    "an unknown size": ([*PRETRAIN, "--model", "smal"], "no model size 'smal'; there are mini, tiny, small"),
+    "an unknown number": ([*PRETRAIN, "--set", "d_fff=2"], "a model has no 'd_fff'; it has vocab_size, d_model"),
+    "a number without a value": ([*PRETRAIN, "--set", "d_ff"], "--set d_ff: write name=value"),
+    "a number that is none": ([*PRETRAIN, "--set", "d_ff=many"], "d_ff = 'many': it must be int"),
+    "a number too small": ([*PRETRAIN, "--set", "heads=0"], "heads = 0: it must be 1 or more"),
+    "a format that is none": ([*PRETRAIN, "--set", "dtype=bf16"], "dtype = 'bf16': it must be one of float32, bfloat16"),
+    "a vocabulary too large": ([*PRETRAIN, "--set", "vocab_size=128"], "has 200 ids, the model only 128"),
+    "an unknown objective": ([*PRETRAIN, "--objective", "cloze"], "no objective 'cloze'; there are replace_spans"),
+    "a rate over 1": ([*PRETRAIN, "--noise-rate", "1.5"], "a noise rate of 1.5: it lies between 0 and 1"),
+    "a span of nothing": ([*PRETRAIN, "--mean-span", "0"], "a mean span of 0.0 tokens: it is 1 or more"),
+    "rates in words": ([*PRETRAIN, "--rates", "half"], "--rates half: write numbers, as in 0.8,0.2"),
+    "too many rates": ([*PRETRAIN, "--rates", "0.5,0.5"], "1 corpora and 2 rates"),
+    "a rate below 0": ([*PRETRAIN, "--rates", "-1"], "rates [-1.0]: each must be above 0"),
+    "tokens in words": ([*PRETRAIN, "--tokens", "few"], "tokens = 'few': write a number, or a power as in 2^25"),
+    "no steps": ([*PRETRAIN, "--steps", "0"], "steps = 0: it must be 1 or more"),
+    "a batch that does not divide": ([*PRETRAIN, "--batch", "6", "--accumulate", "4"], "does not divide"),
+    "more devices than there are": ([*PRETRAIN, "--data", "64"], "64 x 1 devices asked for, 8 are there"),
+    "no run": (["finetune", "--from", "sst2", "--task", "sst2", "--out", "new"], "sst2: not a run of `c4build t5`"),
+    "an unknown task": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "sst3", "--out", "new"], "no task 'sst3'"),
+    "no task data": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "rte", "--task-data", ".", "--out", "new"],
+                     "rte: neither rte/train.jsonl nor train.jsonl exists"),
+    "a step that is none": (["predict", "x", "--from", "out/c4/seed-0/pretrain", "--step", "5"], "no checkpoint of step 5; there are"),
+    "a text that is a file's name": (["predict", "in.txt", "--from", "nowhere"], "nowhere: not a run of `c4build t5`"),
+    "no Hugging Face folder": ([*PRETRAIN, "--from-hf", "sst2"], "sst2: no config.json"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments,said", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_said_in_one_line(world, finished, monkeypatch, arguments, said):
+    monkeypatch.chdir(world)
+    if not Path("v.model").exists():
+        Path("v.model").write_bytes(Path("out/vocab.model").read_bytes())
+    result = runner.invoke(app, arguments)
+    assert isinstance(result.exception, UsageError), result.exception
+    assert said in str(result.exception) and "\n" not in str(result.exception)
+    assert not Path("new").exists()
+
+
+def test_a_mistake_ends_with_2_and_damage_with_1(world, tmp_path):
+    done = run_command("ablate", "nowhere.toml", folder=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("c4build: nowhere.toml: no such file; ablation-demo.toml, ") and done.err.count("\n") == 1
+    whole = sorted((world / "c4/en/1.0.0").glob("*train*"))[0].read_bytes()
+    (tmp_path / "broken.tfrecord").write_bytes(whole[:-30])
+    done = run_command("t5", "vocab", "broken.tfrecord", "--size", 100, "--out", "v.model", folder=tmp_path)
+    assert (done.code, done.out) == (1, "") and done.err.count("\n") == 1
+    assert done.err.startswith("c4build: broken.tfrecord: damaged record at byte ")
+
+
+def test_a_run_goes_on_only_as_it_was_started(world, finished, monkeypatch):
+    monkeypatch.chdir(world)
+    started = ["pretrain", "--corpus", "c4/en", "--vocab", "out/vocab.model", "--model", "mini", "--out", "out/c4/seed-0/pretrain"]
+    result = runner.invoke(app, [*started, "--objective", "lm"])
+    assert isinstance(result.exception, UsageError)
+    assert "out/c4/seed-0/pretrain was started with " in str(result.exception) and "name another --out" in str(result.exception)
+
+
+def test_the_help_is_there_without_the_trainers_packages():
+    code = (
+        "import sys; from c4build.t5.cli import app, ablate; import c4build;"
+        "heavy = {'jax', 'flax', 'optax', 'orbax', 'grain', 'sentencepiece', 'torch', 'matplotlib'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(PACKAGE)})

@@ -1,0 +1,307 @@
+"""It learns, it resumes to the last bit after SIGKILL, it gives the same losses on any number of devices."""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from small import make_corpus, make_vocabulary
+
+from c4build.t5 import sharding
+from c4build.t5.checkpoint import model_graph
+from c4build.t5.config import model_config, padded_vocabulary
+from c4build.t5.data import CorpusTokens
+from c4build.t5.decode import greedy
+from c4build.t5.optimizer import adafactor, constant
+from c4build.t5.packing import make_row, stack
+from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
+from c4build.t5.data import corrupter
+from c4build.t5.train import NotFinite, Training, batch_loss, make_step, new_parameters, read_metrics, start_state, train
+
+CHILD = Path(__file__).with_name("child.py")
+SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)
+SETTINGS = dict(rates=[0.7, 0.3], streams=2, shuffle=30, window=8)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    corpora = [make_corpus(folder / "one", 200), make_corpus(folder / "two", 120, shards=2, seed=9)]
+    vocabulary = make_vocabulary(folder / "vocab.model", corpora)
+    return folder, corpora, vocabulary
+
+
+def one_layer(vocabulary, **changes):
+    """Half of what a mini compiles to, which takes longer than its training."""
+    size = padded_vocabulary(vocabulary.size)
+    return model_config("mini", vocab_size=size, encoder_layers=1, decoder_layers=1, **changes)
+
+
+def losses(run):
+    return {line["step"]: line["loss"] for line in read_metrics(run) if "loss" in line}
+
+
+@pytest.fixture(scope="module")
+def reference(world):
+    """The run that nothing interrupts, on one device."""
+    folder, corpora, vocabulary = world
+    run = folder / "reference"
+    child = start_child(child_arguments(world, run))
+    _, errors = child.communicate(timeout=250)
+    assert child.returncode == 0, errors
+    return losses(run)
+
+
+def child_arguments(world, run, steps=SHORT.steps, **more):
+    folder, corpora, vocabulary = world
+    training = dataclasses.replace(SHORT, steps=steps)
+    arguments = dict(
+        run=str(run), corpora=[str(corpus) for corpus in corpora], vocabulary=vocabulary.path,
+        training=dataclasses.asdict(training), settings=SETTINGS, **more,
+    )  # fmt: skip
+    path = folder / f"{run.name}.json"
+    path.write_text(json.dumps(arguments))
+    return path
+
+
+def start_child(path, *more):
+    return subprocess.Popen(
+        [sys.executable, str(CHILD), str(path), *more], stderr=subprocess.PIPE, text=True, env=child_environment()
+    )
+
+
+def child_environment():
+    package = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", "")}
+
+
+def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
+    run = world[0] / "killed"
+    path = child_arguments(world, run)
+    child = start_child(path)
+    for line in child.stderr:
+        if line.startswith("step 8/"):
+            child.send_signal(signal.SIGKILL)
+            break
+    child.stderr.close()
+    assert child.wait() == -signal.SIGKILL
+    child = start_child(path)
+    _, errors = child.communicate(timeout=200)
+    assert child.returncode == 0, errors
+    resumed = [int(line.split()[1].split("/")[0]) for line in errors.splitlines() if line.startswith("step ")]
+    assert 1 < resumed[0] <= 8  # it went on from a checkpoint, it did not start again
+    assert losses(run) == reference
+    assert len(reference) == SHORT.steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", range(1, SHORT.steps + 1))
+def test_a_run_killed_at_any_step_has_the_same_losses(world, reference, kill_at):
+    run = world[0] / f"killed-{kill_at}"
+    path = child_arguments(world, run)
+    child = start_child(path)
+    for line in child.stderr:
+        if line.startswith(f"step {kill_at}/"):
+            child.send_signal(signal.SIGKILL)
+            break
+    child.stderr.close()
+    child.wait()
+    child = start_child(path)
+    _, errors = child.communicate(timeout=200)
+    assert child.returncode == 0, errors
+    assert losses(run) == reference
+
+
+def test_two_processes_over_loopback_have_the_losses_of_one_device(world, reference):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    run = world[0] / "two-processes"
+    path = child_arguments(world, run, steps=5, coordinator=address, processes=2, mesh=[2, 1])
+    children = [start_child(path, str(index)) for index in range(2)]
+    for child in children:
+        _, errors = child.communicate(timeout=250)
+        assert child.returncode == 0, errors
+    got = losses(run)
+    assert list(got) == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose([got[s] for s in got], [reference[s] for s in got], rtol=1e-5)
+
+
+@pytest.mark.parametrize("data,model", [(8, 1), (4, 2), (1, 8)])
+def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
+    folder, corpora, vocabulary = world
+    run = folder / f"mesh-{data}-{model}"
+    short = dataclasses.replace(SHORT, steps=5)
+    state = pretrain(
+        run, corpora, vocabulary, one_layer(vocabulary), short, mesh=sharding.make_mesh(data, model), quiet=True,
+        **SETTINGS,
+    )  # fmt: skip
+    got = losses(run)
+    assert list(got) == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(list(got.values()), [reference[step] for step in got], rtol=1e-5)
+    kernel = state["params"]["encoder"]["layers"][0]["feed_forward"]["wi"]["kernel"][...]
+    assert kernel.addressable_shards[0].data.shape == (32, 64 // model)
+
+
+def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
+    _, corpora, vocabulary = world
+    config = one_layer(vocabulary, dropout=0.0)
+    mesh = sharding.make_mesh(2, 1)
+    graph, params = model_graph(config)[0], new_parameters(config, 0, mesh)
+    corrupt, width = corrupter(vocabulary, "span_corruption", 32)
+    feed = make_feed(
+        corpora, [0.5, 0.5], vocabulary, corrupt, (32, width), 16, mesh,
+        streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
+    )  # fmt: skip
+    batch = sharding.put_batch(next(feed)[0], mesh)
+    feed.close()
+    got = []
+    for parts in (1, 4):
+        optimizer = adafactor(constant())
+        state = start_state(jax.tree.map(lambda x: x.copy(), params), optimizer, mesh)
+        state, metrics = make_step(graph, optimizer, parts)(state, batch, 0)
+        got.append((float(metrics["loss"]), float(metrics["gradient_norm"])))
+    np.testing.assert_allclose(got[0], got[1], rtol=1e-5)
+
+
+def unigram_entropy(corpus, vocabulary):
+    """Nats a token of the held-out text under the training text's own frequencies."""
+    counts = collections.Counter()
+    for document in CorpusTokens(corpus, vocabulary, epochs=1):
+        counts.update(document["tokens"].tolist())
+    total = sum(counts.values()) + vocabulary.pieces
+    held_out = [t for d in CorpusTokens(corpus, vocabulary, "validation", epochs=1) for t in d["tokens"].tolist()]
+    return -sum(math.log((counts[t] + 1) / total) for t in held_out) / len(held_out)
+
+
+def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
+    folder, corpora, vocabulary = world
+    run = folder / "learner"
+    training = Training(steps=200, batch=32, inputs_length=64, log_every=100, checkpoint_every=200)
+    pretrain(
+        run, corpora[:1], vocabulary, one_layer(vocabulary, dropout=0.0), training, objective="lm", warmup=400,
+        mesh=sharding.make_mesh(1, 1), quiet=True,
+    )  # fmt: skip
+    # Every target of `lm` is a token of the text, so that its loss and the entropy are of the same tokens.
+    loss = corpus_loss(run, corpora[:1], batches=None)["loss"]
+    assert loss < unigram_entropy(corpora[0], vocabulary) - 1.0
+
+
+def fit(world, examples, steps):
+    _, _, vocabulary = world
+    config = one_layer(vocabulary, dropout=0.0)
+    mesh = sharding.make_mesh(1, 1)
+    graph, params = model_graph(config)[0], new_parameters(config, 1, mesh)
+    optimizer = adafactor(constant(0.02))
+    state = start_state(params, optimizer, mesh)
+    step = make_step(graph, optimizer)
+    batch = sharding.put_batch(stack([make_row([example], 32, 16) for example in examples]), mesh)
+    for _ in range(steps):
+        state, metrics = step(state, batch, 0)
+    return graph, state["params"], float(metrics["loss"])
+
+
+def test_one_batch_is_learnt_by_heart(world):
+    rng = np.random.default_rng(0)
+    examples = [(rng.integers(3, 100, 20), np.append(rng.integers(3, 100, 8), 1)) for _ in range(8)]
+    _, _, loss = fit(world, examples, 300)
+    assert loss < 0.01
+
+
+def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world):
+    rng = np.random.default_rng(0)
+    texts = rng.integers(10, 90, (192, 12))
+    truth = np.where((texts == 42).any(1), 5, 6)
+    texts[::2, 3] = 42
+    truth[::2] = 5
+
+    def right(labels):
+        train_set = [(text, np.array([label, 1])) for text, label in zip(texts[:128], labels[:128])]
+        graph, params, _ = fit(world, train_set, 150)
+        batch = stack([make_row([(text, np.array([label, 1]))], 32, 16) for text, label in zip(texts[128:], truth[128:])])
+        written = greedy(graph, params, batch["inputs"], batch["input_segments"], 2)
+        return float(np.mean(written[:, 0] == truth[128:]))
+
+    # 64 new examples, half of each kind: chance is 0.5 with a standard deviation of 0.0625.
+    assert right(truth) > 0.85
+    assert right(rng.permutation(truth)) < 0.5 + 3 * 0.0625
+
+
+def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
+    folder, corpora, vocabulary = world
+    config = one_layer(vocabulary)
+    mesh = sharding.make_mesh(1, 1)
+    corrupt, width = corrupter(vocabulary, "span_corruption", 32)
+    training = Training(steps=20, batch=8, inputs_length=32, targets_length=width, log_every=5, checkpoint_every=3)
+
+    def schedule(step):  # the update of step 6 sends the parameters to infinity
+        return jax.numpy.where(step == 5, np.inf, 0.01)
+
+    def stopped(run, params=None):
+        feed = make_feed(
+            corpora[:1], [1.0], vocabulary, corrupt, (32, width), 8, mesh,
+            streams=1, seed=0, limit=None, workers=0, shuffle=10, window=8,
+        )  # fmt: skip
+        with contextlib.closing(feed), pytest.raises(NotFinite) as error:
+            train(run, config, training, feed, schedule, mesh, params, quiet=True)
+        last = read_metrics(run)[-1]
+        assert last["error"] == str(error.value)
+        assert f"the batch came from {', '.join(last['origins'])}; " in str(error.value)
+        assert last["origins"][0].startswith(str(corpora[0] / "1.0.0" / "c4-train.tfrecord-0000"))
+        return str(error.value)
+
+    run = folder / "nan"
+    error = stopped(run)
+    assert "parameters not finite after step 6" in error  # before they are saved
+    assert f"last good checkpoint: {run / 'checkpoints' / '3'}" in error
+    params = jax.tree.map(lambda leaf: leaf.at[0].set(np.nan), new_parameters(config, 0, mesh))
+    error = stopped(folder / "nan-from-the-start", params)
+    assert "loss nan at step 1;" in error and error.endswith("no checkpoint was written yet")
+
+
+def test_the_log_has_speed_waiting_and_share_of_peak(world, reference):
+    last = read_metrics(world[0] / "reference")[-1]
+    assert last["step"] == SHORT.steps
+    assert last["tokens_per_second"] > 0 and 0 <= last["waiting"] < 1 and 0 < last["mfu"] < 1.5
+    assert list((world[0] / "reference" / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_packed_and_unpacked_examples_have_the_same_losses(world):
+    _, _, vocabulary = world
+    config = one_layer(vocabulary)
+    graph, params = model_graph(config)[0], new_parameters(config, 2, sharding.make_mesh(1, 1))
+    rng = np.random.default_rng(0)
+    examples = [
+        (np.append(rng.integers(3, 100, n), 1), np.append(rng.integers(3, 100, m), 1))
+        for n, m in [(40, 11), (5, 3), (17, 20), (1, 1), (60, 9)]
+    ]
+    from c4build.t5.model import shift_right, token_losses
+
+    def token_loss(row):
+        batch = stack([row])
+        model = nnx.merge(graph, params)
+        decoder_inputs = shift_right(batch["targets"], batch["target_segments"])
+        logits = model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"])
+        return np.asarray(token_losses(logits, batch["targets"], batch["target_segments"]))[0]
+
+    packed = token_loss(make_row(examples, 144, 64))
+    at = 0
+    for example in examples:
+        alone = token_loss(make_row([example], 144, 64))
+        length = len(example[1])
+        np.testing.assert_allclose(packed[at : at + length], alone[:length], rtol=2e-5)
+        at += length
+    assert (packed[at:] == 0).all()
+    total, count = batch_loss(graph, params, stack([make_row(examples, 144, 64)]))
+    assert int(count) == at and float(total) == pytest.approx(packed.sum(), rel=1e-5)
