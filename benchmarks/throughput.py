@@ -1,6 +1,6 @@
 """CPU time a page: TFDS's own functions, c4build end to end, and merely reading the files. One run, one table.
 
-    python benchmarks/throughput.py [WET FILE...] [--articles FILE] [--repeat 3]
+    python benchmarks/throughput.py [WET FILE...] [--least-pages 4000] [--repeat 3] [--two-workers]
 
 Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build

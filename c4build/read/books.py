@@ -200,7 +200,9 @@ def _epub(data: bytes, name: str) -> Book:
                     troubles.append(f"{path}: {error}")
             if _is_protected(archive):
                 raise BookError("it is protected against reading (DRM)")
-    except zipfile.BadZipFile as error:
+    except BookError:
+        raise
+    except Exception as error:  # zipfile has many ways to say it
         raise BookError(f"it is no whole EPUB ({error})") from error
     if not documents:
         raise BookError("; ".join(troubles) or "its spine is empty")
