@@ -13,3 +13,14 @@ def bad_words_file(language: str = "en") -> pathlib.Path:
 
 def sample_folder() -> pathlib.Path:
     return _PACKAGE / "sample"
+
+
+def sample_dump() -> pathlib.Path:
+    """The demo's MediaWiki dump."""
+    (path,) = (_PACKAGE / "sample_corpora").glob("*.xml.bz2")
+    return path
+
+
+def sample_books() -> pathlib.Path:
+    """The demo's folder of books."""
+    return _PACKAGE / "sample_corpora" / "books"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "__init__": 0, "errors": 0, "page": 0, "rules": 0, "resources": 0,
     "filters": 1, "read": 1, "write": 1, "dedup": 2,
-    "keyfiles": 3, "sample": 3, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
+    "keyfiles": 3, "sample": 3, "sample_corpora": 4, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
     "build": 7, "terminal": 7, "workers": 7, "run": 8, "commandline": 0, "corpora": 9, "cli": 10,
 }  # fmt: skip
 TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}
