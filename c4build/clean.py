@@ -29,7 +29,7 @@ from c4build.write.files import exists, open_file, output_errors, whole_file
 _BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_FORMAT = 2  # of page files: part of their names
+_FORMAT = 3  # of page files: part of their names
 
 
 class CleanSettings(NamedTuple):
@@ -87,7 +87,7 @@ class Cleaner:
         pages = rows = 0
         complete = True
         with whole_file(page_file) as file, pq.ParquetWriter(
-            file, PAGE_SCHEMA, compression="snappy", use_dictionary=False, write_statistics=False
+            file, PAGE_SCHEMA, compression="none", use_dictionary=False, write_statistics=False
         ) as writer:
             table = _Rows()
             batch: list[Page] = []

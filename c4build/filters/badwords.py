@@ -16,8 +16,10 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
         return lambda text: False
     exact = re.compile(rf"(?:\W|^)({'|'.join(map(re.escape, words))})(?:\W|$)")
     could_hold = may_hold(words, whole_words=True)
+    ascii_words = all(word.isascii() for word in words)
 
     def holds(text: str) -> bool:
-        return could_hold(text) and exact.search(text.lower()) is not None
+        # Of ASCII alone there is no doubt.
+        return could_hold(text) and (ascii_words and text.isascii() or exact.search(text.lower()) is not None)
 
     return holds

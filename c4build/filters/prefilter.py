@@ -7,8 +7,8 @@ from typing import Callable, Iterable
 
 import re2
 
-# The two characters outside ASCII whose lower case holds ASCII: the Kelvin sign, and I with a dot.
-_FOLDED_TO_ASCII = ("\u212a".encode(), "\u0130".encode())
+# The two characters outside ASCII whose lower case holds ASCII: the Kelvin sign, and I with a dot. Either is a doubt.
+_FOLDED_TO_ASCII = rb"|\xe2\x84\xaa|\xc4\xb0"
 _MEMORY = 64 << 20  # bytes
 
 
@@ -28,14 +28,11 @@ def may_hold(phrases: Iterable[str], whole_words: bool = False) -> Callable[[str
     pattern = "|".join(map(re2.escape, phrases)).encode()
     if whole_words:
         pattern = rb"(?:^|[^0-9A-Za-z_])(?:" + pattern + rb")(?:$|[^0-9A-Za-z_])"
-    search = re2.compile(pattern, options).search
+    search = re2.compile(pattern + _FOLDED_TO_ASCII, options).search
     # Only of ASCII can RE2 be left to judge the case.
     only_ascii = all(phrase.isascii() or phrase.upper() == phrase for phrase in phrases)
 
     def test(text: str) -> bool:
-        data = text.encode()
-        if not data.isascii() and (not only_ascii or any(char in data for char in _FOLDED_TO_ASCII)):
-            data = text.lower().encode()
-        return search(data) is not None
+        return search((text if only_ascii else text.lower()).encode()) is not None
 
     return test
