@@ -38,7 +38,7 @@ def main():
         peaks = {}
         for number in numbers:
             out = folder / "out"
-            runner, worker, seconds = peak(files[:number], out, options.workers)
+            runner, worker, seconds = peak(["build", *map(str, files[:number]), "--rules", "c4-3.1.0"], out, options.workers)
             peaks[number] = max(runner, worker)
             print(
                 f"{number:3} files of {options.pages:,} pages: peak of any process {peaks[number] / 1e6:,.0f} MB "
@@ -66,11 +66,11 @@ def make_files(sources, folder, number, pages):
         yield path
 
 
-def peak(files, out, workers) -> tuple[int, int, float]:
+def peak(arguments, out, workers) -> tuple[int, int, float]:
     """(bytes, bytes, seconds): the largest resident sets of the command itself and of any process that it started."""
-    command = [sys.executable, "-m", "c4build.cli", "build", *map(str, files), "--out", str(out)]
+    command = [sys.executable, "-m", "c4build.cli", *arguments, "--out", str(out), "--workers", str(workers)]
     start = time.monotonic()
-    process = subprocess.Popen([*command, "--rules", "c4-3.1.0", "--workers", str(workers)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     largest = {}
     done = threading.Event()
 
