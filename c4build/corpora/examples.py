@@ -39,7 +39,12 @@ def find_shards(folder: str) -> list[Shard]:
 
 def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:
     """Yields a shard's examples in their order. Raises ShardError where it is damaged."""
-    yield from _READERS[shard.kind](shard.path)
+    try:
+        yield from _READERS[shard.kind](shard.path)
+    except (ShardError, GeneratorExit):
+        raise
+    except Exception as error:  # the formats' libraries have many ways to say it
+        raise ShardError(f"{shard.path}: it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
 def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:
@@ -95,6 +100,8 @@ def _read_array_record(path: str) -> Iterator[Mapping[str, str]]:
     if not is_local(path):
         raise ShardError(f"{path}: array_record is read from local folders only")
     reader = ArrayRecordReader(path)
+    if not reader.ok():
+        raise ShardError(f"{path}: it is no array_record file")
     for index in range(reader.num_records()):
         yield decode_example(reader.read([index])[0])
 

@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional
 
 from c4build.errors import UsageError
 from c4build.corpora.examples import ShardError, find_shards, read_shard
-from c4build.write.files import exists, join
+from c4build.write.files import exists, join, list_files, list_folders
 
 
 class Look(NamedTuple):
@@ -25,7 +25,7 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
     """Reads every shard of `folder` that is finished. Raises UsageError where there is none."""
     shards = find_shards(folder)
     if not shards:
-        raise UsageError(f"{folder}: no finished shard of a corpus lies in this folder")
+        raise UsageError(f"{folder}: no finished shard of a corpus lies in this folder{_under_way(folder)}")
     examples, lengths, unread = Counter(), Counter(), []
     units = size = seen = 0
     chance = random.Random(seed)
@@ -47,6 +47,15 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
             unread.append(str(error))
     complete = exists(join(folder, "dataset_info.json")) or exists(join(folder, "c4build.json"))
     return Look(complete, dict(examples), units, size, dict(sorted(lengths.items())), drawn, unread)
+
+
+def _under_way(folder: str) -> str:
+    """What a build that has no shard in `folder` yet has come to: OUT/c4/en/1.0.0 has its page files in OUT/.c4build."""
+    out = folder.rstrip("/").split("/")[:-3]
+    work = "/".join([*out, ".c4build"])
+    pages = [name for name in list_folders(work) if name.startswith("pages-")]
+    cleaned = sum(path.endswith(".parquet") for name in pages for path in list_files(join(work, name)))
+    return f"; the build is under way: {cleaned:,} inputs are cleaned" if pages else ""
 
 
 def print_look(folder: str, found: Look, unit: str, width: Optional[int] = 40):

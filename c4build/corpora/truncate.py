@@ -1,8 +1,8 @@
 """Corpora cut to a size: the first pages, in a shuffle that a seed fixes, whose lengths sum to it.
 
-Each shard of the corpus is measured once; the shuffle is the order of hashes of (seed, place). Only places and lengths
-are sorted: texts are fetched a block of the order at a time, by the flow of `collect`, and blocks that two sizes share
-are made once.
+The shuffle is the order of hashes of (seed, place). Of each shard only the pages that come early in it are measured, as
+many as can be wanted; places and lengths alone are sorted: texts are fetched a block of the order at a time, by the flow
+of `collect`, and blocks that two sizes share are made once.
 """
 
 import os
@@ -21,6 +21,7 @@ from c4build.write.files import exists, is_local, join, make_folder, open_file, 
 from c4build.write.metadata import Dataset
 
 _BLOCK_BYTES = 64 << 20  # of text in a shard that comes out: what a process holds
+_UNIT_BYTES = 16  # more than a token or a word takes on average
 _PAGE = np.dtype([("order", "<u8"), ("shard", "<u4"), ("row", "<u4"), ("length", "<u8"), ("bytes", "<u8")])
 
 
@@ -62,10 +63,11 @@ class Cutter(NamedTuple):
 
 
 class MeasureShard(beam.DoFn):
-    """The number of a shard to its file of pages in the order of their hashes."""
+    """The number of a shard to its file of pages in the order of their hashes: of the first `share` of all orders."""
 
-    def __init__(self, cutter: Cutter, seed: int, files: Sequence[str]):
+    def __init__(self, cutter: Cutter, seed: int, share: float, files: Sequence[str]):
         self.cutter, self.seed, self.files = cutter, seed, files
+        self.bound = int(share * 2**64)
 
     def setup(self):
         self._length = self.cutter.measure.length
@@ -75,7 +77,8 @@ class MeasureShard(beam.DoFn):
             rows = []
             for row, example in enumerate(read_shard(self.cutter.shards[number])):
                 order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
-                rows.append((order, number, row, self._length(example["text"]), len(example["text"].encode())))
+                if order < self.bound:
+                    rows.append((order, number, row, self._length(example["text"]), len(example["text"].encode())))
             _save(self.files[number], np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]))
         yield number
 
@@ -107,10 +110,7 @@ def prepare_truncated(
     work = join(out, ".c4build", "measured-" + cutter.identity)
     make_folder(work)
     cutter.measure  # so that a wrong model is known before any work
-    files = [join(work, f"{number:05d}.npy") for number in range(len(shards))]
-    measuring = beam.ParDo(MeasureShard(cutter, seed, files))
-    run(lambda root: root | beam.Create(range(len(shards))) | beam.Reshuffle() | "Measure" >> measuring, work, len(shards))
-    pages = _first(files, max(sizes), unit)
+    pages = _measured(cutter, seed, work, max(sizes), run)
     order = join(work, f"order-{max(sizes)}.npy")
     _save(order, pages)
     total, blocks = np.cumsum(pages["length"]), np.cumsum(pages["bytes"]) // _BLOCK_BYTES
@@ -140,16 +140,31 @@ def prepare_truncated(
     return prepared
 
 
-def _first(files: Sequence[str], size: int, unit: str) -> np.ndarray:
-    """The pages whose lengths sum to `size` or just above, in order; holds no more than so many pages of a file."""
+def _measured(cutter: Cutter, seed: int, work: str, size: int, run) -> np.ndarray:
+    """The first pages, in order, whose lengths sum to `size` or just above."""
+    numbers = range(len(cutter.shards))
+    needed = size * (1 if cutter.unit == "bytes" else _UNIT_BYTES)
+    share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in cutter.shards)))
+    while True:
+        files = [join(work, f"{number:05d}-{share:.9f}.npy") for number in numbers]
+        measuring = beam.ParDo(MeasureShard(cutter, seed, share, files))
+        run(lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> measuring, work, len(files))
+        pages = _first(files, size)
+        whole = int(pages["length"].sum())
+        if whole >= size:
+            return pages
+        if share == 1.0:
+            raise UsageError(f"the corpus has {whole:,} {cutter.unit}, fewer than {size:,}")
+        share = min(1.0, 4 * share)
+
+
+def _first(files: Sequence[str], size: int) -> np.ndarray:
+    """The same of what is measured, or all of it; holds no more than so many pages of a file."""
     found = np.zeros(0, _PAGE)
     for path in files:
         found = np.sort(np.concatenate([found, _load(path)]), order=["order", "shard", "row"])
         total = np.cumsum(found["length"])
         found = found[: int(np.searchsorted(total, size)) + 1]
-    whole = int(found["length"].sum())
-    if whole < size:
-        raise UsageError(f"the corpus has {whole:,} {unit}, fewer than {size:,}")
     return found
 
 

@@ -109,6 +109,13 @@ def list_files(folder: str) -> dict[str, int]:
     return {entry.path: entry.size_in_bytes for entry in found}
 
 
+def list_folders(folder: str) -> list[str]:
+    """The names of the folders in a local `folder`; none where it is remote or not there."""
+    if not is_local(folder) or not os.path.isdir(folder):
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+
+
 def write_json(path: str, value):
     with whole_file(path) as file:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")

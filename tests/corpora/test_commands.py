@@ -231,3 +231,27 @@ def test_inspect_names_a_damaged_shard_with_its_place(library, tmp_path):
     shard.write_bytes(data)
     done = run_command("inspect", folder)
     assert done.code == 1 and done.error_lines == [f"damaged: {shard}: byte 0: a record is damaged or cut short"]
+
+
+@pytest.mark.parametrize("format", ["array_record", "jsonl", "parquet"])
+def test_inspect_names_a_shard_of_any_format_that_cannot_be_read_and_reads_the_others(library, tmp_path, format):
+    if format == "array_record":
+        pytest.importorskip("array_record")
+    assert run_command("books", library, "--out", tmp_path, "--workers", 1, "--format", format, "--shards", 2).code == 0
+    folder = Path(summary(tmp_path, "books")["folder"])
+    first, second = sorted(folder.glob("*train*"))
+    first.write_bytes(b"no shard at all" * 5000)
+    done = run_command("inspect", folder)
+    assert (done.code, len(done.error_lines)) == (1, 1), done.err
+    assert done.error_lines[0].startswith(f"damaged: {first}: ")
+    assert " examples (" in done.out and not done.out.splitlines()[1].startswith("0 ")
+
+
+def test_inspect_tells_of_a_build_that_has_no_shard_yet(tmp_path):
+    (tmp_path / ".c4build/pages-1").mkdir(parents=True)
+    (tmp_path / ".c4build/pages-1/a.parquet").write_bytes(b"")
+    folder = tmp_path / "c4/en/1.0.0"
+    folder.mkdir(parents=True)
+    done = run_command("inspect", folder)
+    assert done.code == 2
+    assert done.error_lines[0].endswith("in this folder; the build is under way: 1 inputs are cleaned")

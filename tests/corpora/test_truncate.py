@@ -74,6 +74,18 @@ def test_words_and_bytes_are_exact_and_the_seed_decides(corpus, tmp_path, unit, 
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
+@pytest.mark.parametrize("size", [3, 20, 200])
+def test_a_small_corpus_is_the_same_alone_as_among_larger_ones(corpus, tmp_path, size):
+    """For a small one only the pages that come first are measured."""
+    alone = truncate(corpus, tmp_path / "alone", "--words", size)
+    among = truncate(corpus, tmp_path / "among", "--words", f"{size},2000")
+    assert alone[f"{size}-words"] == among[f"{size}-words"]
+    measured = {
+        name: sum(path.stat().st_size for path in (tmp_path / name).rglob("measured-*/0*.npy")) for name in ("alone", "among")
+    }
+    assert measured["alone"] < measured["among"]
+
+
 def test_a_corpus_too_small_is_told_with_its_size(corpus, tmp_path):
     whole = sum(len(text.split()) for text in texts(corpus))
     done = run_command("truncate", corpus, "--words", whole + 1, "--out", tmp_path, "--workers", 1)
