@@ -3,9 +3,13 @@
 The shuffle is the order of hashes of (seed, place). Of each shard only the pages that come early in it are measured, as
 many as can be wanted; places and lengths alone are sorted: texts are fetched a block of the order at a time, by the flow
 of `collect`, and blocks that two sizes share are made once.
+
+A last page of which no start is exactly as long as is left, as where a byte count would split a character, is passed over,
+by all sizes that are asked for together.
 """
 
 import os
+from itertools import islice
 from typing import Callable, Iterator, NamedTuple, Optional, Sequence
 
 import apache_beam as beam
@@ -22,6 +26,7 @@ from c4build.write.metadata import Dataset
 
 _BLOCK_BYTES = 64 << 20  # of text in a shard that comes out: what a process holds
 _UNIT_BYTES = 16  # more than a token or a word takes on average
+_SPARE = 100  # pages that may be passed over
 _PAGE = np.dtype([("order", "<u8"), ("shard", "<u4"), ("row", "<u4"), ("length", "<u8"), ("bytes", "<u8")])
 
 
@@ -52,14 +57,13 @@ class Cutter(NamedTuple):
             _, _, cut = source.identity.partition(" cut at ")
             for rank, example in enumerate(texts, start):
                 if cut:
-                    example["text"] = self._cut(example["text"], int(cut))
+                    example["text"] = self.measure.cut(example["text"], int(cut))
                 yield Found("kept", example, mmh3.mmh3_x64_128_digest(f"{rank}".encode()))
 
-    def _cut(self, text: str, length: int) -> str:
-        start = self.measure.cut(text, length)
-        if start is None:
-            raise UsageError(f"no start of the last page has exactly {length:,} {self.unit}: choose another --seed")
-        return start
+    def can_cut(self, page: np.void, length: int) -> bool:
+        """True if a start of the page is `length` units long."""
+        examples = read_shard(self.shards[page["shard"]])
+        return self.measure.cut(next(islice(examples, int(page["row"]), None))["text"], length) is not None
 
 
 class MeasureShard(beam.DoFn):
@@ -110,16 +114,15 @@ def prepare_truncated(
     work = join(out, ".c4build", "measured-" + cutter.identity)
     make_folder(work)
     cutter.measure  # so that a wrong model is known before any work
-    pages = _measured(cutter, seed, work, max(sizes), run)
-    order = join(work, f"order-{max(sizes)}.npy")
+    sizes = sorted(sizes)
+    pages, ends = _settle(_measured(cutter, seed, work, sizes[-1], run), sizes, cutter)
+    order = join(work, f"order-{digest(sizes)}.npy")
     _save(order, pages)
-    total, blocks = np.cumsum(pages["length"]), np.cumsum(pages["bytes"]) // _BLOCK_BYTES
+    blocks = np.cumsum(pages["bytes"]) // _BLOCK_BYTES
     example = next(example for shard in shards for example in read_shard(shard))
     name, config = _name(folder)
     prepared = []
-    for size in sorted(sizes):
-        last = int(np.searchsorted(total, size))
-        left = size - (int(total[last - 1]) if last else 0)
+    for size, (last, left) in zip(sizes, ends):
         recipe = Recipe(
             Dataset(
                 name=name,
@@ -135,13 +138,13 @@ def prepare_truncated(
             "pages",
             f"{size:,} {unit}",
         )
-        units = _units(order, cutter.identity, blocks, last, left if left < pages["length"][last] else None)
+        units = _units(order, cutter.identity, blocks, last, left)
         prepared.append(prepare(recipe, units, out, format, None, overwrite))
     return prepared
 
 
 def _measured(cutter: Cutter, seed: int, work: str, size: int, run) -> np.ndarray:
-    """The first pages, in order, whose lengths sum to `size` or just above."""
+    """The first pages, in order, whose lengths sum to `size` and some to spare."""
     numbers = range(len(cutter.shards))
     needed = size * (1 if cutter.unit == "bytes" else _UNIT_BYTES)
     share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in cutter.shards)))
@@ -164,8 +167,26 @@ def _first(files: Sequence[str], size: int) -> np.ndarray:
     for path in files:
         found = np.sort(np.concatenate([found, _load(path)]), order=["order", "shard", "row"])
         total = np.cumsum(found["length"])
-        found = found[: int(np.searchsorted(total, size)) + 1]
+        found = found[: int(np.searchsorted(total, size)) + 1 + _SPARE]
     return found
+
+
+def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np.ndarray, list[tuple[int, Optional[int]]]]:
+    """The pages less those passed over; for each size its last page and how much of that stays (None: all)."""
+    while True:
+        total, ends = np.cumsum(pages["length"]), []
+        for size in sizes:
+            last = int(np.searchsorted(total, size))
+            if last == len(pages):
+                raise UsageError(f"no start of the last pages has just the {cutter.unit} left: choose another --seed")
+            length = int(pages["length"][last])
+            left = size - int(total[last]) + length
+            if left < length and not cutter.can_cut(pages[last], left):
+                pages = np.delete(pages, last)
+                break
+            ends.append((last, left if left < length else None))
+        else:
+            return pages, ends
 
 
 def _units(order: str, identity: str, blocks: np.ndarray, last: int, left: Optional[int]) -> list[Unit]:

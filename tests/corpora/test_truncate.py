@@ -100,3 +100,18 @@ def test_counts_add_up_in_the_summary(corpus, tmp_path):
     (path,) = tmp_path.glob("books/*/1.0.0/c4build.json")
     said = json.loads(path.read_text())
     assert (said["words"], said["kept"], said["dropped"]) == (500, len(made["500-words"]), {})
+
+
+def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
+    """Texts of two-byte letters have no start of an odd number of bytes; one text, which 39 others come before, has."""
+    library = tmp_path / "library"
+    library.mkdir()
+    for number in range(12):
+        letters = "".join(chr(0x430 + (number + place) % 32) for place in range(60))
+        (library / f"{number:02}.txt").write_text(letters if number else "plain words stand at the beginning here" + letters)
+    out = tmp_path / "all"
+    assert run_command("books", library, "--out", out, "--language", "any", "--workers", 1, "--shards", 2).code == 0
+    made = truncate(out / "books/1.0.0", tmp_path / "cut", "--bytes", "139,241,489")
+    found = [made[f"{size}-bytes"] for size in (139, 241, 489)]
+    assert [sum(len(text.encode()) for text in texts) for texts in found] == [139, 241, 489]
+    assert is_prefix(found[0], found[1]) and is_prefix(found[1], found[2])
