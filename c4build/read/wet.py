@@ -121,13 +121,8 @@ def _condense(data: bytes) -> bytes:
     return "\n".join(lines).encode() + b"\n" + last[: _MOST_BYTES // 2]
 
 
-# The lines of a WET record's head as Common Crawl writes them.
-_USUAL_NAMES = {
-    "WARC-Type", "WARC-Target-URI", "WARC-Date", "WARC-Record-ID", "WARC-Refers-To", "WARC-Block-Digest",
-    "WARC-Payload-Digest", "WARC-Identified-Content-Language", "WARC-Identified-Payload-Type", "WARC-Warcinfo-ID",
-    "WARC-Truncated", "WARC-IP-Address", "WARC-Filename", "Content-Type", "Content-Length",
-}  # fmt: skip
 _FIELDS = ("WARC-Target-URI", "WARC-Date", "Content-Type", "Content-Length")
+_FIELD_STARTS = tuple(f"\r\n{name}:".encode() for name in _FIELDS)
 # Some character that is no space.
 _VISIBLE = re.compile(rb"[!-~]")
 
@@ -135,11 +130,8 @@ _VISIBLE = re.compile(rb"[!-~]")
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
     try:
-        lines = head.decode().split("\r\n")
-        fields = dict([line.partition(":")[::2] for line in lines])
-        fields.pop("WARC/1.0", None)
-        if fields.keys() <= _USUAL_NAMES and "" not in fields.values() and head.count(b"\n") == head.count(b"\r") == len(lines) - 1:
-            values = [fields.get(name, "").strip() for name in _FIELDS]
+        if _is_usual(head):
+            values = [_field(head, name) for name in _FIELD_STARTS]
             body = _newlines(body)
         else:
             values = [""] * len(_FIELDS)
@@ -163,6 +155,26 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
             return  # empty lines before the first record
         yield Damage(segment.offset, f"{page.url or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged
+
+
+def _is_usual(head: bytes) -> bool:
+    """True for a head as Common Crawl writes it: nothing but lines of metadata, ended by \\r\\n."""
+    ends = head.count(b"\r\n")
+    return (
+        head.startswith(b"WARC/1.0\r\n")
+        and head.count(b"\r\nWARC-") + head.count(b"\r\nContent-") == ends
+        and head.count(b"\n") == head.count(b"\r") == ends
+    )
+
+
+def _field(head: bytes, start: bytes) -> str:
+    """The value of the last line of the head that begins so."""
+    at = head.rfind(start)
+    if at < 0:
+        return ""
+    at += len(start)
+    end = head.find(b"\r", at)
+    return (head[at:end] if end >= 0 else head[at:]).decode().strip()
 
 
 def _judged(page: Page, max_chars: int) -> Union[Page, Dropped]:

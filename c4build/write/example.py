@@ -13,7 +13,7 @@ import google_crc32c
 
 def encode_example(features: Mapping[str, bytes]) -> bytes:
     """A serialised tf.train.Example with one bytes value a feature, in the order of `features`."""
-    entries = b""
+    parts, total = [], 0
     for name, value in features.items():
         size = len(value)
         value_head = b"\n" + _varint(size)  # BytesList.value
@@ -23,9 +23,10 @@ def encode_example(features: Mapping[str, bytes]) -> bytes:
         key, key_size = _key(name)
         feature_head = b"\x12" + _varint(feature_size)  # the map entry's value
         entry_size = key_size + len(feature_head) + feature_size
-        # Features.feature: a map entry of key and value.
-        entries += b"\n%b%b%b%b%b%b" % (_varint(entry_size), key, feature_head, list_head, value_head, value)
-    return b"\n%b%b" % (_varint(len(entries)), entries)  # Example.features
+        entry_head = b"\n" + _varint(entry_size)  # Features.feature: a map entry of key and value
+        parts += (entry_head, key, feature_head, list_head, value_head, value)
+        total += len(entry_head) + entry_size
+    return b"".join((b"\n", _varint(total), *parts))  # Example.features
 
 
 @lru_cache(maxsize=None)
