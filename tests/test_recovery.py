@@ -133,7 +133,7 @@ def assert_one_line(done, folder, *reasons):
 @pytest.mark.parametrize(
     "kilobytes, workers",
     # full at the first page file, at the fourth, at the shards
-    [(60, 1), (300, 1), (900, 1), pytest.param(300, 2, marks=pytest.mark.slow)],
+    [(200, 1), (1600, 1), (3300, 1), pytest.param(1600, 2, marks=pytest.mark.slow)],
 )
 def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers):
     with mounted(tmp_path / "small", f"size={kilobytes}k") as small:
@@ -143,7 +143,7 @@ def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers
 
 
 def test_a_build_on_a_full_disk_goes_on_when_there_is_room(inputs, undisturbed, tmp_path):
-    with mounted(tmp_path / "small", "size=300k") as small:
+    with mounted(tmp_path / "small", "size=1600k") as small:
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 3
         made = page_files(small)
         assert len(made) >= 1
