@@ -183,7 +183,8 @@ def corpus_folder(path) -> Path:
     return max(below, key=lambda part: version_key(part.name))
 
 
-HELD_OUT = 100  # one text in so many, by its checksum, where a corpus has no validation split
+# One text in so many is held out, by its checksum, where a corpus has no validation split; and of a corpus of few texts.
+HELD_OUT, HELD_OUT_OF_FEW, FEW_BYTES = 100, 5, 1_000_000
 
 
 def corpus_files(path, part: str) -> tuple[list[Path], int | None]:
@@ -191,9 +192,10 @@ def corpus_files(path, part: str) -> tuple[list[Path], int | None]:
     folder = corpus_folder(path)
     files = [folder] if folder.is_file() else sorted(file for file in folder.iterdir() if is_corpus_file(file))
     splits = {name: [f for f in files if re.search(rf"(^|[-_.]){name}([-_.]|$)", f.name)] for name in ("train", "validation")}
-    if splits["validation"] and (splits["train"] or part == "validation"):
+    if any(file.stat().st_size for file in splits["validation"]) and (splits["train"] or part == "validation"):
         return splits[part], None
-    return splits["train"] or files, HELD_OUT
+    found = splits["train"] or files
+    return found, HELD_OUT if sum(file.stat().st_size for file in found) > FEW_BYTES else HELD_OUT_OF_FEW
 
 
 def in_part(text: str, part: str, held_out: int | None) -> bool:

@@ -118,19 +118,28 @@ def test_two_corpora_in_a_folder_are_not_guessed_between(tmp_path):
         corpus_folder(tmp_path)
 
 
-def test_splits_are_the_pipelines_or_one_text_in_a_hundred(corpus, tmp_path, vocabulary):
+def test_splits_are_those_the_pipeline_wrote(corpus):
     names = {part: [file.name for file in corpus_files(corpus, part)[0]] for part in ("train", "validation")}
     assert names["train"] == [f"c4-train.tfrecord-0000{n}-of-00003" for n in range(3)]
     assert names["validation"] == ["c4-validation.tfrecord-00000-of-00001"]
-    texts = [f"text number {n}" for n in range(1000)]
-    (tmp_path / "all.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+
+
+@pytest.mark.parametrize("length, fewest, most", [(20, 150, 250), (2000, 3, 25)])
+@pytest.mark.parametrize("empty", [False, True])
+def test_without_a_validation_split_one_text_in_a_hundred_is_held_out_and_more_of_a_small_corpus(
+    length, fewest, most, empty, tmp_path, vocabulary
+):
+    texts = [f"text number {n} ".ljust(length, ".") for n in range(1000)]
+    (tmp_path / "all-train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    if empty:
+        (tmp_path / "all-validation.jsonl").touch()
     parts = {
         part: [d["origin"] for d in CorpusTokens(tmp_path, vocabulary, part, epochs=1)]
         for part in ("train", "validation")
     }
     assert len(parts["train"]) + len(parts["validation"]) == 1000
     assert not set(parts["train"]) & set(parts["validation"])
-    assert 3 < len(parts["validation"]) < 25
+    assert fewest < len(parts["validation"]) < most
 
 
 # ---- vocabulary
