@@ -29,7 +29,7 @@ from c4build.write.files import exists, open_file, output_errors, whole_file
 _BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_FORMAT = 3  # of page files: part of their names
+_FORMAT = 4  # of page files: part of their names
 
 
 class CleanSettings(NamedTuple):
@@ -160,8 +160,8 @@ class Cleaner:
         text = raw = None
         if running & steps.clean:
             text = steps.before(page, lines, running & steps.clean, reasons)
-        if running & steps.raw:
-            raw = steps.before(page, lines, running & steps.raw, reasons)
+        if running & steps.raw and steps.before(page, lines, running & steps.raw, reasons) is not None:
+            raw = page.utf8
         if not self._keep_rows_of_dropped:
             self._count(running, reasons, counts)
         if text is None and raw is None:

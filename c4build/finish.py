@@ -21,10 +21,11 @@ from c4build.filters.steps import Steps, bits_of
 from c4build.page import FEATURES
 from c4build.rules import REASONS
 from c4build.write.files import join, make_folder, read_json, whole_file, write_json
-from c4build.write.shards import FORMATS, encoded_size, shard_name
+from c4build.write.shards import FORMATS, Example, encoded_size, shard_name
 
 DATASET = "c4"
-_FIELDS = ["url", "content_type", "content_length", "timestamp", "validation", "text", "raw"]
+_BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
+_FIELDS = [*_BYTES, "validation", "text", "raw"]
 _COLUMNS = ["reasons", "keys", *_FIELDS]
 _EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
 
@@ -140,7 +141,7 @@ class Finisher:
         write_json(done, result._asdict())
         return result
 
-    def _judge(self, row: "_Row", running: int, lost, counts, repeats) -> Iterator[tuple[int, dict[str, str]]]:
+    def _judge(self, row: "_Row", running: int, lost, counts, repeats) -> Iterator[tuple[int, Example]]:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
         for bits, text in self._texts(row, running, lost, repeats):
@@ -174,13 +175,13 @@ class Finisher:
 
 
 class _Row(NamedTuple):
-    url: str
-    content_type: str
-    content_length: str
-    timestamp: str
+    url: bytes
+    content_type: bytes
+    content_length: bytes
+    timestamp: bytes
     validation: bool
     text: Optional[str]
-    raw: Optional[str]
+    raw: Optional[bytes]
 
 
 def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
@@ -207,7 +208,9 @@ def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tu
         running = ((reasons == 0) * weights).sum(axis=1) & ~lost[group.start : group.stop]
         running[: max(rows.start - group.start, 0)] = 0
         running[max(rows.stop - group.start, 0) :] = 0
-        columns = [batch.column(name).to_pylist() for name in _FIELDS]
+        columns = [batch.column(name) for name in _FIELDS]
+        columns[: len(_BYTES)] = [column.cast(pa.binary()) for column in columns[: len(_BYTES)]]
+        columns = [column.to_pylist() for column in columns]
         fields = list(zip(*columns))
         live = np.flatnonzero(running)
         bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
@@ -234,7 +237,7 @@ class _ValidationPart:
         self._writer = self._stack.enter_context(pq.ParquetWriter(file, _EXAMPLES, compression="lz4"))
         return self
 
-    def write(self, variant: int, example: dict[str, str]):
+    def write(self, variant: int, example: Example):
         self._rows.append({"variant": variant, **example})
         if len(self._rows) == 256:
             self._flush()

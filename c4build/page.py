@@ -24,6 +24,11 @@ class Page:
             return self.body.decode()
         return "\n".join(filter(None, map(str.strip, self.body.decode().split("\n"))))
 
+    @property
+    def utf8(self) -> bytes:
+        """`text` in UTF-8."""
+        return self.body if self.stripped else self.text.encode()
+
 
 # The fields of a finished example, in the order in which the writers lay them out.
 FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
@@ -41,5 +46,5 @@ PAGE_SCHEMA = pa.schema([
     ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
     ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
     ("text", pa.string()),  # cleaned
-    ("raw", pa.string()),  # as read; only where a variant wants it
+    ("raw", pa.binary()),  # as read, in UTF-8; only where a variant wants it
 ])

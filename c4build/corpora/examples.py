@@ -5,10 +5,10 @@ import json
 import struct
 from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple
 
-import google_crc32c
 import pyarrow.parquet as pq
 
 from c4build.errors import C4BuildError
+from c4build.write.example import masked_crc
 from c4build.write.files import is_local, is_temporary, list_files, open_file
 
 
@@ -52,18 +52,13 @@ def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:
         place = 0
         while head := file.read(12):
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
-            if len(head) < 12 or struct.unpack("<I", head[8:])[0] != _masked(head[:8]):
+            if len(head) < 12 or head[8:] != masked_crc(head[:8]):
                 raise ShardError(f"{path}: byte {place:,}: the length of a record is damaged")
             record, check = file.read(length), file.read(4)
-            if len(record) < length or len(check) < 4 or struct.unpack("<I", check)[0] != _masked(record):
+            if len(record) < length or check != masked_crc(record):
                 raise ShardError(f"{path}: byte {place:,}: a record is damaged or cut short")
             yield decode_example(record)
             place += length + 16
-
-
-def _masked(data: bytes) -> int:
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def decode_example(record: bytes) -> dict[str, str]:

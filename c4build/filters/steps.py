@@ -36,11 +36,13 @@ class Steps:
         made = _make_steps(rules, bad_words)
         self._keep_lines = line_filter(rules)
 
-        def plan(names: Sequence[str]) -> list[tuple[Optional[Step], int]]:
-            masks = [(made.get(name), _having(name, variants)) for name in names]
+        def plan(names: Sequence[str], among: int) -> list[tuple[Optional[Step], int]]:
+            masks = [(made.get(name), _having(name, variants) & among) for name in names]
             return [(step, mask) for step, mask in masks if mask]
 
-        self._before, self._after = plan(rules.before), plan(rules.after)
+        # Deduplication leaves a raw text as it is, so that nothing need wait for it.
+        self._before = plan(rules.before, self.all) + plan(rules.after, self.raw)
+        self._after = plan(rules.after, self.clean)
 
     def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> Optional[str]:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.

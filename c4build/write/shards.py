@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence, Union
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from c4build.write.example import encode_example, frame
 from c4build.write.files import whole_file
 
-Example = Mapping[str, str]
+Example = Mapping[str, Union[str, bytes]]  # text, or its UTF-8
 
 
 class Format(NamedTuple):
@@ -34,7 +34,7 @@ def shard_name(format: Format, dataset: str, split: str, index: int, shards: int
 
 def encoded_size(encoded) -> int:
     """Bytes of what a format's `encode` gave, before any compression of the file."""
-    return len(encoded) if isinstance(encoded, bytes) else sum(len(value.encode()) for value in encoded.values())
+    return len(encoded) if isinstance(encoded, bytes) else sum(len(_utf8(value)) for value in encoded.values())
 
 
 def _encode_tfrecord(example: Example) -> bytes:
@@ -42,7 +42,11 @@ def _encode_tfrecord(example: Example) -> bytes:
 
 
 def _serialised(example: Example) -> bytes:
-    return encode_example({name: value.encode() for name, value in example.items()})
+    return encode_example({name: _utf8(value) for name, value in example.items()})
+
+
+def _utf8(value: Union[str, bytes]) -> bytes:
+    return value if type(value) is bytes else value.encode()
 
 
 def _encode_jsonl(example: Example) -> bytes:
@@ -50,7 +54,8 @@ def _encode_jsonl(example: Example) -> bytes:
     fields = {name: example[name] for name in ("text", "timestamp", "url") if name in example}
     if "timestamp" not in fields:
         fields = dict(example)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    texts = {name: _utf8(value).decode() for name, value in fields.items()}
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 @contextmanager
