@@ -21,7 +21,7 @@ from c4build.filters.steps import Steps, bits_of
 from c4build.page import FEATURES
 from c4build.rules import REASONS
 from c4build.write.files import join, make_folder, read_json, whole_file, write_json
-from c4build.write.shards import FORMATS, Example, encoded_size, shard_name
+from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
 
 DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
@@ -154,9 +154,9 @@ class Finisher:
                 values = (text, row.url, row.timestamp, row.content_type, row.content_length)
                 yield bits, dict(zip(FEATURES, values))
 
-    def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, str]]:
+    def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
         """The texts of a page as its variants have them: (variants as bits, text)."""
-        texts = []
+        texts: list[tuple[int, Text]] = []
         if running & self._steps.raw:
             texts.append((running & self._steps.raw, row.raw))
         clean = running & self._steps.clean

@@ -16,9 +16,13 @@ _PLAIN_SECONDS = 10  # between two lines where there is no terminal
 
 
 class Progress:
-    """Shows files done, pages a second and the time left while a build runs: a bar on a terminal, lines elsewhere."""
+    """Shows files done, pages a second and the time left while a build runs: a bar on a terminal, lines elsewhere.
 
-    def __init__(self, prepared, local: bool):
+    `doing` is what is done with the inputs, `record` what they hold.
+    """
+
+    def __init__(self, prepared, local: bool, doing: str = "cleaning", record: str = "pages"):
+        self._doing = doing, record
         self._plan, self._inputs = prepared.plan, prepared.inputs
         self._console = Console(stderr=True)
         self._stop = threading.Event()
@@ -41,12 +45,12 @@ class Progress:
                 TimeElapsedColumn(), console=self._console, transient=True,
             ) as bar:
                 task = bar.add_task("starting", total=1.0, state="")
-                meter = _Meter(self._plan, self._inputs)
+                meter = _Meter(self._plan, self._inputs, *self._doing)
                 while not self._stop.wait(0.3):
                     what, share, state = meter.read()
                     bar.update(task, description=what, completed=share, state=state)
         else:
-            meter, said = _Meter(self._plan, self._inputs), None
+            meter, said = _Meter(self._plan, self._inputs, *self._doing), None
             while not self._stop.wait(_PLAIN_SECONDS):
                 what, _, state = meter.read()
                 if (what, state) != said:
@@ -57,7 +61,8 @@ class Progress:
 class _Meter:
     """Reads how far a build is from the files it leaves: nothing is asked of its workers."""
 
-    def __init__(self, plan, inputs):
+    def __init__(self, plan, inputs, doing: str, record: str):
+        self._doing, self._record = doing, record
         self._plan, self._inputs = plan, inputs
         self._page_files = [plan.page_file(source) for source in inputs]
         self._there = {index for index, path in enumerate(self._page_files) if os.path.exists(path)}
@@ -91,8 +96,8 @@ class _Meter:
         share = size / whole
         new = (size - old) / max(whole - old, 1)
         left = f", {_duration(seconds / new * (1 - new))} left" if new > 0.01 else ""
-        state = f"{len(self._there):,} of {len(self._inputs):,} files, {pages / max(seconds, 1e-3):,.0f} pages/s{left}"
-        return "cleaning", share, state
+        state = f"{len(self._there):,} of {len(self._inputs):,} files, {pages / max(seconds, 1e-3):,.0f} {self._record}/s{left}"
+        return self._doing, share, state
 
 
 def _told(path: str) -> tuple[int, int]:

@@ -27,8 +27,9 @@ class Finished(NamedTuple):
     @property
     def error_lines(self) -> list[str]:
         """What was said on stderr, but for how far it was."""
-        lines = self.err.splitlines()
-        return [line for line in lines if line.strip() and not line.startswith(("c4build: cleaning ", "c4build: writing "))]
+        said = ("cleaning", "reading", "measuring", "writing")
+        how_far = tuple(f"c4build: {doing} " for doing in said)
+        return [line for line in self.err.splitlines() if line.strip() and not line.startswith(how_far)]
 
 
 class Command:

@@ -125,7 +125,15 @@ def webtext_urls(
 
 
 def truncate(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    context: typer.Context,
+    folder: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="DIR",
+            help="A corpus' folder, as in OUT/c4/en/1.0.0. What stands after -- goes to Beam untouched.",
+            show_default=False,
+        ),
+    ] = None,
     out: _Out = ...,
     tokens: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
     words: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in words.")] = None,
@@ -138,21 +146,23 @@ def truncate(
     overwrite: _Overwrite = False,
 ):
     """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
+    folders, beam_options = split_at_dashes(folder or [])
+    if len(folders) != 1:
+        raise UsageError("give the folder of one corpus, as in OUT/c4/en/1.0.0")
     given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
     if len(given) != 1 or bool(vocab) != ("tokens" in given):
         raise UsageError("give one of --tokens with --vocab, --words, --bytes")
     ((unit, sizes),) = given.items()
     from c4build.corpora.truncate import prepare_truncated
-    from c4build.run import run_flow
 
     check(workers, runner)
 
-    def run(flow, work: str, parts: int):
-        run_flow(flow, work, parts, min(workers or cores(), parts), runner, [])
+    def run(measuring, flow):
+        run_watched(measuring, flow, ("measuring", "pages"), workers, runner, beam_options)
 
     numbers = [_number(size) for size in sizes.split(",")]
-    prepared = prepare_truncated(folder, numbers, unit, out, run, vocab, seed, format, overwrite)
-    raise typer.Exit(max(run_collect(one, workers, runner, []) for one in prepared))
+    prepared = prepare_truncated(folders[0], numbers, unit, out, run, vocab, seed, format, overwrite)
+    raise typer.Exit(max(run_collect(one, workers, runner, beam_options) for one in prepared))
 
 
 def _number(size: str) -> int:
@@ -203,11 +213,16 @@ def run_collect(
     """
     from c4build.corpora.collect import SUMMARY, collect
     from c4build.corpora.outcome import print_collected, print_damages
+    from c4build.terminal import print_complete
     from c4build.write.files import join, read_json
 
     plan = prepared.plan
     started = time.monotonic()
-    run_prepared(prepared, lambda root: collect(root, plan), workers, runner, beam_options)
+    if prepared.complete:
+        print_complete(prepared.folders)
+    else:
+        doing = ("reading", plan.recipe.record)
+        run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options)
     finish()
     summary = read_json(join(plan.folder, SUMMARY))
     summary["folder"] = result or summary["folder"]
@@ -216,14 +231,13 @@ def run_collect(
     return DAMAGED if summary["damaged"] else 0
 
 
-def run_prepared(prepared, add: Callable, workers: Optional[int], runner: Optional[str], beam_options: list[str]):
-    """Runs what was prepared, unless all of it is there."""
-    from c4build.terminal import Progress, print_complete
+def run_watched(
+    prepared, add: Callable, doing: tuple[str, str], workers: Optional[int], runner: Optional[str], beam_options: list[str]
+):
+    """Runs what was prepared, and shows how far it is."""
+    from c4build.terminal import Progress
 
-    if prepared.complete:
-        print_complete(prepared.folders)
-        return
-    with Progress(prepared, runner in (None, "DirectRunner")):
+    with Progress(prepared, runner in (None, "DirectRunner"), *doing):
         from c4build.run import run_flow
 
         parts = len(prepared.inputs)

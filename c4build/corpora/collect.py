@@ -316,7 +316,7 @@ class Take(_Step):
         def note(name: str, times: int = 1):
             notes[name] += times
 
-        tell = _teller(self.plan.progress and join(self.plan.progress, str(number)), lambda: sum(counts.values()))
+        tell = teller(self.plan.progress and join(self.plan.progress, str(number)), lambda: sum(counts.values()))
         with open_examples(self.plan.examples_file(unit), self.plan.recipe.dataset.features) as write:
             for found in self.plan.recipe.reader.read(unit, note, tell):
                 if not isinstance(found, Found):
@@ -335,7 +335,7 @@ class Take(_Step):
         yield number, report
 
 
-def _teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., None]:
+def teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., None]:
     """A function that leaves (records, bytes read) where the progress bar looks, twice a second at most."""
     last = 0.0
 

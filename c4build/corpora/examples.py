@@ -3,7 +3,7 @@
 import gzip
 import json
 import struct
-from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple
+from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple, Optional
 
 import pyarrow.parquet as pq
 
@@ -13,7 +13,11 @@ from c4build.write.files import is_local, is_temporary, list_files, open_file
 
 
 class ShardError(C4BuildError):
-    """A shard is not what its name says; names it with the offset."""
+    """A shard is not what its name says: where, in bytes (None: nobody can tell), and what."""
+
+    def __init__(self, path: str, offset: Optional[int], what: str):
+        super().__init__(f"{path}: {what}" if offset is None else f"{path}: byte {offset:,}: {what}")
+        self.offset, self.what = offset or 0, what
 
 
 class Shard(NamedTuple):
@@ -44,7 +48,7 @@ def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:
     except (ShardError, GeneratorExit):
         raise
     except Exception as error:  # the formats' libraries have many ways to say it
-        raise ShardError(f"{shard.path}: it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise ShardError(shard.path, None, f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
 def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:
@@ -53,10 +57,10 @@ def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:
         while head := file.read(12):
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
             if len(head) < 12 or head[8:] != masked_crc(head[:8]):
-                raise ShardError(f"{path}: byte {place:,}: the length of a record is damaged")
+                raise ShardError(path, place, "the length of a record is damaged")
             record, check = file.read(length), file.read(4)
             if len(record) < length or check != masked_crc(record):
-                raise ShardError(f"{path}: byte {place:,}: a record is damaged or cut short")
+                raise ShardError(path, place, "a record is damaged or cut short")
             yield decode_example(record)
             place += length + 16
 
@@ -93,10 +97,10 @@ def _read_array_record(path: str) -> Iterator[Mapping[str, str]]:
     from array_record.python.array_record_module import ArrayRecordReader
 
     if not is_local(path):
-        raise ShardError(f"{path}: array_record is read from local folders only")
+        raise ShardError(path, None, "array_record is read from local folders only")
     reader = ArrayRecordReader(path)
     if not reader.ok():
-        raise ShardError(f"{path}: it is no array_record file")
+        raise ShardError(path, None, "it is no array_record file")
     for index in range(reader.num_records()):
         yield decode_example(reader.read([index])[0])
 
@@ -111,7 +115,7 @@ def _told(path: str, lines: BinaryIO) -> Iterator[bytes]:
     try:
         yield from lines
     except (EOFError, OSError) as error:
-        raise ShardError(f"{path}: byte {lines.tell():,} of what it holds: {error}") from error
+        raise ShardError(path, lines.tell(), f"{error} (bytes as unpacked)") from error
 
 
 def _read_parquet(path: str) -> Iterator[Mapping[str, str]]:

@@ -1,42 +1,49 @@
 """Corpora cut to a size: the first pages, in a shuffle that a seed fixes, whose lengths sum to it.
 
-The shuffle is the order of hashes of (seed, place). Of each shard only the pages that come early in it are measured, as
-many as can be wanted; places and lengths alone are sorted: texts are fetched a block of the order at a time, by the flow
-of `collect`, and blocks that two sizes share are made once.
+The shuffle is the order of hashes of (seed, place). A shard is read once: of it only the pages that come early in the
+shuffle are measured and kept, as many as can be wanted, in files that follow the shuffle. Places and lengths alone are
+sorted; texts are fetched a block of the order at a time, by the flow of `collect`, and blocks that two sizes share are
+made once.
 
 A last page of which no start is exactly as long as is left, as where a byte count would split a character, is passed over,
 by all sizes that are asked for together.
 """
 
 import os
-from itertools import islice
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 import apache_beam as beam
 import mmh3
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, digest, prepare
+from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, Watched, digest, prepare, teller
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.errors import UsageError
-from c4build.corpora.examples import Shard, find_shards, read_shard
+from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
+from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
-from c4build.write.files import exists, is_local, join, make_folder, open_file, whole_file
+from c4build.write.files import exists, is_local, join, make_folder, open_file, read_json, whole_file, write_json
 from c4build.write.metadata import Dataset
 
-_BLOCK_BYTES = 64 << 20  # of text in a shard that comes out: what a process holds
+_BLOCK_BYTES = 64 << 20  # of text in a shard that comes out, and in a file of early pages: what a process holds
+_GROUP_BYTES = 1 << 20  # of text in a row group of such a file: what is read for one page
 _UNIT_BYTES = 16  # more than a token or a word takes on average
 _SPARE = 100  # pages that may be passed over
 _PAGE = np.dtype([("order", "<u8"), ("shard", "<u4"), ("row", "<u4"), ("length", "<u8"), ("bytes", "<u8")])
+
+_Early = tuple[int, int, Mapping[str, str]]  # (place in the shuffle, row of the shard, example)
 
 
 class Cutter(NamedTuple):
     """Reads blocks of the shuffled order."""
 
-    shards: tuple[Shard, ...]
     identity: str
     unit: str
     vocabulary: Optional[str]
+    early: tuple[str, ...] = ()  # where the early pages of each shard lie, without the ends of the files' names
+    damages: tuple[tuple[str, Damage], ...] = ()
 
     def settings(self) -> dict:
         return {"name": "truncated", "of": self.identity, "unit": self.unit}
@@ -46,45 +53,157 @@ class Cutter(NamedTuple):
         return tokens(self.vocabulary) if self.unit == "tokens" else words() if self.unit == "words" else text_bytes()
 
     def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
+        if unit.parts[0].start == 0:
+            yield from self.damages
         for source, start, stop in unit.parts:
             pages = _load(source.path)[start:stop]
-            wanted = {(int(page["shard"]), int(page["row"])): rank for rank, page in enumerate(pages)}
-            texts: list = [None] * len(pages)
-            for number in sorted({shard for shard, _ in wanted}):
-                for row, example in enumerate(read_shard(self.shards[number])):
-                    if (number, row) in wanted:
-                        texts[wanted[number, row]] = dict(example)
             _, _, cut = source.identity.partition(" cut at ")
-            for rank, example in enumerate(texts, start):
+            for rank, example in enumerate(self._examples(pages), start):
                 if cut:
                     example["text"] = self.measure.cut(example["text"], int(cut))
                 yield Found("kept", example, mmh3.mmh3_x64_128_digest(f"{rank}".encode()))
 
-    def can_cut(self, page: np.void, length: int) -> bool:
-        """True if a start of the page is `length` units long."""
-        examples = read_shard(self.shards[page["shard"]])
-        return self.measure.cut(next(islice(examples, int(page["row"]), None))["text"], length) is not None
+    def _examples(self, pages: np.ndarray) -> list[dict[str, str]]:
+        """Those of neighbours in the order."""
+        places = {place: at for at, place in enumerate(zip(pages["shard"].tolist(), pages["row"].tolist()))}
+        low, high = int(pages["order"].min()), int(pages["order"].max())
+        found: list = [None] * len(pages)
+        for shard in np.unique(pages["shard"]).tolist():
+            for row, example in _read_early(self.early[shard], low, high):
+                if (at := places.get((shard, row))) is not None:
+                    found[at] = example
+        return found
+
+    def can_cut(self, page: np.ndarray, length: int) -> bool:
+        """True if a start of the one page is `length` units long."""
+        (example,) = self._examples(page)
+        return self.measure.cut(example["text"], length) is not None
 
 
 class MeasureShard(beam.DoFn):
-    """The number of a shard to its file of pages in the order of their hashes: of the first `share` of all orders."""
+    """The number of a shard to its files: pages in the order of their hashes, of the first `share` of all, and their texts."""
 
-    def __init__(self, cutter: Cutter, seed: int, share: float, files: Sequence[str]):
-        self.cutter, self.seed, self.files = cutter, seed, files
-        self.bound = int(share * 2**64)
+    def __init__(self, measuring: "Measuring", cutter: Cutter, seed: int):
+        self.measuring, self.cutter, self.seed = measuring, cutter, seed
+        self.bound = int(measuring.share * 2**64)
 
     def setup(self):
         self._length = self.cutter.measure.length
 
     def process(self, number: int) -> Iterator[int]:
-        if not exists(self.files[number]):
-            rows = []
-            for row, example in enumerate(read_shard(self.cutter.shards[number])):
-                order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
-                if order < self.bound:
-                    rows.append((order, number, row, self._length(example["text"]), len(example["text"].encode())))
-            _save(self.files[number], np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]))
+        shard, stem = self.measuring.shards[number], self.measuring.stem(number)
+        if not exists(stem + ".json"):
+            rows, damage, read, text_size = [], None, 0, 0
+            early = _EarlyPages(stem)
+            tell = teller(self.measuring.told(number), lambda: read)
+            try:
+                for row, example in enumerate(read_shard(shard)):
+                    size = len(example["text"].encode())
+                    read, text_size = row + 1, text_size + size
+                    tell(text_size)
+                    order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
+                    if order < self.bound:
+                        rows.append((order, number, row, self._length(example["text"]), size))
+                        early.add((order, row, example), size)
+            except ShardError as error:
+                damage = [error.offset, error.what]
+            early.flush()
+            _save(stem + ".npy", np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]))
+            write_json(stem + ".json", {"groups": early.groups, "features": early.features, "damage": damage})
+            tell(shard.size, True)
         yield number
+
+
+class _EarlyPages:
+    """Writes pages to files of which each follows the shuffle and has as many as a process may hold."""
+
+    def __init__(self, stem: str):
+        self._stem, self._pages, self._size = stem, [], 0
+        self.groups: list[list[tuple[int, int]]] = []  # of each file: first and last place of its row groups
+        self.features: list[str] = []
+
+    def add(self, page: _Early, size: int):
+        self._pages.append(page)
+        self._size += size
+        if self._size > _BLOCK_BYTES:
+            self.flush()
+
+    def flush(self):
+        if not self._pages:
+            return
+        pages = sorted(self._pages, key=lambda page: page[:2])
+        self.features = list(pages[0][2])
+        schema = pa.schema([("order", pa.uint64()), ("row", pa.uint32()), *((name, pa.string()) for name in self.features)])
+        groups = []
+        with whole_file(_early_file(self._stem, len(self.groups))) as file, pq.ParquetWriter(
+            file, schema, compression="lz4"
+        ) as writer:
+            for group in _groups(pages):
+                rows = [{"order": order, "row": row, **example} for order, row, example in group]
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                groups.append((group[0][0], group[-1][0]))
+        self.groups.append(groups)
+        self._pages, self._size = [], 0
+
+
+def _groups(pages: Sequence[_Early]) -> Iterator[list[_Early]]:
+    group, size = [], 0
+    for page in pages:
+        group.append(page)
+        size += len(page[2]["text"])
+        if size > _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _early_file(stem: str, number: int) -> str:
+    return f"{stem}-{number}.parquet"
+
+
+def _read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields (row, example) for the early pages of a shard from place `low` to `high` of the shuffle, and some around."""
+    for number, groups in enumerate(read_json(stem + ".json")["groups"]):
+        wanted = [index for index, (first, last) in enumerate(groups) if first <= high and low <= last]
+        if wanted:
+            with open_file(_early_file(stem, number)) as file:
+                table = pq.ParquetFile(file)
+                for index in wanted:
+                    for example in table.read_row_group(index, use_threads=False).to_pylist():
+                        del example["order"]
+                        yield example.pop("row"), example
+
+
+class Measuring(NamedTuple):
+    """The measuring of shards, as `terminal.Progress` watches it."""
+
+    shards: tuple[Shard, ...]
+    share: float
+    work: str
+    progress: Optional[str]
+
+    def stem(self, number: int) -> str:
+        return join(self.work, f"{number:05d}-{self.share:.9f}")
+
+    def told(self, number: int) -> Optional[str]:
+        return self.progress and join(self.progress, str(number))
+
+    @property
+    def inputs(self) -> list[Unit]:
+        parts = [Part(Input(shard.path, shard.size, "")) for shard in self.shards]
+        return [Unit(str(number), (part,)) for number, part in enumerate(parts)]
+
+    @property
+    def plan(self) -> "Measuring":
+        return self
+
+    @property
+    def finish(self) -> Watched:
+        return Watched(self.work, len(self.shards))
+
+    def page_file(self, unit: Unit) -> str:
+        return self.stem(int(unit.name)) + ".json"
 
 
 def prepare_truncated(
@@ -92,13 +211,13 @@ def prepare_truncated(
     sizes: Sequence[int],
     unit: str,
     out: str,
-    run: Callable[[Callable[[beam.Pipeline], object], str, int], None],
+    run: Callable[[Measuring, Callable[[beam.Pipeline], object]], None],
     vocabulary: Optional[str] = None,
     seed: int = 0,
     format: str = "tfrecord",
     overwrite: bool = False,
 ) -> list[Prepared]:
-    """Measures the corpus in `folder` and plans one of each size. `run` runs a flow: (flow, work folder, parts).
+    """Measures the corpus in `folder` and plans one of each size. `run` runs a flow.
 
     Raises UsageError, also where the corpus is smaller than a size.
     """
@@ -109,17 +228,19 @@ def prepare_truncated(
         raise UsageError(f"{folder}: no training shard of a corpus lies in this folder")
     what = vocabulary and [identify(os.path.abspath(vocabulary)).identity]
     of = [identify(os.path.abspath(shard.path) if is_local(shard.path) else shard.path).identity for shard in shards]
-    cutter = Cutter(shards, digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
+    cutter = Cutter(digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
     out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
     work = join(out, ".c4build", "measured-" + cutter.identity)
     make_folder(work)
     cutter.measure  # so that a wrong model is known before any work
     sizes = sorted(sizes)
-    pages, ends = _settle(_measured(cutter, seed, work, sizes[-1], run), sizes, cutter)
+    progress = join(out, ".c4build", "progress") if is_local(out) else None
+    make_folder(progress or work)
+    cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run)
+    pages, ends = _settle(pages, sizes, cutter)
     order = join(work, f"order-{digest(sizes)}.npy")
     _save(order, pages)
     blocks = np.cumsum(pages["bytes"]) // _BLOCK_BYTES
-    example = next(example for shard in shards for example in read_shard(shard))
     name, config = _name(folder)
     prepared = []
     for size, (last, left) in zip(sizes, ends):
@@ -131,7 +252,7 @@ def prepare_truncated(
                 description=f"The first {size:,} {unit} of {name}/{config} in the shuffle of seed {seed}, by c4build.",
                 citation="",
                 homepage="",
-                features=tuple(example),
+                features=features,
             ),
             cutter,
             (),
@@ -143,22 +264,29 @@ def prepare_truncated(
     return prepared
 
 
-def _measured(cutter: Cutter, seed: int, work: str, size: int, run) -> np.ndarray:
-    """The first pages, in order, whose lengths sum to `size` and some to spare."""
-    numbers = range(len(cutter.shards))
+def _measured(
+    cutter: Cutter, measuring: Measuring, seed: int, size: int, run
+) -> tuple[Cutter, np.ndarray, tuple[str, ...]]:
+    """The cutter with the early pages at hand; the first of them, whose lengths sum to `size` and some to spare; features."""
+    numbers = range(len(measuring.shards))
     needed = size * (1 if cutter.unit == "bytes" else _UNIT_BYTES)
-    share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in cutter.shards)))
+    share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in measuring.shards)))
     while True:
-        files = [join(work, f"{number:05d}-{share:.9f}.npy") for number in numbers]
-        measuring = beam.ParDo(MeasureShard(cutter, seed, share, files))
-        run(lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> measuring, work, len(files))
-        pages = _first(files, size)
+        measuring = measuring._replace(share=share)
+        step = beam.ParDo(MeasureShard(measuring, cutter, seed))
+        run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
+        stems = [measuring.stem(number) for number in numbers]
+        pages = _first([stem + ".npy" for stem in stems], size)
         whole = int(pages["length"].sum())
         if whole >= size:
-            return pages
+            break
         if share == 1.0:
             raise UsageError(f"the corpus has {whole:,} {cutter.unit}, fewer than {size:,}")
         share = min(1.0, 4 * share)
+    said = [read_json(stem + ".json") for stem in stems]
+    damages = [(shard.path, Damage(*one["damage"])) for shard, one in zip(measuring.shards, said) if one["damage"]]
+    features = next(tuple(one["features"]) for one in said if one["features"])
+    return cutter._replace(early=tuple(stems), damages=tuple(damages)), pages, features
 
 
 def _first(files: Sequence[str], size: int) -> np.ndarray:
@@ -181,7 +309,7 @@ def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np
                 raise UsageError(f"no start of the last pages has just the {cutter.unit} left: choose another --seed")
             length = int(pages["length"][last])
             left = size - int(total[last]) + length
-            if left < length and not cutter.can_cut(pages[last], left):
+            if left < length and not cutter.can_cut(pages[last : last + 1], left):
                 pages = np.delete(pages, last)
                 break
             ends.append((last, left if left < length else None))

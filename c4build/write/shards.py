@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from c4build.write.example import encode_example, frame
 from c4build.write.files import whole_file
 
-Example = Mapping[str, Union[str, bytes]]  # text, or its UTF-8
+Text = Union[str, bytes]  # bytes are UTF-8
+Example = Mapping[str, Text]
 
 
 class Format(NamedTuple):
@@ -45,7 +46,7 @@ def _serialised(example: Example) -> bytes:
     return encode_example({name: _utf8(value) for name, value in example.items()})
 
 
-def _utf8(value: Union[str, bytes]) -> bytes:
+def _utf8(value: Text) -> bytes:
     return value if type(value) is bytes else value.encode()
 
 

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import lzma
 import random
+import time
 from pathlib import Path
 
 import pytest
-from command import run_command
+from command import Command, run_command
 from corpora_material import multistream, page
 
 PROSE = "The '''{0}''' lives in the [[forest]] near river number {1}, where it sleeps by day and hunts by night. " * 8
@@ -103,6 +105,25 @@ def test_what_a_stopped_run_left_is_used_and_the_bytes_are_the_same(dump, tmp_pa
     assert [path.stat().st_mtime_ns for path in taken][1:] == made[1:]
 
 
+@pytest.mark.parametrize("name, material", [("wikipedia", "dump"), ("books", "library")])
+def test_killed_at_random_moments_it_comes_to_the_same_bytes(name, material, request, tmp_path):
+    def arguments(out):
+        return (name, request.getfixturevalue(material), "--out", tmp_path / out, "--workers", 1)
+
+    start = time.monotonic()
+    assert run_command(*arguments("whole")).code == 0
+    seconds = time.monotonic() - start
+    choose, killed = random.Random(1), 0
+    for _ in range(6):
+        command = Command(*arguments("killed"))
+        time.sleep(choose.uniform(0.1, 0.9) * seconds)
+        killed += command.running()
+        command.kill_group()
+    assert killed >= 3
+    assert run_command(*arguments("killed")).code == 0
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
 def test_a_damaged_dump_is_named_with_its_place_and_the_rest_is_made(dump, tmp_path):
     data = bytearray(dump.read_bytes())
     place = data.find(b"BZh9", len(data) // 2)
@@ -186,12 +207,16 @@ def test_submissions_become_the_list_of_urls_that_a_build_takes(tmp_path):
     wet = tmp_path / "pages.warc.wet.gz"
     wanted = "http://example.com/page-one/"
     write_wet(wet, {wanted: text, "http://example.com/other": text.replace("people", "nobody")})
-    made = run_command("build", wet, "--out", tmp_path / "c4", "--variants", "webtextlike", "--webtext-urls", out,
-                       "--format", "jsonl", "--workers", 1)  # fmt: skip
-    assert made.code == 0, made.err
-    (folder,) = (tmp_path / "c4/c4/webtextlike").iterdir()
-    pages = [json.loads(line) for path in folder.glob("*.json.gz") for line in gzip.open(path)]
-    assert [page["url"] for page in pages] == [wanted]
+    # OpenWebText's lists are plain URLs, packed by xz.
+    openwebtext = tmp_path / "RS_2018-08.bz2.deduped.txt.xz"
+    openwebtext.write_bytes(lzma.compress(b"https://www.example.com/page-one?utm_medium=social\nhttp://example.com/unseen\n"))
+    for urls in (out, openwebtext):
+        made = run_command("build", wet, "--out", tmp_path / f"by-{urls.name}", "--variants", "webtextlike", "--webtext-urls", urls,
+                           "--format", "jsonl", "--workers", 1)  # fmt: skip
+        assert made.code == 0, made.err
+        (folder,) = (tmp_path / f"by-{urls.name}" / "c4/webtextlike").iterdir()
+        pages = [json.loads(line) for path in folder.glob("*.json.gz") for line in gzip.open(path)]
+        assert [page["url"] for page in pages] == [wanted]
 
 
 def write_wet(path: Path, pages: dict[str, str]):

@@ -2,11 +2,16 @@
 
 import json
 import random
+import shutil
+import time
 from pathlib import Path
 
 import pytest
-from command import run_command
+from command import Command, run_command
+from typer.testing import CliRunner
 
+from c4build.cli import app
+from c4build.corpora import truncate as module
 from c4build.corpora.examples import find_shards, read_shard
 
 
@@ -42,6 +47,10 @@ def truncate(corpus, out, *arguments):
     done = run_command("truncate", corpus, "--out", out, "--workers", 1, *arguments)
     assert (done.code, done.error_lines) == (0, []), done.err
     return {path.parent.name: texts(path) for path in out.glob("books/*/1.0.0")}
+
+
+def shards(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("*/*/1.0.0/*-of-*"))}
 
 
 def is_prefix(small: list[str], large: list[str]) -> bool:
@@ -115,3 +124,53 @@ def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
     found = [made[f"{size}-bytes"] for size in (139, 241, 489)]
     assert [sum(len(text.encode()) for text in texts) for texts in found] == [139, 241, 489]
     assert is_prefix(found[0], found[1]) and is_prefix(found[1], found[2])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_small_blocks_hold_what_one_large_one_does(corpus, tmp_path, monkeypatch, workers):
+    whole = truncate(corpus, tmp_path / "whole", "--words", "500,3000")
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 3000)
+    monkeypatch.setattr(module, "_GROUP_BYTES", 1000)
+    sizes = ["--words", "500,3000", "--out", str(tmp_path / "blocks"), "--workers", str(workers)]
+    done = CliRunner().invoke(app, ["truncate", str(corpus), *sizes])
+    assert done.exit_code == 0, done.output
+    for size, fewest in ((500, 2), (3000, 5)):
+        folder = tmp_path / f"blocks/books/{size}-words/1.0.0"
+        assert texts(folder) == whole[f"{size}-words"]
+        assert len([shard for shard in find_shards(str(folder)) if shard.split == "train"]) >= fewest
+    if workers == 1:
+        assert len(list((tmp_path / "blocks").rglob("measured-*/00000-*.parquet"))) > 1
+
+
+def test_killed_at_random_moments_it_comes_to_the_same_bytes(corpus, tmp_path):
+    arguments = ["truncate", corpus, "--words", "500,3000", "--workers", 1, "--out"]
+    start = time.monotonic()
+    assert run_command(*arguments, tmp_path / "whole").code == 0
+    seconds = time.monotonic() - start
+    choose, killed = random.Random(1), 0
+    for _ in range(6):
+        command = Command(*arguments, tmp_path / "killed")
+        time.sleep(choose.uniform(0.1, 0.9) * seconds)
+        killed += command.running()
+        command.kill_group()
+    assert killed >= 3
+    assert run_command(*arguments, tmp_path / "killed").code == 0
+    assert shards(tmp_path / "killed") == shards(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place, what", [(0.5, "a record is damaged or cut short"), (0.0, "the length of a record is damaged")])
+def test_a_damaged_shard_is_named_and_what_stands_before_is_used(corpus, tmp_path, place, what):
+    copy = tmp_path / "books" / "1.0.0"
+    shutil.copytree(corpus, copy)
+    path = find_shards(str(copy))[0].path
+    data = bytearray(Path(path).read_bytes())
+    data[int(place * len(data))] ^= 255
+    Path(path).write_bytes(data)
+    done = run_command("truncate", copy, "--words", "300,2000", "--out", tmp_path / "cut", "--workers", 1)
+    assert done.code == 1
+    assert {line.partition(" at byte ")[0] for line in done.error_lines} == {f"damaged: {path}"}
+    assert all(line.endswith(what) for line in done.error_lines) and len(done.error_lines) == 2  # for each size
+    made = texts(tmp_path / "cut" / "books" / "2000-words" / "1.0.0")
+    assert sum(len(text.split()) for text in made) == 2000
+    said = json.loads((tmp_path / "cut" / "books" / "300-words" / "1.0.0" / "c4build.json").read_text())
+    assert [damage["input"] for damage in said["damaged"]] == [path]
