@@ -24,7 +24,9 @@ from c4build.errors import UsageError
 from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
-from c4build.write.files import exists, is_local, join, make_folder, open_file, read_json, whole_file, write_json
+from c4build.write.files import (
+    delete, exists, is_local, join, list_files, make_folder, open_file, read_json, whole_file, write_json,
+)  # fmt: skip
 from c4build.write.metadata import Dataset
 
 _BLOCK_BYTES = 64 << 20  # of text in a shard that comes out, and in a file of early pages: what a process holds
@@ -235,7 +237,10 @@ def prepare_truncated(
     cutter.measure  # so that a wrong model is known before any work
     sizes = sorted(sizes)
     progress = join(out, ".c4build", "progress") if is_local(out) else None
-    make_folder(progress or work)
+    if progress:
+        make_folder(progress)
+        for path in list_files(progress):  # of an earlier run
+            delete(path)
     cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run)
     pages, ends = _settle(pages, sizes, cutter)
     order = join(work, f"order-{digest(sizes)}.npy")
@@ -259,7 +264,7 @@ def prepare_truncated(
             "pages",
             f"{size:,} {unit}",
         )
-        units = _units(order, cutter.identity, blocks, last, left)
+        units = _units(order, pages, blocks, last, left)
         prepared.append(prepare(recipe, units, out, format, None, overwrite))
     return prepared
 
@@ -317,16 +322,20 @@ def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np
             return pages, ends
 
 
-def _units(order: str, identity: str, blocks: np.ndarray, last: int, left: Optional[int]) -> list[Unit]:
+def _units(order: str, pages: np.ndarray, blocks: np.ndarray, last: int, left: Optional[int]) -> list[Unit]:
     """Blocks of the order up to and with page `last`, of which only `left` units stay (None: all)."""
     starts = [0, *(np.flatnonzero(np.diff(blocks[: last + 1])) + 1).tolist(), last + 1]
+
+    def part(start: int, stop: int, cut: str = "") -> Part:
+        # Which pages these are depends on those passed over too.
+        return Part(Input(order, -1, digest(pages[start:stop].tolist()) + cut), start, stop)
+
     units = []
     for start, stop in zip(starts, starts[1:]):
-        source = Input(order, -1, identity)
-        parts = [Part(source, start, stop)]
+        parts = [part(start, stop)]
         if stop == last + 1 and left is not None:
-            parts = [Part(source, start, last)] if start < last else []
-            parts.append(Part(Input(order, -1, f"{identity} cut at {left}"), last, stop))
+            parts = [part(start, last)] if start < last else []
+            parts.append(part(last, stop, f" cut at {left}"))
         units.append(Unit(f"pages from {start:,}", tuple(parts)))
     return units
 

@@ -124,6 +124,10 @@ def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
     found = [made[f"{size}-bytes"] for size in (139, 241, 489)]
     assert [sum(len(text.encode()) for text in texts) for texts in found] == [139, 241, 489]
     assert is_prefix(found[0], found[1]) and is_prefix(found[1], found[2])
+    # Where the same pages came without one passed over, nothing is taken from there.
+    truncate(out / "books/1.0.0", tmp_path / "again", "--bytes", "140,242,490")
+    again = truncate(out / "books/1.0.0", tmp_path / "again", "--bytes", "139,241,489")
+    assert [again[f"{size}-bytes"] for size in (139, 241, 489)] == found
 
 
 @pytest.mark.parametrize("workers", [1, 2])
