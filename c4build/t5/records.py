@@ -192,7 +192,8 @@ def corpus_files(path, part: str) -> tuple[list[Path], int | None]:
     folder = corpus_folder(path)
     files = [folder] if folder.is_file() else sorted(file for file in folder.iterdir() if is_corpus_file(file))
     splits = {name: [f for f in files if re.search(rf"(^|[-_.]){name}([-_.]|$)", f.name)] for name in ("train", "validation")}
-    if any(file.stat().st_size for file in splits["validation"]) and (splits["train"] or part == "validation"):
+    held = any(next(read_texts(file), None) for file in splits["validation"])
+    if held and (splits["train"] or part == "validation"):
         return splits[part], None
     found = splits["train"] or files
     return found, HELD_OUT if sum(file.stat().st_size for file in found) > FEW_BYTES else HELD_OUT_OF_FEW

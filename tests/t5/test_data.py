@@ -6,6 +6,8 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,14 +127,16 @@ def test_splits_are_those_the_pipeline_wrote(corpus):
 
 
 @pytest.mark.parametrize("length, fewest, most", [(20, 150, 250), (2000, 3, 25)])
-@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("empty", [None, "all-validation.tfrecord-0", "all-validation.json.gz", "all-validation.parquet"])
 def test_without_a_validation_split_one_text_in_a_hundred_is_held_out_and_more_of_a_small_corpus(
     length, fewest, most, empty, tmp_path, vocabulary
 ):
     texts = [f"text number {n} ".ljust(length, ".") for n in range(1000)]
     (tmp_path / "all-train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    if empty:
-        (tmp_path / "all-validation.jsonl").touch()
+    if empty and empty.endswith(".parquet"):
+        pyarrow.parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / empty)
+    elif empty:
+        (tmp_path / empty).write_bytes(gzip.compress(b"") if empty.endswith(".gz") else b"")
     parts = {
         part: [d["origin"] for d in CorpusTokens(tmp_path, vocabulary, part, epochs=1)]
         for part in ("train", "validation")
