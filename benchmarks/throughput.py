@@ -5,7 +5,7 @@
 Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
 needs to start, measured on a file without pages, is taken off its time and given apart. Each repeat measures everything
-once, in turn; the table has the least of each, since what else a machine does only ever adds. `--repeat` more on a busy one.
+once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "parity")]
@@ -134,15 +135,20 @@ def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
 
 
 def report(rows: list[dict[str, float]], pages: int, size: int):
-    least = {name: min(row[name] for row in rows) for name in rows[0]}
+    def middle(value: Callable[[dict[str, float]], float]) -> float:
+        return statistics.median(map(value, rows))
+
     for name in ("en", "all five"):
-        least[f"c4build, {name}"] = least[f"whole, {name}"] - least[f"start, {name}"]
+        start = middle(lambda row: row[f"start, {name}"])
+        for row in rows:
+            row[f"c4build, {name}"] = row[f"whole, {name}"] - start
     print(f"\n{'':26}{'CPU ms/page':>12}{'MB/s':>8}{'TFDS / this':>13}")
     for name in ("TFDS, en", "c4build, en", "c4build, all five", "reading with fastwarc"):
-        cost = least[name]
-        print(f"{name:26}{1e3 * cost / pages:12.3f}{size / 1e6 / cost:8.1f}{least['TFDS, en'] / cost:13.1f}")
-    print(f"\nall five variants cost {least['c4build, all five'] / least['c4build, en']:.2f} times en alone")
-    print(f"start-up, not in the table: {least['start, en']:.1f} s of CPU time")
+        cost, ratio = middle(lambda row: row[name]), middle(lambda row: row["TFDS, en"] / row[name])
+        print(f"{name:26}{1e3 * cost / pages:12.3f}{size / 1e6 / cost:8.1f}{ratio:13.1f}")
+    times = middle(lambda row: row["c4build, all five"] / row["c4build, en"])
+    print(f"\nall five variants cost {times:.2f} times en alone")
+    print(f"start-up, not in the table: {middle(lambda row: row['start, en']):.1f} s of CPU time")
 
 
 def two_workers(inputs, empty, folder):
