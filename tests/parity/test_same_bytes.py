@@ -132,6 +132,7 @@ def test_files_that_hypothesis_makes_give_what_tfds_gives(files, one_member, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # five minutes on a quiet machine
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files=st.lists(wet_files(), min_size=1, max_size=3), one_member=st.booleans())
 def test_many_files_that_hypothesis_makes_give_what_tfds_gives(files, one_member, tmp_path_factory):
