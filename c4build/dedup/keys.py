@@ -75,10 +75,11 @@ def group_numbers(keys: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(new)]) if len(keys) else np.zeros(0, int)
 
 
-def in_groups(groups: np.ndarray) -> np.ndarray:
-    """[n] bool: which of the sorted group numbers stand more than once."""
-    shared = np.zeros(len(groups), bool)
-    same = groups[1:] == groups[:-1]
-    shared[1:] |= same
-    shared[:-1] |= same
-    return shared
+def meeting(keys: np.ndarray) -> np.ndarray:
+    """[m] int: the keys that may have an equal one among the others; most have none, and need not be sorted further."""
+    order = np.argsort(keys["high"])
+    high = keys["high"][order]
+    shared = np.zeros(len(keys), bool)
+    shared[1:] = high[1:] == high[:-1]
+    shared[:-1] |= shared[1:]
+    return order[shared]

@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, group_numbers, in_groups, later_in_group, url_key_dtype
+from c4build.dedup.keys import HASH, LOSS, group_numbers, later_in_group, meeting, url_key_dtype
 from c4build.rules import CODE
 
 
@@ -29,8 +29,7 @@ def newest(
     keys = np.concatenate([np.frombuffer(data, dtype) for _, data in parts])
     files = np.concatenate([np.full(len(data) // dtype.itemsize, file, np.uint32) for file, data in parts])
     # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
-    order = np.lexsort((keys["low"], keys["high"]))
-    several = order[in_groups(group_numbers(keys[order]))]
+    several = meeting(keys)
     fields = keys[several]
     best_last = np.lexsort(
         (-fields["page"].astype(np.int64), ~files[several], fields["date"], fields["low"], fields["high"])

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, in_groups, later_in_group
+from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, later_in_group, meeting
 
 
 def rank(url: str) -> int:
@@ -24,15 +24,11 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
     """
     keys = np.concatenate([np.frombuffer(data, REPEAT_KEY) for _, data in parts])
     files = np.concatenate([np.full(len(data) // REPEAT_KEY.itemsize, file, np.uint32) for file, data in parts])
-    order = np.lexsort((keys["low"], keys["high"]))
-    # Most keys stand alone: only those with an equal neighbour are sorted further.
-    groups = group_numbers(keys[order])
-    shared = in_groups(groups)
-    order, groups = order[shared], groups[shared]
+    shared = meeting(keys)
+    keys, files = keys[shared], files[shared]
+    order = np.lexsort((keys["position"], files, keys["rank"], keys["low"], keys["high"]))
     keys, files = keys[order], files[order]
-    order = np.lexsort((keys["position"], files, keys["rank"], groups))
-    keys, files, groups = keys[order], files[order], groups[order]
-    lost = later_in_group(groups, keys["variants"], variants)
+    lost = later_in_group(group_numbers(keys), keys["variants"], variants)
     found = {}
     for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
         mine = np.flatnonzero((files == file) & (lost > 0))

@@ -9,7 +9,7 @@ Notable choices:
 import re
 from collections import Counter
 from functools import lru_cache
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Lines(NamedTuple):
     count: int
     too_long_word: int  # lines with a word that is too long, none of them among the candidates
     stripped: bool  # no line of the page is empty or has a space around it, as far as was looked
-    ended: bool  # every candidate ends in an end mark and in no refused ending, without spaces around it
+    doubtful: Sequence[int]  # the candidates that may not end as they must, or may have a space around them
 
 
 def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
@@ -61,15 +61,18 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     bad_counts = np.diff(np.searchsorted(bad, last_lines), prepend=0).tolist()
     stripped = (np.diff(np.searchsorted(unstripped, last_lines), prepend=0) == 0).tolist()
     # A line that ends in two equal marks may end in a refused way, as "..." is.
-    doubtful = np.flatnonzero(chosen & (spaced | (last_bytes == data[np.maximum(stops - 2, 0)]) | ~_is_mark(rules)[last_bytes]))
-    ended = (np.diff(np.searchsorted(doubtful, last_lines), prepend=0) == 0).tolist()
+    doubtful = spaced | (last_bytes == data[np.maximum(stops - 2, 0)]) | ~_is_mark(rules)[last_bytes]
     chosen = np.flatnonzero(chosen)
-    bounds = np.searchsorted(chosen, last_lines).tolist()
+    doubtful = np.flatnonzero(doubtful[chosen])
+    bounds = np.searchsorted(chosen, last_lines)
+    doubt_bounds = np.searchsorted(doubtful, bounds).tolist()
+    doubtful = doubtful.tolist()
     spans = list(zip(starts[chosen].tolist(), stops[chosen].tolist()))
-    found, first = [], 0
-    for bound, *known in zip(bounds, counts, bad_counts, stripped, ended):
-        found.append(Lines([joined[start:stop].decode() for start, stop in spans[first:bound]], *known))
-        first = bound
+    found, first, first_doubt = [], 0, 0
+    for bound, doubt_bound, *known in zip(bounds.tolist(), doubt_bounds, counts, bad_counts, stripped):
+        doubts = [index - first for index in doubtful[first_doubt:doubt_bound]]
+        found.append(Lines([joined[start:stop].decode() for start, stop in spans[first:bound]], *known, doubts))
+        first, first_doubt = bound, doubt_bound
     if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
             if any(end in body for end in _MORE_LINE_ENDS):
@@ -91,7 +94,7 @@ def _has_more_line_ends(joined: bytes, data: np.ndarray) -> bool:
 def _of_text(text: str, limit: int) -> Lines:
     lines = [line for line in text.splitlines() if line]
     kept = [line for line in lines if not limit or not has_longer_word(line, limit)]
-    return Lines(kept, len(lines), len(lines) - len(kept), stripped=False, ended=False)
+    return Lines(kept, len(lines), len(lines) - len(kept), stripped=False, doubtful=range(len(kept)))
 
 
 @lru_cache(maxsize=None)
@@ -153,17 +156,22 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optiona
             kept.append(line)
         return kept, None
 
-    def ended(candidates: list[str]) -> list[str]:
-        """Those of the lines, stripped and without citations, that end as they must."""
-        lines = [line.strip() for line in candidates]
-        if citations:
-            lines = [_CITATION.sub("", line) if "[" in line else line for line in lines]
-        return [line for line in lines if line[-1:] in marks and not line.endswith(refused)]
+    def ended(candidates: Sequence[str], doubtful: Iterable[int]) -> list[str]:
+        """Those of the lines, the doubtful ones stripped and without citations, that end as they must."""
+        lines = list(candidates)
+        for index in doubtful:
+            line = lines[index].strip()
+            if citations and "[" in line:
+                line = _CITATION.sub("", line)
+            lines[index] = line if line[-1:] in marks and not line.endswith(refused) else ""
+        return [line for line in lines if line]
 
     def keep(lines: Lines, counts: Counter) -> tuple[str, Optional[str]]:
-        found = lines.candidates
-        if not lines.ended or citations and "[" in "\n".join(found):
-            found = ended(found)
+        found, doubtful = lines.candidates, lines.doubtful
+        if citations and "[" in "\n".join(found):
+            doubtful = {*doubtful, *(index for index, line in enumerate(found) if "[" in line)}
+        if doubtful:
+            found = ended(found, doubtful)
         kept = [line for line in found if len(line.split(None, least_words - 1)) >= least_words]
         too_few_words = len(found) - len(kept)
         counts["read"] += lines.count
