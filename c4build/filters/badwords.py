@@ -1,12 +1,12 @@
 """Does a text hold a word of the list? As TFDS searches: lower-cased, between characters that are no word characters.
 
-Notable choice: TFDS's own regular expression decides, but is asked only where a quicker test leaves a doubt.
+Notable choice: TFDS's own regular expression decides, but is asked only where quicker tests leave a doubt.
 """
 
 import re
 from typing import Callable, Iterable
 
-from c4build.filters.prefilter import may_hold
+from c4build.filters.prefilter import may_hold, surely_holds
 
 
 def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
@@ -16,10 +16,9 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
         return lambda text: False
     exact = re.compile(rf"(?:\W|^)({'|'.join(map(re.escape, words))})(?:\W|$)")
     could_hold = may_hold(words, whole_words=True)
-    ascii_words = all(word.isascii() for word in words)
+    holds_for_certain = surely_holds(filter(str.isascii, words))
 
     def holds(text: str) -> bool:
-        # Of ASCII alone there is no doubt.
-        return could_hold(text) and (ascii_words and text.isascii() or exact.search(text.lower()) is not None)
+        return could_hold(text) and (holds_for_certain(text) or exact.search(text.lower()) is not None)
 
     return holds

@@ -20,15 +20,10 @@ def may_hold(phrases: Iterable[str], whole_words: bool = False) -> Callable[[str
     phrases = [phrase.lower() for phrase in phrases]
     if not phrases:
         return lambda text: False
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes
-    options.case_sensitive = False
-    options.never_capture = True
-    options.max_mem = _MEMORY
-    pattern = "|".join(map(re2.escape, phrases)).encode()
+    pattern = _any_of(phrases)
     if whole_words:
-        pattern = rb"(?:^|[^0-9A-Za-z_])(?:" + pattern + rb")(?:$|[^0-9A-Za-z_])"
-    search = re2.compile(pattern + _FOLDED_TO_ASCII, options).search
+        pattern = _between(rb"[^0-9A-Za-z_]", pattern)
+    search = _search(pattern + _FOLDED_TO_ASCII)
     # Only of ASCII can RE2 be left to judge the case.
     only_ascii = all(phrase.isascii() or phrase.upper() == phrase for phrase in phrases)
 
@@ -36,3 +31,31 @@ def may_hold(phrases: Iterable[str], whole_words: bool = False) -> Callable[[str
         return search((text if only_ascii else text.lower()).encode()) is not None
 
     return test
+
+
+def surely_holds(words: Iterable[str]) -> Callable[[str], bool]:
+    """A test of texts: does one of `words`, of ASCII alone, stand in it in any case, between characters of ASCII that are
+    no word characters, or its ends? It says no where other characters stand beside a word.
+    """
+    words = list(words)
+    if not words:
+        return lambda text: False
+    search = _search(_between(rb"[\x00-/:-@\[-^`{-\x7f]", _any_of(words)))
+    return lambda text: search(text.encode()) is not None
+
+
+def _any_of(phrases: Iterable[str]) -> bytes:
+    return b"(?:" + "|".join(map(re2.escape, phrases)).encode() + b")"
+
+
+def _between(edge: bytes, pattern: bytes) -> bytes:
+    return b"(?:^|" + edge + b")" + pattern + b"(?:$|" + edge + b")"
+
+
+def _search(pattern: bytes) -> Callable[[bytes], object]:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes
+    options.case_sensitive = False
+    options.never_capture = True
+    options.max_mem = _MEMORY
+    return re2.compile(pattern, options).search

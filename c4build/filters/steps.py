@@ -8,7 +8,7 @@ from typing import Callable, Iterable, Optional, Sequence, Union
 from c4build.filters.badwords import bad_word_test
 from c4build.filters.language import language_test
 from c4build.filters.lines import Lines, line_filter
-from c4build.filters.sentences import has_sentences, sentence_spans
+from c4build.filters.sentences import has_plain_ends, has_sentences, sentence_spans
 from c4build.page import Page
 from c4build.rules import CODE, RuleSet, Variant
 
@@ -149,7 +149,7 @@ def sentences_in_lines(text: str, least: int) -> bool:
     if not text:
         return False
     missing = least - 1 - text.count("\n")
-    if missing <= 0:
+    if has_plain_ends(text, missing, " "):
         return True
     lines = text.split("\n")
     # No line has more sentences than marks that could end one, and a mark in last place begins none.

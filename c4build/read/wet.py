@@ -45,6 +45,8 @@ def read_pages(file: BinaryIO, records: str, max_chars: int) -> Iterator[Found]:
 
 _DELIMITER = b"WARC/1.0"
 _PREFIXES = ("WARC", "CONTENT-", "Content-")
+# Does one stand in a body? Searched by the letter that all share, which takes a third of the time of three searches.
+_HAS_PREFIX = re.compile(rb"C(?:(?<=WARC)|ONTENT-|ontent-)").search
 
 
 class _Segment(NamedTuple):
@@ -140,7 +142,7 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
         else:
             values = [""] * len(_FIELDS)
             body = _newlines(segment.data)
-        if b"WARC" in body or b"Content-" in body or b"CONTENT-" in body:
+        if _HAS_PREFIX(body):
             # The last one wins, also where it stands in the text.
             text, fields = _take_metadata(body.decode().split("\n"))
             values = [fields.get(name, value) for name, value in zip(_FIELDS, values)]

@@ -19,7 +19,7 @@ from c4build.build import Request, prepare
 from c4build.filters.badwords import bad_word_test
 from c4build.filters.language import language_test
 from c4build.filters.lines import candidate_lines, line_filter
-from c4build.filters.sentences import sentence_spans
+from c4build.filters.sentences import has_sentences, sentence_spans
 from c4build.filters.steps import sentences_in_lines
 from c4build.filters.urls import in_validation, normalize_url
 from c4build.page import Page
@@ -147,6 +147,25 @@ punctuated = st.text(st.sampled_from(".?! \n\"')]}({[,:;-@*\u201d\u2026\x0b\xa0a
 @given(st.one_of(texts, punctuated))
 def test_sentences_are_those_of_nltk(text):
     assert list(sentence_spans(text)) == list(tfds_c4.sentence_tokenizer_cached().span_tokenize(text))
+
+
+# Ends of sentences of all kinds, and what may follow them.
+tokens = st.sampled_from(
+    'Mr. etc. i.e. u.s. U.S. no. No. a. B. 3. 1,5. ... plain. Words. x\u00a0y. caf\u00e9. so? Ha! what?! ) ") (and .) \' The word 4th '
+    "-- supercalifragilisticexpialidocious. word\tword. \n".split(" ")
+)
+spaced = st.lists(st.tuples(tokens, st.sampled_from([" ", " ", " ", "\n", "  ", "\t", "\u00a0"])), min_size=1, max_size=12)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(spaced.map(lambda parts: "".join(map("".join, parts)).strip()).filter(bool))
+def test_a_text_has_as_many_sentences_as_nltk_finds(text):
+    total = len(tfds_c4.sentence_tokenizer_cached().tokenize(text))
+    assert has_sentences(text, total) and not has_sentences(text, total + 1)
+    lines = [line for line in text.split("\n") if line.strip()]
+    total = sum(len(tfds_c4.sentence_tokenizer_cached().tokenize(line)) for line in lines)
+    text = "\n".join(lines)
+    assert sentences_in_lines(text, total) and not sentences_in_lines(text, total + 1)
 
 
 @settings(max_examples=500, deadline=None)
