@@ -39,11 +39,7 @@ def encoded_size(encoded) -> int:
 
 
 def _encode_tfrecord(example: Example) -> bytes:
-    return frame(_serialised(example))
-
-
-def _serialised(example: Example) -> bytes:
-    return encode_example({name: _utf8(value) for name, value in example.items()})
+    return frame(encode_example(example))
 
 
 def _utf8(value: Text) -> bytes:
@@ -123,7 +119,7 @@ FORMATS = {
         Format(
             "array_record",
             "{dataset}-{split}.array_record-{index:05d}-of-{shards:05d}",
-            _serialised,
+            encode_example,
             _open_array_record,
             tfds="array_record",
             module="array_record",
