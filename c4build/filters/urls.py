@@ -23,7 +23,7 @@ def normalize_url(url: str) -> str:
 
 def in_validation(normalized_url: str) -> bool:
     """True for the one page in a thousand that the validation split holds."""
-    return int(hashlib.md5(normalized_url.encode()).hexdigest(), 16) % 1000 == 0
+    return int.from_bytes(hashlib.md5(normalized_url.encode()).digest(), "big") % 1000 == 0
 
 
 def load_domains(text: str) -> dict[str, bool | list[str]]:

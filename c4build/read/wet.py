@@ -52,11 +52,13 @@ _HAS_PREFIX = re.compile(rb"C(?:(?<=WARC)|ONTENT-|ontent-)").search
 class _Segment(NamedTuple):
     offset: int
     data: bytes
+    plain: bool = False  # it is known that behind its head no line is metadata or the delimiter
 
 
 def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Segment, Damage]]:
     """Yields the bytes from one delimiter line to the next."""
     pending = b""  # since the last delimiter
+    plain = False
     offset = 0
     first = True
     for chunk in chunks:
@@ -65,7 +67,7 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
             if chunk.offset <= offset:
                 pending = b""
             elif pending:
-                yield _Segment(offset, pending)
+                yield _Segment(offset, pending, plain)
                 pending = b""
             yield chunk
             first = False
@@ -77,12 +79,15 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
         data = chunk.data
         if data.startswith(b"WARC/1.0\r\n") and pending[-1:] in (b"\n", b"\r", b""):
             if pending:
-                yield _Segment(offset, pending)
+                yield _Segment(offset, pending, plain)
             pending, offset = data, chunk.offset
-            if data.find(_DELIMITER, 8) < 0 and len(data) < _MOST_BYTES:
+            head = data.find(b"\r\n\r\n")
+            plain = head >= 0 and not _HAS_PREFIX(data, head)
+            if plain and data.find(_DELIMITER, 8, head) < 0 and len(data) < _MOST_BYTES:
                 continue
         else:
             pending += data
+        plain = False
         starts = list(_delimiter_lines(pending))
         for start, stop in zip([0, *starts], starts):
             if stop:
@@ -93,7 +98,7 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
         if len(pending) > _MOST_BYTES:
             pending = _condense(pending)
     if pending:
-        yield _Segment(offset, pending)
+        yield _Segment(offset, pending, plain)
 
 
 def _delimiter_lines(data: bytes) -> Iterator[int]:
@@ -125,9 +130,9 @@ def _condense(data: bytes) -> bytes:
 
 _FIELDS = ("WARC-Target-URI", "WARC-Date", "Content-Type", "Content-Length")
 # A head as Common Crawl writes it: nothing but lines of metadata, ended by \r\n. Of two lines of a name the last one counts.
-# No line matches in two ways, so that the time is linear in the head's length.
-_FIELD_LINES = "|".join(rf"{name}:([^\r\n]*)" for name in _FIELDS)
-_OTHER_LINES = rf"(?!(?:{'|'.join(_FIELDS)}):)(?:WARC|Content)-[^\r\n]*"
+# No line matches in two ways, so that the time is linear in the head's length. Where a \n stands alone it is not usual.
+_FIELD_LINES = "|".join(rf"{name}:([^\r]*)" for name in _FIELDS)
+_OTHER_LINES = rf"(?!(?:{'|'.join(_FIELDS)}):)(?:WARC|Content)-[^\r]*"
 _USUAL_HEAD = re.compile(rf"WARC/1\.0(?:\r\n(?:{_FIELD_LINES}|{_OTHER_LINES}))+".encode())
 # Some character that is no space.
 _VISIBLE = re.compile(rb"[!-~]")
@@ -136,13 +141,15 @@ _VISIBLE = re.compile(rb"[!-~]")
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
     try:
-        if usual := _USUAL_HEAD.fullmatch(head):
+        plain = segment.plain
+        if (usual := _USUAL_HEAD.fullmatch(head)) and head.count(b"\n") == head.count(b"\r"):
             values = [value.decode().strip() if value else "" for value in usual.groups()]
             body = _newlines(body)
         else:
             values = [""] * len(_FIELDS)
             body = _newlines(segment.data)
-        if _HAS_PREFIX(body):
+            plain = False
+        if not plain and _HAS_PREFIX(body):
             # The last one wins, also where it stands in the text.
             text, fields = _take_metadata(body.decode().split("\n"))
             values = [fields.get(name, value) for name, value in zip(_FIELDS, values)]
