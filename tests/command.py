@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +89,24 @@ def _start_server():
 
 def run_command(*arguments, **options) -> Finished:
     return Command(*arguments, **options).finish()
+
+
+def kill_at_random_moments(arguments: list, out: Path, seconds: float, times: int):
+    """Starts the command again and again until it was killed `times` times, each at a random moment of the `seconds` that
+    it takes. Where it was done before, `out` is deleted, so that the next starts afresh.
+    """
+    choose = random.Random(1)
+    for _ in range(10 * times):
+        command = Command(*arguments)
+        time.sleep(choose.uniform(0.1, 0.9) * seconds)
+        running = command.running()
+        command.kill_group()
+        times -= running
+        if not times:
+            return
+        if not running:
+            shutil.rmtree(out)
+    raise AssertionError("it was always done before it could be killed")
 
 
 def run_installed(*arguments, folder=None) -> Finished:

@@ -63,16 +63,14 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     # A line that ends in two equal marks may end in a refused way, as "..." is.
     doubtful = spaced | (last_bytes == data[np.maximum(stops - 2, 0)]) | ~_is_mark(rules)[last_bytes]
     chosen = np.flatnonzero(chosen)
-    doubtful = np.flatnonzero(doubtful[chosen])
-    bounds = np.searchsorted(chosen, last_lines)
-    doubt_bounds = np.searchsorted(doubtful, bounds).tolist()
-    doubtful = doubtful.tolist()
+    doubtful = doubtful[chosen].tolist()
+    bounds = np.searchsorted(chosen, last_lines).tolist()
     spans = list(zip(starts[chosen].tolist(), stops[chosen].tolist()))
-    found, first, first_doubt = [], 0, 0
-    for bound, doubt_bound, *known in zip(bounds.tolist(), doubt_bounds, counts, bad_counts, stripped):
-        doubts = [index - first for index in doubtful[first_doubt:doubt_bound]]
+    found, first = [], 0
+    for bound, *known in zip(bounds, counts, bad_counts, stripped):
+        doubts = [index for index, doubt in enumerate(doubtful[first:bound]) if doubt]
         found.append(Lines([joined[start:stop].decode() for start, stop in spans[first:bound]], *known, doubts))
-        first, first_doubt = bound, doubt_bound
+        first = bound
     if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
             if any(end in body for end in _MORE_LINE_ENDS):

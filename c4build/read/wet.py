@@ -52,13 +52,11 @@ _HAS_PREFIX = re.compile(rb"C(?:(?<=WARC)|ONTENT-|ontent-)").search
 class _Segment(NamedTuple):
     offset: int
     data: bytes
-    plain: bool = False  # it is known that behind its head no line is metadata or the delimiter
 
 
 def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Segment, Damage]]:
     """Yields the bytes from one delimiter line to the next."""
     pending = b""  # since the last delimiter
-    plain = False
     offset = 0
     first = True
     for chunk in chunks:
@@ -67,7 +65,7 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
             if chunk.offset <= offset:
                 pending = b""
             elif pending:
-                yield _Segment(offset, pending, plain)
+                yield _Segment(offset, pending)
                 pending = b""
             yield chunk
             first = False
@@ -79,15 +77,12 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
         data = chunk.data
         if data.startswith(b"WARC/1.0\r\n") and pending[-1:] in (b"\n", b"\r", b""):
             if pending:
-                yield _Segment(offset, pending, plain)
+                yield _Segment(offset, pending)
             pending, offset = data, chunk.offset
-            head = data.find(b"\r\n\r\n")
-            plain = head >= 0 and not _HAS_PREFIX(data, head)
-            if plain and data.find(_DELIMITER, 8, head) < 0 and len(data) < _MOST_BYTES:
+            if data.find(_DELIMITER, 8) < 0 and len(data) < _MOST_BYTES:
                 continue
         else:
             pending += data
-        plain = False
         starts = list(_delimiter_lines(pending))
         for start, stop in zip([0, *starts], starts):
             if stop:
@@ -98,7 +93,7 @@ def _tfds_segments(chunks: Iterable[Union[Chunk, Damage]]) -> Iterator[Union[_Se
         if len(pending) > _MOST_BYTES:
             pending = _condense(pending)
     if pending:
-        yield _Segment(offset, pending, plain)
+        yield _Segment(offset, pending)
 
 
 def _delimiter_lines(data: bytes) -> Iterator[int]:
@@ -141,15 +136,13 @@ _VISIBLE = re.compile(rb"[!-~]")
 def _tfds_page(segment: _Segment, max_chars: int) -> Iterator[Found]:
     head, _, body = segment.data.partition(b"\r\n\r\n")
     try:
-        plain = segment.plain
         if (usual := _USUAL_HEAD.fullmatch(head)) and head.count(b"\n") == head.count(b"\r"):
             values = [value.decode().strip() if value else "" for value in usual.groups()]
             body = _newlines(body)
         else:
             values = [""] * len(_FIELDS)
             body = _newlines(segment.data)
-            plain = False
-        if not plain and _HAS_PREFIX(body):
+        if _HAS_PREFIX(body):
             # The last one wins, also where it stands in the text.
             text, fields = _take_metadata(body.decode().split("\n"))
             values = [fields.get(name, value) for name, value in zip(_FIELDS, values)]

@@ -10,19 +10,20 @@ from typing import Mapping, Union
 
 import google_crc32c
 
+Text = Union[str, bytes]  # bytes are UTF-8
 
-def encode_example(features: Mapping[str, Union[str, bytes]]) -> bytes:
-    """A serialised tf.train.Example with one bytes value a feature, in the order of `features`; text in UTF-8."""
-    parts = [b"", b""]
-    size = 0
+
+def utf8(value: Text) -> bytes:
+    return value if type(value) is bytes else value.encode()
+
+
+def encode_example(features: Mapping[str, Text]) -> bytes:
+    """A serialised tf.train.Example with one bytes value a feature, in the order of `features`."""
+    parts = []
     for name, value in features.items():
-        if type(value) is str:
-            value = value.encode()
-        head = _head(name, len(value))
-        size += len(head) + len(value)
-        parts += head, value
-    parts[0] = b"\n" + _varint(size)  # Example.features
-    return b"".join(parts)
+        value = utf8(value)
+        parts += (_head(name, len(value)), value)
+    return b"".join((b"\n", _varint(sum(map(len, parts))), *parts))  # Example.features
 
 
 @lru_cache(maxsize=1 << 14)
@@ -38,20 +39,11 @@ def _head(name: str, size: int) -> bytes:
 
 def frame(record: bytes) -> bytes:
     """`record` as it stands in a TFRecord file."""
-    return b"".join((_length(len(record)), record, masked_crc(record)))
-
-
-@lru_cache(maxsize=1 << 14)
-def _length(size: int) -> bytes:
-    length = struct.pack("<Q", size)
-    return length + masked_crc(length)
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, masked_crc(length), record, masked_crc(record)))
 
 
 def _varint(value: int) -> bytes:
-    if value < 1 << 7:
-        return bytes((value,))
-    if value < 1 << 14:
-        return bytes((value & 127 | 128, value >> 7))
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)

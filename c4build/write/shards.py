@@ -6,15 +6,14 @@ import json
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence, Union
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.write.example import encode_example, frame
+from c4build.write.example import Text, encode_example, frame, utf8
 from c4build.write.files import whole_file
 
-Text = Union[str, bytes]  # bytes are UTF-8
 Example = Mapping[str, Text]
 
 
@@ -35,15 +34,11 @@ def shard_name(format: Format, dataset: str, split: str, index: int, shards: int
 
 def encoded_size(encoded) -> int:
     """Bytes of what a format's `encode` gave, before any compression of the file."""
-    return len(encoded) if isinstance(encoded, bytes) else sum(len(_utf8(value)) for value in encoded.values())
+    return len(encoded) if isinstance(encoded, bytes) else sum(len(utf8(value)) for value in encoded.values())
 
 
 def _encode_tfrecord(example: Example) -> bytes:
     return frame(encode_example(example))
-
-
-def _utf8(value: Text) -> bytes:
-    return value if type(value) is bytes else value.encode()
 
 
 def _encode_jsonl(example: Example) -> bytes:
@@ -51,7 +46,7 @@ def _encode_jsonl(example: Example) -> bytes:
     fields = {name: example[name] for name in ("text", "timestamp", "url") if name in example}
     if "timestamp" not in fields:
         fields = dict(example)
-    texts = {name: _utf8(value).decode() for name, value in fields.items()}
+    texts = {name: utf8(value).decode() for name, value in fields.items()}
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

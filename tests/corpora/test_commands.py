@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import Command, run_command
+from command import kill_at_random_moments, run_command
 from corpora_material import multistream, page
 
 PROSE = "The '''{0}''' lives in the [[forest]] near river number {1}, where it sleeps by day and hunts by night. " * 8
@@ -113,13 +113,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_bytes(name, material, req
     start = time.monotonic()
     assert run_command(*arguments("whole")).code == 0
     seconds = time.monotonic() - start
-    choose, killed = random.Random(1), 0
-    for _ in range(6):
-        command = Command(*arguments("killed"))
-        time.sleep(choose.uniform(0.05, 0.6) * seconds)
-        killed += command.running()
-        command.kill_group()
-    assert killed
+    kill_at_random_moments(arguments("killed"), tmp_path / "killed", seconds, times=3)
     assert run_command(*arguments("killed")).code == 0
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 

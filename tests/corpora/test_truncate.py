@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import Command, run_command
+from command import kill_at_random_moments, run_command
 from typer.testing import CliRunner
 
 from c4build.cli import app
@@ -151,13 +151,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_bytes(corpus, tmp_path):
     start = time.monotonic()
     assert run_command(*arguments, tmp_path / "whole").code == 0
     seconds = time.monotonic() - start
-    choose, killed = random.Random(1), 0
-    for _ in range(6):
-        command = Command(*arguments, tmp_path / "killed")
-        time.sleep(choose.uniform(0.05, 0.6) * seconds)
-        killed += command.running()
-        command.kill_group()
-    assert killed
+    kill_at_random_moments([*arguments, tmp_path / "killed"], tmp_path / "killed", seconds, times=3)
     assert run_command(*arguments, tmp_path / "killed").code == 0
     assert shards(tmp_path / "killed") == shards(tmp_path / "whole")
 

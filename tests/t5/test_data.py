@@ -127,7 +127,7 @@ def test_splits_are_those_the_pipeline_wrote(corpus):
 
 
 @pytest.mark.parametrize("length, fewest, most", [(20, 150, 250), (2000, 3, 25)])
-@pytest.mark.parametrize("empty", [None, "all-validation.tfrecord-0", "all-validation.json.gz", "all-validation.parquet"])
+@pytest.mark.parametrize("empty", [None, "all-validation.jsonl", "all-validation.tfrecord-0", "all-validation.json.gz", "all-validation.parquet"])
 def test_without_a_validation_split_one_text_in_a_hundred_is_held_out_and_more_of_a_small_corpus(
     length, fewest, most, empty, tmp_path, vocabulary
 ):
