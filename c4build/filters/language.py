@@ -1,45 +1,87 @@
 """The language of a text by langdetect, which C4 is defined by: seeded anew for each text, so that it always answers
-the same. langdetect-rs gives langdetect's answers bit for bit, about fifty times faster, and is used where it is
-installed; the profiles are langdetect's own either way, loaded in the order of their names on every machine.
+the same, with its profiles in the order of their names on every machine.
+
+Three programs give its answers, bit for bit. langdetect is one of them; langdetect-rs is some fifty times faster, and
+language.c, which is there where a compiler was at installation and knows Latin letters, three times faster still.
 """
 
+import json
 import pathlib
 from functools import lru_cache
 from typing import Callable, Optional
 
 import langdetect
 
+from c4build.filters.compiled_language import CompiledDetector, GaveUp, load_library
+
 try:
-    import langdetect_rs as detector
+    import langdetect_rs as fastest_library
 except ImportError:
-    detector = langdetect
+    fastest_library = langdetect
 
 SEED = 0
 _MOST = 10_000  # characters: `max_text_length` of langdetect's `Detector`
 
+# The likeliest language of a text and its probability; None where there is nothing to go by.
+Detect = Callable[[str], Optional[tuple[str, float]]]
 
-def language_test(language: str, least: float, implementation=None) -> Callable[[str], Optional[str]]:
+
+def language_test(language: str, least: float, detect: Optional[Detect] = None) -> Callable[[str], Optional[str]]:
     """A function of a text to why it goes: None where it is `language` with probability `least` or more.
 
     Reasons: language_unknown (no letters to go by), language_unsure, other_language.
     """
-    implementation = implementation or detector
-    _use_sorted_profiles(implementation)
-    detect = implementation.detect_langs
-    no_answer = implementation.LangDetectException
+    detect = detect or fastest_detector()
 
     def judge(text: str) -> Optional[str]:
-        try:
-            found = detect(_seen(text))
-        except no_answer:
+        found = detect(_seen(text))
+        if found is None:
             return "language_unknown"
-        if not found:
-            return "language_unknown"
-        if found[0].prob < least:
+        name, probability = found
+        if probability < least:
             return "language_unsure"
-        return None if found[0].lang == language else "other_language"
+        return None if name == language else "other_language"
 
     return judge
+
+
+@lru_cache(maxsize=1)
+def fastest_detector() -> Detect:
+    if load_library() is None:
+        return library_detector(fastest_library)
+    compiled = CompiledDetector([json.loads(profile) for profile in _profiles()], SEED)
+
+    def detect(text: str) -> Optional[tuple[str, float]]:
+        try:
+            return compiled(text)
+        except GaveUp:
+            return library_detector(fastest_library)(text)
+
+    return detect
+
+
+@lru_cache(maxsize=2)
+def library_detector(library) -> Detect:
+    """By `langdetect` or `langdetect_rs`."""
+    factory = library.DetectorFactory()
+    factory.load_json_profile(_profiles())
+    factory.set_seed(SEED)
+    library.detector_factory._factory = factory  # where `detect_langs` looks for its own
+
+    def detect(text: str) -> Optional[tuple[str, float]]:
+        try:
+            found = library.detect_langs(text)
+        except library.LangDetectException:
+            return None
+        return (found[0].lang, found[0].prob) if found else None
+
+    return detect
+
+
+def _profiles() -> list[str]:
+    folder = pathlib.Path(langdetect.__file__).parent / "profiles"
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [path.read_text(encoding="utf-8") for path in files]
 
 
 def _seen(text: str) -> str:
@@ -51,14 +93,3 @@ def _seen(text: str) -> str:
     if "@" in head or "://" in head:
         return text
     return head[:_MOST] if head.isascii() else head
-
-
-@lru_cache(maxsize=2)
-def _use_sorted_profiles(implementation):
-    """Puts a seeded factory with the profiles in order where `detect_langs` of the implementation looks for its own."""
-    folder = pathlib.Path(langdetect.__file__).parent / "profiles"
-    factory = implementation.DetectorFactory()
-    profiles = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    factory.load_json_profile([path.read_text(encoding="utf-8") for path in profiles])
-    factory.set_seed(SEED)
-    implementation.detector_factory._factory = factory

@@ -17,7 +17,6 @@ from tensorflow_datasets.text import c4_utils
 
 from c4build.build import Request, prepare
 from c4build.filters.badwords import bad_word_test
-from c4build.filters.language import language_test
 from c4build.filters.lines import candidate_lines, line_filter
 from c4build.filters.sentences import has_sentences, sentence_spans
 from c4build.filters.steps import sentences_in_lines
@@ -217,28 +216,3 @@ def test_urls_are_normalised_as_tfds_normalises_them(url):
     assert normalize_url(url) == c4_utils.normalize_url(url)
     page = c4_utils.PageFeatures(normalized_url=url)
     assert in_validation(url) == c4_utils.get_hashed_url_filter_fn(lambda value: value % 1000 == 0)(page)
-
-
-@settings(max_examples=150, deadline=None)
-@given(texts)
-def test_the_fast_language_detector_answers_as_langdetect_does(text):
-    assert language_test("en", 0.99, langdetect_rs)(text) == language_test("en", 0.99, langdetect)(text)
-
-
-@pytest.mark.parametrize("times", [600, 1200, 3000])
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(
-    ["plain words. ", "ein Wort ", "a@b.de ", "https://a.org/b?c ", "a\u0300", "o\u0303", "\u4e2d", "\u0430\u0431 ", "  ", "\n", "@", "://"]
-), min_size=1, max_size=6))  # fmt: skip
-def test_of_long_texts_the_part_that_langdetect_looks_at_is_told_apart(times, pieces):
-    text = "".join(piece * (times // len(pieces)) for piece in pieces)
-    ends = "an english text of plain words that says where it was cut "
-    for long in (text, text + ends * 5, (ends * 200)[: 10_000 - len(pieces)] + text):
-        expected = "language_unknown"
-        try:
-            found = langdetect_rs.detect_langs(long)
-            expected = None if found[0].lang == "en" else "other_language"
-            expected = "language_unsure" if found[0].prob < 0.99 else expected
-        except langdetect_rs.LangDetectException:
-            pass
-        assert language_test("en", 0.99)(long) == expected

@@ -1,0 +1,159 @@
+"""Each of the language detectors answers as langdetect does, to the last bit."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import langdetect
+import langdetect_rs
+import pytest
+from adversarial import lines
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from c4build.filters.compiled_language import CompiledDetector, GaveUp, load_library
+from c4build.filters.language import SEED, _profiles, fastest_detector, language_test, library_detector
+from c4build.page import Page
+from c4build.read.wet import read_pages
+from c4build.resources import sample_folder
+
+compiled_only = pytest.mark.skipif(load_library() is None, reason="there was no compiler at installation")
+texts = st.one_of(st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join))
+words = st.sampled_from(
+    "the river The RIVER rIVER \u00c4pfel \u00c4PFEL \u00fcber d\u00e9j\u00e0 \u0219i \u021bar\u0103 \u1ea0\u1eadp ng\u01b0\u1eddi \u2019s don\u2019t \u2192 \u2122 \u2028 \u00a0 \u00ab A I 7 _ [ \u0130 \u01c5 \ufb01n \uff21\uff22 \U0001f98a \U0001f130\U0001f131 \ufeff".split(" ")
+)
+mixed = st.lists(st.tuples(words, st.sampled_from(["", " ", "  "])).map("".join), min_size=1, max_size=40).map("".join)
+
+
+LETTERS = "wirgehenheutenochnachhause" * 100
+URLS = ["http://", "https://", "http:/", "https:/a", "http//a", "httpss://a", "http://a", "https://a.de/\u00e9", "HTTP://a", "hhttp://a~b"]
+HOSTS = ["", ".", "b", "b.", ".b", "bc", "b-_c", "b.c.d", "b..", "bc@de.fr", "b@c.de", "bc.de@fg.hi", "b\u00e9.de", "bc de"]
+
+
+def sample_texts() -> list[str]:
+    with open(sample_folder() / "sample.warc.wet.gz", "rb") as file:
+        return [found.text for found in read_pages(file, "tfds", 190_000) if type(found) is Page]
+
+
+@compiled_only
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(texts, mixed))
+def test_the_compiled_detector_answers_as_langdetect_does(text):
+    try:
+        found = compiled_detector(text)
+    except GaveUp:
+        assert any(character >= "\u0300" for character in text)
+    else:
+        assert found == library_detector(langdetect)(text)
+
+
+@compiled_only
+@pytest.mark.parametrize("text", [
+    *URLS,
+    *(f"http://{LETTERS[:length]}" for length in (2075, 2076, 2077, 2090)),
+    *(f"name@{host}" for host in HOSTS), "@", "@bc.de", "\u00e9@bc.de",
+    *(f"{LETTERS[:length]}@bc.de" for length in (63, 64, 65, 200)),
+    *(f"a@{LETTERS[:length]}{rest}" for length in (254, 255, 256, 510, 511, 600) for rest in ("", ".", ".de")),
+    *(f"a@b.{LETTERS[:length]}" for length in (254, 255, 256, 600)),
+])  # fmt: skip
+def test_addresses_are_left_out_as_by_langdetect(text):
+    for long in (text, f"Der Fluss {text} war still", f"The river was {text}", f"{text}{text}", f"https://a{text} und"):
+        assert compiled_detector(long) == library_detector(langdetect)(long)
+
+
+@compiled_only
+@pytest.mark.parametrize("digits", [9_990, 9_997, 9_998, 9_999, 10_000])
+def test_as_much_of_a_text_is_read_as_by_langdetect(digits):
+    for text in ("7" * digits + "wir gehen", "a@b.de " + "7" * (digits - 2) + "wir gehen"):
+        assert compiled_detector(text) == library_detector(langdetect)(text)
+
+
+@compiled_only
+@pytest.mark.parametrize("marks", range(14, 19))
+def test_a_text_with_few_latin_letters_is_left_to_langdetect(marks):
+    text = "the river" + "\u2605" * marks
+    if marks > 16:  # twice its eight letters
+        with pytest.raises(GaveUp):
+            compiled_detector(text)
+        assert fastest_detector()(text) == library_detector(langdetect)(text)
+    else:
+        assert compiled_detector(text) == library_detector(langdetect)(text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(texts, mixed))
+def test_langdetect_rs_answers_as_langdetect_does(text):
+    assert library_detector(langdetect_rs)(text) == library_detector(langdetect)(text)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(texts, mixed))
+def test_what_is_used_answers_as_langdetect_rs_does(text):
+    assert fastest_detector()(text) == library_detector(langdetect_rs)(text)
+
+
+@compiled_only
+@pytest.mark.parametrize("compensated", [False, True])
+def test_the_compiled_detector_adds_as_each_python_does(compensated, monkeypatch):
+    monkeypatch.setattr(langdetect_rs.detector_factory, "_NEUMAIER_SUM", compensated)
+    peer = library_detector.__wrapped__(langdetect_rs)
+    ours = CompiledDetector(profiles, SEED, compensated)
+    other = CompiledDetector(profiles, SEED, not compensated)
+    latin = [text for text in sample_texts() if text.isascii()]
+    assert [ours(text) for text in latin] == [peer(text) for text in latin]
+    assert [ours(text) for text in latin] != [other(text) for text in latin]
+    library_detector.cache_clear()  # the peer took the place of the one that is cached
+
+
+@compiled_only
+def test_of_the_samples_pages_those_in_latin_letters_need_no_other_detector():
+    given_up = 0
+    for text in sample_texts():
+        try:
+            assert compiled_detector(text) == library_detector(langdetect_rs)(text)
+        except GaveUp:
+            given_up += 1
+            assert any("\u0300" <= character < "\u2000" or "\u3000" <= character < "\uac00" for character in text)
+    assert 0 < given_up < 0.2 * len(sample_texts())
+
+
+@compiled_only
+@pytest.mark.parametrize("text", ["", " ", "7", "a", "ab", "Ab", "AB", "q" * 20_000, "ab " * 5000, "z\u00df\u00e6" * 4000])
+def test_texts_with_nothing_to_tell_languages_apart_are_judged_alike(text):
+    # In some of these no language stands out after a thousand draws.
+    assert compiled_detector(text) == library_detector(langdetect)(text)
+
+
+@compiled_only
+def test_threads_share_a_detector():
+    latin = [text for text in sample_texts() if text.isascii()] * 20
+    alone = list(map(compiled_detector, latin))
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(compiled_detector, latin)) == alone
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler here")
+def test_where_there_is_a_compiler_it_was_used():
+    assert load_library() is not None, "language.c is not compiled: install again"
+
+
+@pytest.mark.parametrize("times", [600, 1200, 3000])
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(
+    ["plain words. ", "ein Wort ", "a@b.de ", "https://a.org/b?c ", "a\u0300", "o\u0303", "\u4e2d", "\u0430\u0431 ", "  ", "\n", "@", "://"]
+), min_size=1, max_size=6))  # fmt: skip
+def test_of_long_texts_the_part_that_langdetect_looks_at_is_told_apart(times, pieces):
+    text = "".join(piece * (times // len(pieces)) for piece in pieces)
+    ends = "an english text of plain words that says where it was cut "
+    for long in (text, text + ends * 5, (ends * 200)[: 10_000 - len(pieces)] + text):
+        found = library_detector(langdetect_rs)(long)
+        expected = "language_unknown"
+        if found:
+            expected = None if found[0] == "en" else "other_language"
+            expected = "language_unsure" if found[1] < 0.99 else expected
+        assert language_test("en", 0.99)(long) == expected
+
+
+if load_library():
+    profiles = [json.loads(profile) for profile in _profiles()]
+    compiled_detector = CompiledDetector(profiles, SEED)
