@@ -19,8 +19,9 @@ class CompileLanguage(BuildHookInterface):
         library = os.path.join(self.root, LIBRARY)
         pythons_own = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
         compiler = shutil.which(pythons_own) or "cc"
-        # Contracted to one instruction, a product and a sum would be rounded once where Python rounds twice.
-        options = ["-O3", "-ffp-contract=off", "-fPIC", "-shared"]
+        # Contracted to one instruction, a product and a sum would be rounded once where Python rounds twice; sine and
+        # cosine are to be the C library's own, as Python's are, not one function for both.
+        options = ["-O3", "-ffp-contract=off", "-fno-builtin-sin", "-fno-builtin-cos", "-fPIC", "-shared"]
         try:
             if os.path.exists(library):
                 os.remove(library)

@@ -49,7 +49,7 @@ def language_test(language: str, least: float, detect: Optional[Detect] = None) 
 def fastest_detector() -> Detect:
     if load_library() is None:
         return library_detector(fastest_library)
-    compiled = CompiledDetector([json.loads(profile) for profile in _profiles()], SEED)
+    compiled = CompiledDetector([json.loads(profile) for profile in read_profiles()], SEED)
 
     def detect(text: str) -> Optional[tuple[str, float]]:
         try:
@@ -64,7 +64,7 @@ def fastest_detector() -> Detect:
 def library_detector(library) -> Detect:
     """By `langdetect` or `langdetect_rs`."""
     factory = library.DetectorFactory()
-    factory.load_json_profile(_profiles())
+    factory.load_json_profile(read_profiles())
     factory.set_seed(SEED)
     library.detector_factory._factory = factory  # where `detect_langs` looks for its own
 
@@ -78,7 +78,8 @@ def library_detector(library) -> Detect:
     return detect
 
 
-def _profiles() -> list[str]:
+def read_profiles() -> list[str]:
+    """langdetect's profiles, each as JSON, in the order of their files' names."""
     folder = pathlib.Path(langdetect.__file__).parent / "profiles"
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return [path.read_text(encoding="utf-8") for path in files]

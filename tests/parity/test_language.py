@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.filters.compiled_language import CompiledDetector, GaveUp, load_library
-from c4build.filters.language import SEED, _profiles, fastest_detector, language_test, library_detector
+from c4build.filters.language import SEED, fastest_detector, language_test, library_detector, read_profiles
 from c4build.page import Page
 from c4build.read.wet import read_pages
 from c4build.resources import sample_folder
@@ -155,5 +155,5 @@ def test_of_long_texts_the_part_that_langdetect_looks_at_is_told_apart(times, pi
 
 
 if load_library():
-    profiles = [json.loads(profile) for profile in _profiles()]
+    profiles = [json.loads(profile) for profile in read_profiles()]
     compiled_detector = CompiledDetector(profiles, SEED)
