@@ -1,23 +1,25 @@
 """One build, from what a person asks for to what came of it: checks everything first, then runs the flow of `corpus`."""
 
+import datetime
 import hashlib
-import json
 import os
-import time
-from typing import Iterable, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 
 import smart_open
 
 from c4build import __version__
-from c4build.clean import CleanSettings
-from c4build.errors import UsageError
+from c4build.clean import CleanSettings, tracks_of
+from c4build.errors import CorruptFileError, UsageError
 from c4build.filters.urls import load_domains
 from c4build.finish import FinishSettings
-from c4build.publish import SUMMARY
-from c4build.read.paths import Input, find_inputs
+from c4build.publish import file_names
+from c4build.read.paths import Input, find_inputs, identify
 from c4build.resources import bad_words_file
-from c4build.rules import RuleError, choose_variants, load_rules
-from c4build.write.files import delete, exists, is_local, is_temporary, join, list_files, make_folder, read_json
+from c4build.rules import RuleError, RuleSet, Variant, choose_variants, load_rules
+from c4build.write.files import (
+    base_name, delete, digest, is_local, join, list_files, list_folders, make_folder, read_sealed, write_sealed,
+)  # fmt: skip
+from c4build.write.folder import claim, is_complete, lock, read_manifest, sweep, unlock
 from c4build.write.shards import FORMATS, is_installed
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
@@ -47,18 +49,26 @@ class Prepared(NamedTuple):
 
     plan: "Plan"  # noqa: F821  (of corpus, which imports Beam)
     inputs: list[Input]
+    page_files: list[str]  # of the inputs
     folders: dict[str, str]  # of the variants
     complete: bool  # all of it was made before
 
 
-def prepare(request: Request, track_progress: bool = True) -> Prepared:
+def prepare(request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None) -> Prepared:
     """Checks the request and plans it; touches nothing but the output folder, and that only when all else is right.
+
+    The output folder is locked from here on until `run` is done, or nothing need be.
+
+    Args:
+      request: what is asked for.
+      track_progress: Clean tells how far it is.
+      say: is told in a line what is there already, what must be made again and what is read again.
 
     Raises:
       UsageError: with what to mend.
+      InUseError: another process writes to the output folder.
+      CorruptFileError: what says what lies in the output folder is not what was written.
     """
-    from c4build.corpus import Plan, write_inputs
-
     try:
         rules = load_rules(request.rules, tuple(request.settings))
         variants = choose_variants(list(request.variants))
@@ -73,45 +83,145 @@ def prepare(request: Request, track_progress: bool = True) -> Prepared:
         raise UsageError(f"--shards {request.shards}: it must be 1 or more")
     if request.limit is not None and request.limit < 1:
         raise UsageError(f"--limit {request.limit}: it must be 1 or more")
-    domains = _domains(request, any(variant.news_only for variant in variants))
-    url_lists = _url_lists(request, any(variant.listed_urls_only for variant in variants))
-    bad_words = _bad_words(request, any("bad_words" in variant.steps for variant in variants))
+    lists = _Lists(
+        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
+        _domains(request, any(variant.news_only for variant in variants)),
+        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
+    )
     inputs = find_inputs(request.inputs, request.crawls, request.limit)
-
-    clean = CleanSettings(rules, variants, bad_words, domains)
-    shards = request.shards or _shards(inputs)
-    identities = [source.identity for source in inputs] + [_identity(path) for path in url_lists]
-    fingerprint = _digest([clean.fingerprint(), identities, shards, format.name])
     # Workers may have another working folder.
     out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
     work = join(out, ".c4build")
-    finish = FinishSettings(clean, format.name, shards, len(inputs), out, work, fingerprint)
-    folders = {variant.name: finish.folder(variant.name) for variant in variants}
-    complete = _check_folders(folders, fingerprint, request.overwrite)
+    lock(work, out)
+    try:
+        prepared = _plan(request, rules, variants, lists, inputs, out, work, track_progress, say)
+    except BaseException:
+        unlock(work)
+        raise
+    if prepared.complete:
+        unlock(work)
+    return prepared
+
+
+class _Lists(NamedTuple):
+    bad_words: tuple[str, ...]
+    news_domains: Optional[str]
+    urls: tuple[str, ...]  # paths
+
+
+def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
+    from c4build.corpus import Plan, write_inputs
+
+    shards = request.shards or _shards(inputs)
+    made_from = {
+        variant.name: _made_from(rules, variant, lists, inputs, request.format, shards) for variant in variants
+    }
+    folders = {variant.name: join(out, "c4", variant.name, rules.version) for variant in variants}
+    sources = {source.path: source.identity for source in inputs}
+    todo = [
+        variant
+        for variant in variants
+        if not is_complete(folders[variant.name], made_from[variant.name], sources, request.overwrite, say)
+    ]
+    if todo and len(todo) < len(variants):
+        there = [variant.name for variant in variants if variant not in todo]
+        say(f"{_and(there)} {'is' if len(there) == 1 else 'are'} there already")
+    tracks, track_of = tracks_of(rules, todo)
+    needs_bad_words = any("bad_words" in variant.steps for variant in todo)
+    bad_words = lists.bad_words if needs_bad_words else ()
+    needs_domains = any(variant.news_only for variant in todo)
+    clean = CleanSettings(rules, tracks, bad_words, lists.news_domains if needs_domains else None)
+    fingerprint = digest([made_from[variant.name] for variant in todo])
+    finish = FinishSettings(
+        clean, tuple(todo), track_of, bad_words, request.format, shards, len(inputs), out, work, fingerprint
+    )
+    url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
         "c4build": __version__,
         "fingerprint": fingerprint,
-        "started": time.time(),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": _words_digest(bad_words)} if bad_words else None,
         "news_domains": request.realnews_domains,
         "url_lists": list(url_lists),
-        "format": format.name,
+        "format": request.format,
         "shards": shards,
+        "made_from": made_from,
     }
     progress = join(work, "progress") if track_progress and is_local(out) else None
     key_files = join(work, "keys") if is_local(out) else None
     inputs_file = join(work, f"inputs-{fingerprint}.json")
-    plan = Plan(finish, inputs_file, _buckets(len(inputs)), tuple(url_lists), provenance, progress, key_files)
-    if not complete:
-        _make_ready(plan, folders)
-        write_inputs(inputs_file, inputs)
-    return Prepared(plan, inputs, folders, complete)
+    plan = Plan(finish, inputs_file, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
+    page_files = []
+    if todo:
+        page_files = _find_page_files(work, clean, inputs, say)
+        _make_ready(plan, [folders[variant.name] for variant in todo])
+        write_inputs(inputs_file, list(zip(inputs, page_files)))
+    return Prepared(plan, inputs, page_files, folders, not todo)
+
+
+def _made_from(
+    rules: RuleSet, variant: Variant, lists: _Lists, inputs: Sequence[Input], format: str, shards: int
+) -> dict:
+    """All that decides what is in a variant's folder."""
+    return {
+        "rules": rules.to_json(),
+        "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
+        "news_domains": digest(lists.news_domains) if variant.news_only else None,
+        "url_lists": [identify(path).identity for path in lists.urls] if variant.listed_urls_only else [],
+        "inputs": digest([source.identity for source in inputs]),
+        "format": format,
+        "shards": shards,
+    }
+
+
+_TRACKS = "tracks.json"
+
+
+def _find_page_files(work: str, clean: CleanSettings, inputs: Sequence[Input], say) -> list[str]:
+    """Where each input's page file lies or will lie: one with all tracks that are needed, be they more, serves."""
+    own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
+    serving, lacking, known = [], [], set()
+    for name in list_folders(work):
+        folder = join(work, name)
+        if name.startswith("pages-") and folder != own:
+            try:
+                said = read_sealed(join(folder, _TRACKS))
+            except (OSError, CorruptFileError):
+                continue
+            if said["rules"] == rules:
+                known |= set(said["tracks"])
+                (serving if needed <= set(said["tracks"]) else lacking).append(folder)
+    make_folder(own)
+    write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys()})
+    names = [f"{source.name[-100:]}-{source.identity}.parquet" for source in inputs]
+    there: dict[str, str] = {}
+    for folder in [*reversed(serving), own]:
+        there |= {base_name(path): path for path in list_files(folder)}
+    elsewhere = {base_name(path) for folder in lacking for path in list_files(folder)}
+    again = sum(name in elsewhere and name not in there for name in names)
+    if again:
+        files = "1 input is" if again == 1 else f"{again:,} inputs are"
+        tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
+        say(f"{files} read again: the page files lack {_and(sorted(set(map(_track_has, tracks))))}")
+    return [there.get(name, join(own, name)) for name in names]
+
+
+def _track_has(track: Variant) -> str:
+    if track.raw:
+        return "the text as it was read"
+    if track.news_only:
+        return "which pages are of news domains"
+    return "the cleaned text" if "bad_words" in track.steps else "the text of pages with bad words"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def read_summary(folders: dict[str, str]) -> dict[str, dict]:
-    """What c4build.json of each variant says."""
-    return {name: read_json(join(folder, SUMMARY)) for name, folder in folders.items()}
+    """The manifest of each variant."""
+    return {name: read_manifest(folder) for name, folder in folders.items()}
 
 
 def _domains(request: Request, wanted: bool) -> Optional[str]:
@@ -164,39 +274,13 @@ def _read_text(option: str, path: str) -> str:
         raise UsageError(f"{option} {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _check_folders(folders: dict[str, str], fingerprint: str, overwrite: bool) -> bool:
-    """True if all of it is there already; an error where something else is, unless it may be overwritten."""
-    same = 0
-    for folder in folders.values():
-        summary = join(folder, SUMMARY)
-        if exists(summary):
-            said = read_json(summary)
-            if said.get("fingerprint") == fingerprint:
-                # What could not be read to its end is tried again.
-                same += all(source["read_to_its_end"] for source in said["inputs"])
-                continue
-        elif not exists(join(folder, "dataset_info.json")):
-            continue
-        if not overwrite:
-            raise UsageError(
-                f"{folder} holds a corpus made of other inputs or by other rules: give another --out, or --overwrite"
-            )
-    return same == len(folders)
-
-
-def _make_ready(plan, folders: dict[str, str]):
-    """Makes the folders; what says of a folder that it is complete goes first."""
-    work = plan.finish.work
-    make_folder(work)
-    for folder in (join(work, f"pages-{plan.finish.clean.fingerprint()}"), plan.finish.units):
-        make_folder(folder)
-        for path in list_files(folder):
-            if is_temporary(path):
-                delete(path)  # of a run that was killed
-    for folder in folders.values():
-        make_folder(folder)
-        for name in ("dataset_info.json", SUMMARY):
-            delete(join(folder, name))
+def _make_ready(plan, folders: Sequence[str]):
+    """Makes the folders, and takes away what a run that was killed left unfinished in them."""
+    finish = plan.finish
+    for folder in folders:
+        claim(folder, set(file_names(finish.format, finish.shards)))
+    make_folder(finish.units)
+    sweep(finish.work)
     for folder in filter(None, (plan.progress, plan.key_files)):
         make_folder(folder)
         for path in list_files(folder):
@@ -211,17 +295,6 @@ def _shards(inputs: list[Input]) -> int:
 def _buckets(inputs: int) -> int:
     """How many parts the keys are dealt into: a part is held in memory whole, and each file sends something to each."""
     return min(max(8, 4 * inputs), max(1024, inputs // 16))
-
-
-def _identity(path: str) -> str:
-    if "://" in path:
-        return path
-    status = os.stat(path)
-    return f"{path} {status.st_size} {status.st_mtime_ns}"
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _words_digest(words: Iterable[str]) -> str:

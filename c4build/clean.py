@@ -1,101 +1,140 @@
 """One WET file to one page file: reads it, takes each page through the rules before deduplication, keeps what is needed.
 
-The page file is a Parquet file of `PAGE_SCHEMA`, written whole or not at all. Its name says which input and which rules
-made it, so that a second run finds it and reads nothing again. Counts and damages of the reading are in its metadata.
+The page file is a Parquet file of `PAGE_SCHEMA`, written whole or not at all. Variants that differ only in what comes
+later share a track: a byte of its column `reasons`. Its name says of which input it is, its folder which tracks it has, so
+that a second run, and one of other variants, finds it and reads nothing again. In its metadata are the counts and damages
+of the reading, and checksums of all columns: what the file no longer holds is read from the input again.
 """
 
-import hashlib
 import json
 import os
 import time
 from collections import Counter
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.filters.lines import Lines, candidate_lines
+from c4build.errors import CorruptFileError, printable
 from c4build.filters.steps import Steps, bits_of
 from c4build.filters.urls import in_validation, news_test, normalize_url
 from c4build.page import PAGE_SCHEMA, Page
-from c4build.read.paths import Input, InputError, open_input
+from c4build.read.gz import Damage
+from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import Dropped, read_pages
 from c4build.rules import CODE, REASONS, RuleSet, Variant
-from c4build.write.files import exists, open_file, output_errors, whole_file
+from c4build.write.files import digest, exists, is_local, open_file
+from c4build.write.tables import TableReader, TableWriter, open_table, read_table
 
 _BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_FORMAT = 4  # of page files: part of their names
+_FORMAT = 5  # of page files: part of their folders' names
+_MOST_DAMAGES = 100  # of one input that are told; the others are counted
 
 
 class CleanSettings(NamedTuple):
     """All that decides what is in a page file besides its input."""
 
     rules: RuleSet
-    variants: tuple[Variant, ...]
+    tracks: tuple[Variant, ...]  # a variant for each track
     bad_words: tuple[str, ...]
     news_domains: Optional[str]  # the list as JSON text
 
-    def fingerprint(self) -> str:
-        parts = {
+    def track_keys(self) -> list[str]:
+        """What each track depends on, in short."""
+        return [digest(self._depends_on(track)) for track in self.tracks]
+
+    def _depends_on(self, track: Variant) -> dict:
+        steps = _early_steps(self.rules, track)
+        return {
             "format": _FORMAT,
             "rules": self.rules.to_json(),
-            "variants": [variant.name for variant in self.variants],
-            "bad_words": sorted(self.bad_words),
-            "news_domains": self.news_domains,
+            "steps": steps,
+            "raw": track.raw,
+            "bad_words": sorted(self.bad_words) if "bad_words" in steps else None,
+            "news_domains": self.news_domains if track.news_only else None,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def folder_name(self) -> str:
+        """Of the folder for page files with just these tracks."""
+        return f"pages-{digest(sorted(self.track_keys()))}"
+
+
+def _early_steps(rules: RuleSet, variant: Variant) -> list[str]:
+    """The steps that the variant's pages take before deduplication; a raw one, which has none, takes all there."""
+    return [step for step in (*rules.before, *(rules.after if variant.raw else ())) if step in variant.steps]
+
+
+def tracks_of(rules: RuleSet, variants: Sequence[Variant]) -> tuple[tuple[Variant, ...], tuple[int, ...]]:
+    """A variant for each of the different tracks of `variants`, and for each variant the index of its track."""
+    kinds = [(variant.raw, variant.news_only, *_early_steps(rules, variant)) for variant in variants]
+    order = list(dict.fromkeys(kinds))
+    return tuple(variants[kinds.index(kind)] for kind in order), tuple(map(order.index, kinds))
 
 
 class Report(NamedTuple):
     """What the reading of one input came to."""
 
     page_file: str
+    identity: str  # of the input
+    tracks: list[str]  # the key of each
     rows: int
     pages: int  # read, used or not
-    counts: dict[str, dict[str, int]]  # variant: reason: pages that end here for good
+    counts: dict[str, dict[str, int]]  # track: reason: pages that end here for good
     lines: dict[str, int]
-    damages: list[tuple[int, str]]  # (offset in bytes, what)
+    damages: list[tuple[int, str]]  # (offset in bytes, what), the first of them
+    more_damages: int
     size: int  # bytes read of the input
     complete: bool  # False where the input could not be read to its end: the next run tries again
+    content: str  # a digest of all columns
+    remade: str = ""  # why a page file that was there was not taken
 
 
 class Cleaner:
     """Makes page files. One is made ready a process and used for many inputs."""
 
     def __init__(self, settings: CleanSettings):
-        self._rules, self._variants = settings.rules, settings.variants
-        self._steps = Steps(settings.rules, settings.variants, settings.bad_words)
+        self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
+        self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
-        self._news = sum(1 << bit for bit, variant in enumerate(settings.variants) if variant.news_only)
+        self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
         self._is_news = news_test(json.loads(settings.news_domains)) if self._news else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
     def clean(self, source: Input, page_file: str, progress: Optional[str] = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
-        if exists(page_file) and (report := read_report(page_file)).complete:
-            return report
+        remade = ""
+        if exists(page_file):
+            try:
+                report = check_page_file(page_file, source, self._track_keys)
+                if report.complete:
+                    return report
+            except (CorruptFileError, OSError) as error:
+                remade = str(error)
+        return self._make(source, page_file, progress)._replace(remade=remade)
+
+    def _make(self, source: Input, page_file: str, progress: Optional[str]) -> Report:
         told = time.monotonic()
         self._steps.lines.clear()
-        counts = [Counter() for _ in self._variants]
-        damages: list[tuple[int, str]] = []
-        pages = rows = 0
+        counts = [Counter() for _ in self._tracks]
+        damages = _Damages()
+        pages = size = 0
         complete = True
-        with whole_file(page_file) as file, pq.ParquetWriter(
-            file, PAGE_SCHEMA, compression="none", use_dictionary=False, write_statistics=False
-        ) as writer:
-            table = _Rows()
-            batch: list[Page] = []
+        options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        with open_table(page_file, PAGE_SCHEMA, **options) as writer:
+            table = _Rows(writer)
+            batch: list[tuple[int, Page]] = []
             try:
                 with open_input(source) as opened:
-                    for found in read_pages(opened, self._rules.records, self._rules.max_page_chars):
+                    for found in self._read(opened):
                         if type(found) is Page:
-                            batch.append(found)
+                            batch.append((pages, found))
+                            pages += 1
                             if len(batch) < _BATCH_PAGES:
                                 continue
                         elif type(found) is Dropped:
@@ -104,73 +143,99 @@ class Cleaner:
                                 counter[CODE[found.reason]] += 1
                             continue
                         else:
-                            damages.append(tuple(found))
+                            damages.add(found.offset, found.what)
+                            # What a server sent in place of the file, or did not send, may be there the next time.
+                            complete &= is_local(source.path) or not getattr(found, 'cut', False)
                             continue
-                        pages += len(batch)
-                        self._take(batch, table, counts)
+                        self._take(batch, table, counts, damages, opened.read_bytes)
                         batch.clear()
                         if table.full:
-                            rows += table.write_to(writer)
+                            table.flush()
+                        size = opened.read_bytes
                         if progress and time.monotonic() - told > 0.5:
                             told = time.monotonic()
-                            _tell(progress, pages, opened.read_bytes)
+                            _tell(progress, pages, size)
                     size = opened.read_bytes
             except InputError as error:
-                damages.append((error.offset, str(error)))
+                damages.add(error.offset, str(error))
                 size, complete = error.offset, False
-            pages += len(batch)
-            self._take(batch, table, counts)
-            rows += table.write_to(writer)
+            self._take(batch, table, counts, damages, size)
+            table.flush()
             report = Report(
                 page_file=page_file,
-                rows=rows,
+                identity=source.identity,
+                tracks=self._track_keys,
+                rows=table.row,
                 pages=pages,
                 counts={
-                    variant.name: {REASONS[code]: count for code, count in sorted(counter.items())}
-                    for variant, counter in zip(self._variants, counts)
+                    key: {REASONS[code]: count for code, count in sorted(counter.items())}
+                    for key, counter in zip(self._track_keys, counts)
                 },
                 lines=dict(sorted(self._steps.lines.items())),
-                damages=damages,
+                damages=damages.first,
+                more_damages=damages.more,
                 size=size,
                 complete=complete,
+                content=writer.content(),
             )
-            with output_errors(page_file):
-                writer.add_key_value_metadata({"c4build": json.dumps(report._asdict())})
+            writer.fields = report._asdict()
         if progress:
             _tell(progress, pages, size)
         return report
 
-    def _take(self, pages: Sequence[Page], table: "_Rows", counts: list[Counter]):
+    def _read(self, opened: OpenedInput) -> Iterator[Union[Page, Dropped, Damage]]:
+        try:
+            yield from read_pages(opened, self._rules.records, self._rules.max_page_chars)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
+            raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
+
+    def _take(self, pages: Sequence[tuple[int, Page]], table: "_Rows", counts: list[Counter], damages: "_Damages", place: int):
+        """Takes pages, each with its number in the file, through the rules."""
         if not pages:
             return
-        for page, lines in zip(pages, candidate_lines([page.body for page in pages], self._rules)):
-            page.stripped = lines.stripped
-            self._take_page(page, lines, table, counts)
+        try:
+            found = candidate_lines([page.body for _, page in pages], self._rules)
+        except MemoryError:
+            raise
+        except Exception:
+            found = [None] * len(pages)
+        for (number, page), lines in zip(pages, found):
+            try:
+                if lines is None:
+                    (lines,) = candidate_lines([page.body], self._rules)
+                self._take_page(number, page, lines, table, counts)
+            except MemoryError:
+                raise
+            except Exception as error:  # nor may a page: the others are taken
+                damages.add(place, f"{page.url}: it cannot be judged: {type(error).__name__}: {error}")
+                for counter in counts:
+                    counter[CODE["damaged"]] += 1
 
-    def _take_page(self, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):
+    def _take_page(self, number: int, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):
         steps = self._steps
+        page.stripped = lines.stripped
         reasons = bytearray(len(counts))
         url = normalize_url(page.url)
         running = steps.all
-        if self._news and not self._is_news(url):
-            running &= ~self._news
-            for bit in bits_of(self._news):
+        elsewhere = self._news if self._news and not self._is_news(url) else 0
+        if elsewhere:
+            running &= ~elsewhere
+            for bit in bits_of(elsewhere):
                 reasons[bit] = CODE["not_a_news_domain"]
-            self._count(self._news, reasons, counts)
         text = raw = None
         if running & steps.clean:
             text = steps.before(page, lines, running & steps.clean, reasons)
         if running & steps.raw and steps.before(page, lines, running & steps.raw, reasons) is not None:
             raw = page.utf8
-        if not self._keep_rows_of_dropped:
-            self._count(running, reasons, counts)
-        if text is None and raw is None:
-            if self._keep_rows_of_dropped and running:
-                table.add((bytes(reasons), hash_text(url), page.timestamp, *_NOTHING), 0)
-            return
-        keys = self._keys(text) if text is not None else b""
-        rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
-        table.add((bytes(reasons), hash_text(url), page.timestamp, *rest), len(page.body))
+        if text is not None or raw is not None:
+            keys = self._keys(text) if text is not None else b""
+            rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
+            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))
+        elif self._keep_rows_of_dropped and running:
+            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *_NOTHING), 0)
+        self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
 
     @staticmethod
     def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):
@@ -179,15 +244,32 @@ class Cleaner:
                 counts[bit][reasons[bit]] += 1
 
 
+_NUMBER, _KEYS = map(PAGE_SCHEMA.names.index, ("number", "keys"))
 _NOTHING = (None, None, None, None, 0, None, None, None)  # rank 0: a column of numbers without nulls
+
+
+class _Damages:
+    """The first damages of an input, and how many more there are."""
+
+    def __init__(self):
+        self.first: list[tuple[int, str]] = []
+        self.more = 0
+
+    def add(self, offset: int, what: str):
+        if len(self.first) < _MOST_DAMAGES:
+            self.first.append((offset, printable(what)))
+        else:
+            self.more += 1
 
 
 class _Rows:
     """Rows of a page file that wait to be written."""
 
-    def __init__(self):
+    def __init__(self, writer: TableWriter):
+        self._writer = writer
         self._rows: list[tuple] = []
-        self._chars = 0
+        self._chars = self._key = 0
+        self.row = 0  # rows written
 
     def add(self, row: tuple, chars: int):
         self._rows.append(row)
@@ -197,29 +279,49 @@ class _Rows:
     def full(self) -> bool:
         return len(self._rows) >= _ROW_GROUP_ROWS or self._chars >= _ROW_GROUP_CHARS
 
-    def write_to(self, writer: pq.ParquetWriter) -> int:
+    def flush(self):
         if not self._rows:
-            return 0
+            return
+        numbers = self._rows[0][_NUMBER], self._rows[-1][_NUMBER]
         columns = [pa.array(column, field.type) for column, field in zip(zip(*self._rows), PAGE_SCHEMA)]
-        writer.write_batch(pa.record_batch(columns, schema=PAGE_SCHEMA))
-        count = len(self._rows)
+        self._writer.write(columns, {"row": self.row, "key": self._key, "numbers": numbers})
+        self.row += len(self._rows)
+        self._key += sum(len(row[_KEYS] or b"") for row in self._rows) // 16
         self._rows.clear()
         self._chars = 0
-        return count
 
 
-def read_report(page_file: str) -> Report:
+def check_page_file(page_file: str, source: Input, track_keys: Sequence[str]) -> Report:
+    """What is said in a page file that is whole, of this input and with these tracks. Raises CorruptFileError."""
     with open_file(page_file) as file:
-        metadata = pq.read_metadata(file).metadata
-    return Report(**{**json.loads(metadata[b"c4build"]), "page_file": page_file})
+        found = TableReader(page_file, file)
+        report = Report(**{**found.fields, "page_file": page_file})
+        if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
+            raise CorruptFileError(f"{page_file}: it is the page file of another input or of other rules")
+        found.check()
+    return report
 
 
-def read_columns(page_file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yields the columns of a page file, a row group at a time."""
-    with open_file(page_file) as file:
-        table = pq.ParquetFile(file)
-        for group in range(table.num_row_groups):
-            yield table.read_row_group(group, columns, use_threads=False)
+class Group(NamedTuple):
+    """A row group of a page file."""
+
+    row: int  # its first
+    key: int  # its first
+    table: pa.Table
+
+
+def read_columns(report: Report, columns: list[str], numbers: Optional[range] = None) -> Iterator[Group]:
+    """Yields columns of a page file, a row group at a time: those that can hold pages with one of these numbers.
+
+    Raises CorruptFileError where the file is not what the report says.
+    """
+    with read_table(report.page_file) as found:
+        if found.fields["content"] != report.content:
+            raise CorruptFileError(f"{report.page_file}: it is another page file than at the start")
+        for index, group in enumerate(found.groups):
+            first, last = group["numbers"]
+            if numbers is None or first < numbers.stop and numbers.start <= last:
+                yield Group(group["row"], group["key"], found.read(index, columns))
 
 
 def _tell(progress: str, pages: int, size: int):

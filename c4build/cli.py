@@ -126,7 +126,7 @@ app.command()(ablate)
 
 
 def _build(request, workers, runner, beam_options) -> int:
-    from c4build.terminal import Progress, print_complete, print_outcome
+    from c4build.terminal import Progress, print_complete, print_outcome, say
 
     started = time.monotonic()
     if workers is not None and workers < 1:
@@ -135,7 +135,7 @@ def _build(request, workers, runner, beam_options) -> int:
     from c4build.run import check_runner, run
 
     check_runner(runner)
-    prepared = prepare(request)
+    prepared = prepare(request, say=say)
     if prepared.complete:
         print_complete(prepared.folders)
     else:
@@ -145,6 +145,9 @@ def _build(request, workers, runner, beam_options) -> int:
             useful = max(len(prepared.inputs), prepared.plan.finish.shards)
             run(prepared, min(workers, useful), runner, beam_options)
     summaries = read_summary(prepared.folders)
+    if not prepared.complete:
+        for line in dict.fromkeys(line for summary in summaries.values() for line in summary["made_again"]):
+            say(f"made again: {line}")
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
 

@@ -23,17 +23,18 @@ import apache_beam as beam
 import numpy as np
 import smart_open
 
-from c4build.clean import Cleaner, Report, read_columns, read_report
+from c4build.clean import Cleaner, Report, read_columns
 from c4build.dedup.keys import REPEAT_KEY, LOSS, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.filters.urls import normalize_url
+from c4build.errors import CorruptFileError
 from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
 from c4build.keyfiles import Slice, fetch, send
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
-from c4build.write.files import delete, exists, join, list_files, read_json, write_json
+from c4build.write.files import delete, join, list_files, read_sealed, write_sealed
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
@@ -47,16 +48,12 @@ class Plan(NamedTuple):
     """A run: what the steps of the pipeline need to know."""
 
     finish: FinishSettings
-    inputs_file: str  # the inputs in their order, as JSON: a job's graph could not hold a crawl's
+    inputs_file: str  # the inputs and their page files in order, as JSON: a job's graph could not hold a crawl's
     buckets: int
     url_lists: tuple[str, ...]
     provenance: dict  # how the run came about, for c4build.json
     progress: Optional[str]  # a folder on this machine where Clean tells how far it is
     key_files: Optional[str]  # a folder for keys on their way; None: the runner's shuffle takes them
-
-    def page_file(self, source: Input) -> str:
-        name = f"{source.name}-{source.identity}.parquet"
-        return join(self.finish.work, f"pages-{self.finish.clean.fingerprint()}", name)
 
 
 def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
@@ -144,7 +141,7 @@ class _Step(beam.DoFn):
 
 
 class ListInputs(_Step):
-    """A number to (file, input) of every `_SLICES`th input from there on."""
+    """A number to (file, (input, path of its page file)) of every `_SLICES`th input from there on."""
 
     def process(self, element: int) -> Iterator[_Keyed]:
         inputs = read_inputs(self.plan.inputs_file)
@@ -153,7 +150,7 @@ class ListInputs(_Step):
 
 
 class Clean(_Step):
-    """(file, input) to (file, `Report` of its page file)."""
+    """(file, (input, path of its page file)) to (file, `Report` of its page file)."""
 
     def setup(self):
         super().setup()
@@ -161,17 +158,9 @@ class Clean(_Step):
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         file, sources = element
-        (source,) = sources
+        ((source, page_file),) = sources
         progress = self.plan.progress and join(self.plan.progress, str(file))
-        page_file = self.plan.page_file(source)
-        if exists(page_file) and not read_report(page_file).complete:
-            self._forget_units()
         yield file, self._cleaner.clean(source, page_file, progress)
-
-    def _forget_units(self):
-        """Deletes the units that were finished with an input that could not be read to its end: more may come of it now."""
-        for path in list_files(self.plan.finish.units):
-            delete(path)
 
 
 class UrlKeys(_Step):
@@ -179,20 +168,24 @@ class UrlKeys(_Step):
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         file, report = element
-        variants = len(self.plan.finish.clean.variants)
-        parts, first = [np.empty(0, url_key_dtype(variants))], 0
-        for batch in read_columns(report.page_file, ["reasons", "url_hash", "timestamp"]):
-            keys = np.empty(batch.num_rows, url_key_dtype(variants))
+        columns = self.plan.finish.columns_in(report)
+        parts = [np.empty(0, url_key_dtype(len(columns)))]
+        for first, _, batch in read_columns(report, ["reasons", "url_hash", "timestamp"]):
+            keys = np.empty(batch.num_rows, url_key_dtype(len(columns)))
             hashed = hashes(b"".join(batch.column("url_hash").to_pylist()))
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
             keys["date"] = sortable_dates(batch.column("timestamp").to_pylist())
             keys["page"] = np.arange(first, first + batch.num_rows)
-            reasons = b"".join(batch.column("reasons").to_pylist())
-            keys["reasons"] = np.frombuffer(reasons, np.uint8).reshape(-1, variants)
+            keys["reasons"] = _reasons(batch)[:, columns]
             parts.append(keys)
-            first += batch.num_rows
         for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"urls-{file}"):
             yield bucket, ("keys", (file, data))
+
+
+def _reasons(batch) -> np.ndarray:
+    """[rows, tracks] uint8: the column `reasons` of a page file."""
+    joined = b"".join(batch.column("reasons").to_pylist())
+    return np.frombuffer(joined, np.uint8).reshape(batch.num_rows, -1)
 
 
 class ListedUrls(_Step):
@@ -219,17 +212,17 @@ class Newest(_Step):
     """(bucket, URL keys and listed URLs) to (file, losses) and counts of the pages that end here."""
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
-        clean = self.plan.finish.clean
+        rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         kinds = _by_kind(element[1])
         if "keys" not in kinds:
             return
         listed = b"".join(kinds.get("listed", [])) if self.plan.url_lists else None
-        listed_bits = sum(1 << bit for bit, variant in enumerate(clean.variants) if variant.listed_urls_only)
-        competes = np.full(len(REASONS), clean.rules.newest_of == "all")
+        listed_bits = sum(1 << bit for bit, variant in enumerate(variants) if variant.listed_urls_only)
+        competes = np.full(len(REASONS), rules.newest_of == "all")
         competes[CODE["kept"]] = True
         competes[CODE["not_a_news_domain"]] = False
         keys = [(file, fetch(data)) for file, data in kinds["keys"]]
-        losses, counts = newest(keys, listed, listed_bits, competes, len(clean.variants))
+        losses, counts = newest(keys, listed, listed_bits, competes, len(variants))
         for file, data in self._send(losses.items(), f"losses-{element[0]}"):
             yield file, ("losses", data)
         yield _COUNTS, ("counts", counts)
@@ -242,16 +235,16 @@ class RepeatKeys(_Step):
         file, values = element
         kinds = _by_kind(values)
         (report,) = kinds["report"]
-        variants = self.plan.finish.clean.variants
+        variants = self.plan.finish.variants
+        columns = self.plan.finish.columns_in(report)
         wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
         losses = np.frombuffer(b"".join(map(fetch, kinds.get("losses", []))), LOSS)
         lost = np.zeros(report.rows, np.uint8)
         lost[losses["page"]] = losses["variants"]
         weights = (1 << np.arange(len(variants))).astype(np.uint8)
-        parts, row, position = [np.empty(0, REPEAT_KEY)], 0, 0
-        for batch in read_columns(report.page_file, ["reasons", "rank", "keys"]):
-            reasons = np.frombuffer(b"".join(batch.column("reasons").to_pylist()), np.uint8).reshape(-1, len(variants))
-            running = ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
+        parts = [np.empty(0, REPEAT_KEY)]
+        for row, position, batch in read_columns(report, ["reasons", "rank", "keys"]):
+            running = ((_reasons(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
             running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
             joined = [data or b"" for data in batch.column("keys").to_pylist()]
             counts = np.array([len(data) // 16 for data in joined], np.int64)
@@ -262,8 +255,6 @@ class RepeatKeys(_Step):
             keys["position"] = np.arange(position, position + len(keys))
             keys["variants"] = np.repeat(running, counts)
             parts.append(keys[keys["variants"] > 0])
-            row += batch.num_rows
-            position += len(keys)
         for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"keys-{file}"):
             yield bucket, (file, data)
 
@@ -273,7 +264,7 @@ class Repeats(_Step):
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         keys = [(file, fetch(data)) for file, data in element[1]]
-        found = repeats(keys, len(self.plan.finish.clean.variants))
+        found = repeats(keys, len(self.plan.finish.variants))
         for file, data in self._send(found.items(), f"repeats-{element[0]}"):
             yield file, [("repeats", data)]
 
@@ -304,7 +295,7 @@ class Finish(_Step):
         for file, known in files.items():
             kinds = _by_kind(known)
             losses, gone = (b"".join(map(fetch, kinds.get(kind, []))) for kind in ("losses", "repeats"))
-            parts.append(FilePart(file, kinds["report"][0], losses, gone))
+            parts.append(FilePart.of(file, kinds["report"][0], losses, gone))
         yield unit, ("unit", self._finisher.finish(unit, parts))
 
 
@@ -316,16 +307,21 @@ class Publish(_Step):
         counts: Counter = sum(kinds.get("counts", []), Counter())
         reports: list[Report] = kinds["report"]
         results: list[UnitResult] = sorted(kinds["unit"])
-        inputs = read_inputs(self.plan.inputs_file)
+        inputs = [source for source, _ in read_inputs(self.plan.inputs_file)]
         summary = publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results)
         for path in list_files(self.plan.key_files) if self.plan.key_files else ():
             delete(path)
         yield json.dumps(summary)
 
 
-def write_inputs(path: str, inputs: Sequence[Input]):
-    write_json(path, [tuple(source) for source in inputs])
+def write_inputs(path: str, inputs: Sequence[tuple[Input, str]]):
+    """Writes inputs and the paths of their page files."""
+    write_sealed(path, {"inputs": [(*source, page_file) for source, page_file in inputs]})
 
 
-def read_inputs(path: str) -> list[Input]:
-    return [Input(*fields) for fields in read_json(path)]
+def read_inputs(path: str) -> list[tuple[Input, str]]:
+    """What `write_inputs` wrote. Raises CorruptFileError."""
+    try:
+        return [(Input(*fields), page_file) for *fields, page_file in read_sealed(path)["inputs"]]
+    except (CorruptFileError, FileNotFoundError) as error:
+        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again") from error

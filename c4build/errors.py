@@ -17,9 +17,27 @@ class OutputError(C4BuildError):
     """The output could not be written."""
 
 
+class CorruptFileError(C4BuildError):
+    """A file that c4build wrote holds something else by now."""
+
+
+class InUseError(C4BuildError):
+    """Another process writes to the folder."""
+
+
+class NothingReadError(C4BuildError):
+    """No page came of all the inputs."""
+
+
 class WorkerError(C4BuildError):
     """A worker process of this machine has died."""
 
 
 class CountsError(C4BuildError):
-    """Pages in are not pages out: a fault in c4build."""
+    """Pages in are not pages out: an internal error of c4build."""
+
+
+def printable(text: str, most: int = 300) -> str:
+    """The text on one line, so long at most, with whatever a terminal would act on or not show written out."""
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -2,8 +2,11 @@
 
 The inputs, laid end to end, are cut into as many equal parts as there are shards; a part is a unit of work. Unit k
 writes shard k of every variant, and keeps its few validation pages in a file of its own, from which the validation
-shards are put together at the end.
+shards are put together at the end. Its record says what it was made from and what each of its files holds: it is done as
+long as that is so.
 """
+
+import io
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -19,19 +22,26 @@ from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
 from c4build.filters.steps import Steps, bits_of
 from c4build.page import FEATURES
-from c4build.rules import REASONS
-from c4build.write.files import join, make_folder, read_json, whole_file, write_json
+from c4build.errors import CorruptFileError
+from c4build.rules import REASONS, Variant
+from c4build.write.files import (
+    FileSum, FileSums, base_name, check_sums, digest, join, make_folder, read_checked, read_sealed, whole_file, write_sealed,
+)  # fmt: skip
+from c4build.write.folder import as_json, sums_in
 from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
 
 DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
 _FIELDS = [*_BYTES, "validation", "text", "raw"]
-_COLUMNS = ["reasons", "keys", *_FIELDS]
+_COLUMNS = ["reasons", "number", "keys", *_FIELDS]
 _EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
 
 
 class FinishSettings(NamedTuple):
     clean: CleanSettings
+    variants: tuple[Variant, ...]
+    track_of: tuple[int, ...]  # for each variant the index of its track in `clean.tracks`
+    bad_words: tuple[str, ...]
     format: str
     shards: int
     files: int  # inputs
@@ -47,14 +57,29 @@ class FinishSettings(NamedTuple):
     def folder(self, variant: str) -> str:
         return join(self.out, DATASET, variant, self.clean.rules.version)
 
+    def columns_in(self, report: Report) -> list[int]:
+        """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""
+        keys = self.clean.track_keys()
+        return [report.tracks.index(keys[track]) for track in self.track_of]
+
 
 class FilePart(NamedTuple):
     """What is known of one page file when it is finished."""
 
     file: int
     report: Report
-    losses: bytes  # `LOSS`
-    repeats: bytes  # `REPEAT`, in any order
+    losses: np.ndarray  # `LOSS`, by page
+    repeats: np.ndarray  # `REPEAT`, by position
+
+    @classmethod
+    def of(cls, file: int, report: Report, losses: bytes, repeats: bytes) -> "FilePart":
+        """From losses and repeats in any order."""
+        lost, repeated = np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT)
+        return cls(file, report, lost[np.argsort(lost["page"])], repeated[np.argsort(repeated["position"])])
+
+    def digest(self) -> str:
+        content = [self.file, self.report.content, self.report.pages]
+        return digest([*content, self.losses.tobytes().hex(), self.repeats.tobytes().hex()])
 
 
 class UnitResult(NamedTuple):
@@ -66,6 +91,13 @@ class UnitResult(NamedTuple):
     lengths: dict[str, int]  # examples in the training shard
     sizes: dict[str, int]  # bytes of its examples, before compression
     validation: dict[str, int]  # examples for the validation split
+    files: dict[str, dict]  # what was written of the variant
+    held_out: dict  # the same of the file of validation pages
+    made_from: str  # a digest of what is known of all parts
+    remade: list[str] = []  # what was there before, but not as it was written
+
+    def sums(self, variant: str) -> dict[str, FileSum]:
+        return sums_in({"files": self.files[variant]})
 
 
 def units_of_file(file: int, files: int, shards: int) -> range:
@@ -73,13 +105,16 @@ def units_of_file(file: int, files: int, shards: int) -> range:
     return range(file * shards // files, ((file + 1) * shards - 1) // files + 1)
 
 
-def rows_of_unit(unit: int, file: int, rows: int, files: int, shards: int) -> range:
-    """The rows of a page file that belong to the unit: row r of file i lies at (i + r / rows) of all files."""
+def pages_of_unit(unit: int, file: int, pages: int, files: int, shards: int) -> range:
+    """The pages of a file that belong to the unit: page n of file i lies at (i + n / pages) of all files.
+
+    All pages that were read count, whatever became of them, so that the cuts are the same for every variant.
+    """
 
     def first(bound: int) -> int:
-        # The least r with (file + r / rows) / files >= bound / shards, in whole numbers.
+        # The least n with (file + n / pages) / files >= bound / shards, in whole numbers.
         distance = bound * files - file * shards
-        return min(max(-(-distance * rows // shards), 0), rows)
+        return min(max(-(-distance * pages // shards), 0), pages)
 
     return range(first(unit), first(unit + 1))
 
@@ -89,33 +124,54 @@ class Finisher:
 
     def __init__(self, settings: FinishSettings):
         self._settings = settings
-        clean = settings.clean
-        self._variants = clean.variants
-        self._steps = Steps(clean.rules, clean.variants, clean.bad_words)
-        self._remove = units_of(clean.rules).remove
+        rules = settings.clean.rules
+        self._variants = settings.variants
+        self._steps = Steps(rules, settings.variants, settings.bad_words)
+        self._remove = units_of(rules).remove
         self._format = FORMATS[settings.format]
-        self._folders = [settings.folder(variant.name) for variant in clean.variants]
+        self._folders = {variant.name: settings.folder(variant.name) for variant in settings.variants}
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
-        """Writes shard `unit` of every variant from `parts`, in order of file, or finds it written before."""
+        """Writes shard `unit` of every variant from `parts`, or finds it written before."""
+        parts = sorted(parts, key=lambda part: part.file)
+        made_from = digest([part.digest() for part in parts])
         done = join(self._settings.units, f"{unit:05d}.json")
+        remade = []
         try:
-            return UnitResult(**read_json(done))
-        except (OSError, ValueError):
+            found = UnitResult(**read_sealed(done))
+            if (found.unit, found.made_from) == (unit, made_from) and not (remade := list(self._wrong(found))):
+                return found
+        except FileNotFoundError:
             pass
+        except (CorruptFileError, OSError, TypeError) as error:
+            remade = [str(error)]
+        result = self._write(unit, parts, made_from)
+        write_sealed(done, result._asdict())
+        return result._replace(remade=remade)
+
+    def _wrong(self, found: UnitResult) -> Iterator[str]:
+        """What of a unit's files is not there, or is not what it was."""
+        part = validation_part(self._settings, found.unit)
+        folders = [(folder, found.sums(name)) for name, folder in self._folders.items()]
+        for folder, sums in [*folders, (self._settings.units, {base_name(part): FileSum(**found.held_out)})]:
+            yield from (f"{join(folder, name)}: {what}" for name, what in check_sums(folder, sums))
+
+    def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
         names = [variant.name for variant in self._variants]
         counts = [Counter() for _ in names]
         repeats, lengths, sizes, held_out = Counter(), Counter(), Counter(), Counter()
+        sums: dict[str, FileSums] = {name: {} for name in names}
+        make_folder(self._settings.units)
         with ExitStack() as stack:
             writers = []
-            for folder in self._folders:
-                make_folder(folder)
-                name = shard_name(self._format, DATASET, "train", unit, self._settings.shards)
-                writers.append(stack.enter_context(self._format.open(join(folder, name), FEATURES)))
-            validation = stack.enter_context(_ValidationPart(self._settings, unit))
-            for part in sorted(parts):
-                rows = rows_of_unit(unit, part.file, part.report.rows, self._settings.files, self._settings.shards)
-                for row, running, lost in _surviving(part, rows, self._steps, counts):
+            for name, folder in self._folders.items():
+                shard = shard_name(self._format, DATASET, "train", unit, self._settings.shards)
+                writers.append(stack.enter_context(self._format.open(join(folder, shard), FEATURES, sums[name])))
+            validation = stack.enter_context(_ValidationPart(validation_part(self._settings, unit)))
+            for part in parts:
+                settings = self._settings
+                pages = pages_of_unit(unit, part.file, part.report.pages, settings.files, settings.shards)
+                for row, running, lost in _surviving(part, pages, settings.columns_in(part.report)):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         encoded = None if row.validation else self._format.encode(example)
                         for bit in bits_of(bits):
@@ -126,7 +182,7 @@ class Finisher:
                                 writers[bit](encoded)
                                 lengths[names[bit]] += 1
                                 sizes[names[bit]] += encoded_size(encoded)
-        result = UnitResult(
+        return UnitResult(
             unit=unit,
             counts={
                 name: {REASONS[code]: count for code, count in sorted(counter.items())}
@@ -136,10 +192,10 @@ class Finisher:
             lengths={name: lengths[name] for name in names},
             sizes={name: sizes[name] for name in names},
             validation={name: held_out[name] for name in names},
+            files={name: as_json(sums[name]) for name in names},
+            held_out=validation.sum()._asdict(),
+            made_from=made_from,
         )
-        make_folder(self._settings.units)
-        write_json(done, result._asdict())
-        return result
 
     def _judge(self, row: "_Row", running: int, lost, counts, repeats) -> Iterator[tuple[int, Example]]:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
@@ -184,34 +240,24 @@ class _Row(NamedTuple):
     raw: Optional[bytes]
 
 
-def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
-    """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the rows of `rows`."""
-    losses = np.frombuffer(part.losses, LOSS)
+def _surviving(
+    part: FilePart, pages: range, columns: Sequence[int]
+) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
+    """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
     lost = np.zeros(part.report.rows, np.int64)
-    lost[losses["page"]] = losses["variants"]
-    repeats = np.frombuffer(part.repeats, REPEAT)
-    repeats = repeats[np.argsort(repeats["position"])]
-    positions, repeat_bits = repeats["position"].tolist(), repeats["variants"].tolist()
-    weights = 1 << np.arange(len(part.report.counts))
-    first = key = 0  # row and key that the row group starts with
-    for batch in read_columns(part.report.page_file, _COLUMNS):
-        if first >= rows.stop:
-            return
+    lost[part.losses["page"]] = part.losses["variants"]
+    positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
+    weights = 1 << np.arange(len(columns))
+    for row, key, batch in read_columns(part.report, _COLUMNS, pages):
         keys = np.array([len(keys or b"") // 16 for keys in batch.column("keys").to_pylist()])
         key_stops = key + np.cumsum(keys)
-        key = int(key_stops[-1])
-        group = range(first, first + batch.num_rows)
-        first = group.stop
-        if group.stop <= rows.start:
-            continue
         reasons = np.frombuffer(b"".join(batch.column("reasons").to_pylist()), np.uint8).reshape(batch.num_rows, -1)
-        running = ((reasons == 0) * weights).sum(axis=1) & ~lost[group.start : group.stop]
-        running[: max(rows.start - group.start, 0)] = 0
-        running[max(rows.stop - group.start, 0) :] = 0
-        columns = [batch.column(name) for name in _FIELDS]
-        columns[: len(_BYTES)] = [column.cast(pa.binary()) for column in columns[: len(_BYTES)]]
-        columns = [column.to_pylist() for column in columns]
-        fields = list(zip(*columns))
+        running = ((reasons[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
+        numbers = batch.column("number").to_numpy()
+        running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
+        fields = [batch.column(name) for name in _FIELDS]
+        fields[: len(_BYTES)] = [column.cast(pa.binary()) for column in fields[: len(_BYTES)]]
+        rows = list(zip(*(column.to_pylist() for column in fields)))
         live = np.flatnonzero(running)
         bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
         for at, bits, (start, stop) in zip(live.tolist(), running[live].tolist(), bounds):
@@ -220,20 +266,19 @@ def _surviving(part: FilePart, rows: range, steps: Steps, counts) -> Iterator[tu
                 low = bisect_left(positions, start)
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield _Row(*fields[at]), bits, gone
+            yield _Row(*rows[at]), bits, gone
 
 
 class _ValidationPart:
     """The validation pages of one unit, of all variants, in one small Parquet file."""
 
-    def __init__(self, settings: FinishSettings, unit: int):
-        self._path = validation_part(settings, unit)
-        make_folder(settings.units)
+    def __init__(self, path: str):
+        self._path, self._sums = path, {}
         self._rows: list[dict] = []
 
     def __enter__(self) -> "_ValidationPart":
         self._stack = ExitStack()
-        file = self._stack.enter_context(whole_file(self._path))
+        file = self._stack.enter_context(whole_file(self._path, self._sums))
         self._writer = self._stack.enter_context(pq.ParquetWriter(file, _EXAMPLES, compression="lz4"))
         return self
 
@@ -252,15 +297,22 @@ class _ValidationPart:
             self._flush()
         return self._stack.__exit__(kind, error, trace)
 
+    def sum(self) -> FileSum:
+        """What was written."""
+        return self._sums[base_name(self._path)]
+
 
 def validation_part(settings: FinishSettings, unit: int) -> str:
     return join(settings.units, f"{unit:05d}.validation.parquet")
 
 
-def read_validation(settings: FinishSettings, units: range, variant: int) -> Iterator[dict[str, str]]:
-    """Yields the validation examples of a variant from the units' parts, in order."""
-    for unit in units:
-        for batch in read_columns(validation_part(settings, unit), ["variant", *FEATURES]):
-            for example in batch.to_pylist():
+def read_validation(settings: FinishSettings, results: Sequence[UnitResult], variant: int) -> Iterator[dict[str, str]]:
+    """Yields the validation examples of a variant from the units' parts, in order. Raises CorruptFileError."""
+    for result in results:
+        path = validation_part(settings, result.unit)
+        data = read_checked(path, FileSum(**result.held_out))
+        table = pq.ParquetFile(io.BytesIO(data))
+        for group in range(table.num_row_groups):
+            for example in table.read_row_group(group, use_threads=False).to_pylist():
                 if example.pop("variant") == variant:
                     yield example

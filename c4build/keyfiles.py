@@ -6,6 +6,9 @@ Where the output folder is remote, they go through the runner's shuffle, which i
 
 from typing import Iterable, Iterator, NamedTuple, Optional, Union
 
+from isal import isal_zlib
+
+from c4build.errors import CorruptFileError
 from c4build.write.files import join, whole_file
 
 
@@ -15,6 +18,7 @@ class Slice(NamedTuple):
     path: str
     offset: int
     size: int
+    checksum: int
 
 
 def send(
@@ -26,21 +30,24 @@ def send(
         return
     path = join(folder, name)
     slices, offset = [], 0
-    with whole_file(path) as file:
+    with whole_file(path, lasting=False) as file:
         for target, data in parts:
             file.write(data)
-            slices.append((target, Slice(path, offset, len(data))))
+            slices.append((target, Slice(path, offset, len(data), isal_zlib.crc32(data))))
             offset += len(data)
     yield from slices
 
 
 def fetch(keys: Union[bytes, Slice]) -> bytes:
-    """The keys that `send` sent."""
+    """The keys that `send` sent. Raises CorruptFileError."""
     if not isinstance(keys, Slice):
         return keys
-    with open(keys.path, "rb") as file:
-        file.seek(keys.offset)
-        data = file.read(keys.size)
-    if len(data) < keys.size:
-        raise OSError(f"{keys.path} is shorter than it was written")
+    try:
+        with open(keys.path, "rb") as file:
+            file.seek(keys.offset)
+            data = file.read(keys.size)
+    except FileNotFoundError:
+        data = b""
+    if len(data) < keys.size or isal_zlib.crc32(data) != keys.checksum:
+        raise CorruptFileError(f"{keys.path}: it does not hold what was written; run the same command again")
     return data

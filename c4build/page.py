@@ -36,7 +36,8 @@ FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
 # A page file: one row for each page of a WET file that has a URL, text, a date and an allowed length, in file order.
 # Columns that only a page still in the running needs are null for the others.
 PAGE_SCHEMA = pa.schema([
-    ("reasons", pa.binary()),  # one byte a variant: 0 still in, else the index in `rules.REASONS`
+    ("reasons", pa.binary()),  # one byte a track: 0 still in, else the index in `rules.REASONS`
+    ("number", pa.uint32()),  # of the page among all that were read of the file
     ("url_hash", pa.binary(16)),  # 128-bit hash of the normalised URL
     ("timestamp", pa.string()),
     ("url", pa.string()),

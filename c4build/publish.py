@@ -1,20 +1,21 @@
 """The end of a run: counts that must add up, validation shards, metadata, each folder complete when this is done."""
 
-import time
 from collections import Counter
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from c4build.clean import Report
-from c4build.errors import CountsError
+from c4build.errors import CountsError, NothingReadError
 from c4build.finish import DATASET, FinishSettings, UnitResult, read_validation
 from c4build.page import FEATURES
 from c4build.read.paths import Input
 from c4build.rules import REASONS
-from c4build.write.files import delete, join, list_files, write_json
-from c4build.write.metadata import C4_CITATION, Dataset, Split, write_metadata
+from c4build.write.files import FileSums, join
+from c4build.write.folder import complete, manifest_name, nothing_read, seconds_since
+from c4build.write.metadata import C4_CITATION, METADATA, Dataset, Split, write_metadata
 from c4build.write.shards import FORMATS, encoded_size, shard_name
 
-SUMMARY = "c4build.json"
+_MOST_DAMAGES = 10_000  # that a manifest lists; the others are counted
+_MOST_REMADE = 100
 
 
 def publish(
@@ -35,36 +36,48 @@ def publish(
       results: of all units, in order.
 
     Raises:
+      NothingReadError: no input has a page.
       CountsError: for some variant, pages in are not pages kept and dropped.
     """
     order = {source.identity: index for index, source in enumerate(inputs)}
-    reports = sorted(reports, key=lambda report: order[_identity(report)])
+    reports = sorted(reports, key=lambda report: order[report.identity])
     pages = sum(report.pages for report in reports)
     damaged = [
         {"input": source.path, "offset": offset, "what": what}
         for source, report in zip(inputs, reports)
         for offset, what in report.damages
     ]
+    if not pages:
+        raise NothingReadError(nothing_read("pages", [source.path for source in inputs], damaged))
+    remade = [*(report.remade for report in reports if report.remade), *(what for result in results for what in result.remade)]
     summary = {
         **provenance,
         "inputs": [
-            {"path": source.path, "bytes": report.size, "pages": report.pages, "read_to_its_end": report.complete}
+            {
+                "path": source.path, "identity": source.identity, "bytes": report.size, "pages": report.pages,
+                "read_to_its_end": report.complete,
+            }
             for source, report in zip(inputs, reports)
         ],
-        "damaged": damaged,
+        "damaged": damaged[:_MOST_DAMAGES],
+        "more_damaged": len(damaged[_MOST_DAMAGES:]) + sum(report.more_damages for report in reports),
+        "made_again": remade[:_MOST_REMADE],
         "lines": dict(sum((Counter(report.lines) for report in reports), Counter())),
-        "seconds": round(time.time() - provenance["started"], 1),
+        "seconds": round(seconds_since(provenance["started"]), 1),
         "variants": {},
-    }
-    for bit, variant in enumerate(settings.clean.variants):
-        dropped = _count(bit, variant.name, reports, counts, results)
+    }  # fmt: skip
+    written: dict[str, tuple[dict[str, Split], FileSums]] = {}
+    for bit, variant in enumerate(settings.variants):
+        dropped = _count(settings, bit, reports, counts, results)
         kept = dropped.pop("kept", 0)
         if pages != kept + sum(dropped.values()):
             raise CountsError(
                 f"{variant.name}: {pages:,} pages went in, but {kept:,} kept and {sum(dropped.values()):,} dropped "
                 f"came out ({dropped}); the output is not to be trusted, and is left incomplete"
             )
-        splits = _write_validation(settings, bit, variant.name, results)
+        sums = {name: found for result in results for name, found in result.sums(variant.name).items()}
+        splits = _write_validation(settings, bit, variant.name, results, sums)
+        written[variant.name] = splits, sums
         kept_examples = sum(sum(split.shard_lengths) for split in splits.values())
         if kept_examples != kept:
             raise CountsError(f"{variant.name}: {kept:,} pages kept, but {kept_examples:,} examples written")
@@ -77,20 +90,15 @@ def publish(
             "bytes": sum(split.num_bytes for split in splits.values()),
             "splits": {name: sum(split.shard_lengths) for name, split in splits.items()},
         }
-        summary["_splits"] = summary.get("_splits", {}) | {variant.name: splits}
-    all_splits = summary.pop("_splits")
-    for variant in settings.clean.variants:
-        _complete(settings, variant, all_splits[variant.name], summary)
+    for variant in settings.variants:
+        _complete(settings, variant, *written[variant.name], summary)
     return summary
 
 
-def _identity(report: Report) -> str:
-    return report.page_file.removesuffix(".parquet").rpartition("-")[2]
-
-
-def _count(bit, name, reports, counts, results) -> Counter:
+def _count(settings: FinishSettings, bit: int, reports, counts, results) -> Counter:
     """Pages of a variant by reason, from everywhere a page can end."""
-    found = sum((Counter(report.counts[name]) for report in reports), Counter())
+    name, track = settings.variants[bit].name, settings.clean.track_keys()[settings.track_of[bit]]
+    found = sum((Counter(report.counts[track]) for report in reports), Counter())
     for (variant, code), count in counts.items():
         if variant == bit:
             found[REASONS[code]] += count
@@ -99,16 +107,33 @@ def _count(bit, name, reports, counts, results) -> Counter:
     return found
 
 
-def _write_validation(settings: FinishSettings, bit: int, name: str, results: Sequence[UnitResult]) -> dict[str, Split]:
-    """Puts the validation shards together: one for each 128 of training, as TFDS's `en` has 8 and 1,024."""
+def _validation_shards(shards: int) -> int:
+    """One for each 128 of training, as TFDS's `en` has 8 and 1,024."""
+    return max(1, shards // 128)
+
+
+def file_names(format_name: str, shards: int) -> Iterator[str]:
+    """The names of all files in a variant's folder."""
+    format = FORMATS[format_name]
+    for split, count in (("train", shards), ("validation", _validation_shards(shards))):
+        yield from (shard_name(format, DATASET, split, index, count) for index in range(count))
+    if format.tfds:
+        yield from METADATA
+    yield manifest_name(format_name)
+
+
+def _write_validation(
+    settings: FinishSettings, bit: int, name: str, results: Sequence[UnitResult], sums: FileSums
+) -> dict[str, Split]:
+    """Puts the validation shards together."""
     format = FORMATS[settings.format]
-    shards = max(1, settings.shards // 128)
+    shards = _validation_shards(settings.shards)
     lengths, size = [], 0
     for index in range(shards):
-        units = range(index * settings.shards // shards, (index + 1) * settings.shards // shards)
+        units = results[index * settings.shards // shards : (index + 1) * settings.shards // shards]
         path = join(settings.folder(name), shard_name(format, DATASET, "validation", index, shards))
         lengths.append(0)
-        with format.open(path, FEATURES) as write:
+        with format.open(path, FEATURES, sums) as write:
             for example in read_validation(settings, units, bit):
                 encoded = format.encode(example)
                 write(encoded)
@@ -118,20 +143,9 @@ def _write_validation(settings: FinishSettings, bit: int, name: str, results: Se
     return {"train": train, "validation": Split(lengths, size)}
 
 
-def _complete(settings: FinishSettings, variant, splits: dict[str, Split], summary: dict):
+def _complete(settings: FinishSettings, variant, splits: dict[str, Split], sums: FileSums, summary: dict):
     folder = settings.folder(variant.name)
     format = FORMATS[settings.format]
-    names = {
-        shard_name(format, DATASET, split, index, len(splits[split].shard_lengths))
-        for split in splits
-        for index in range(len(splits[split].shard_lengths))
-    }
-    for path in list_files(folder):
-        # Of an earlier run with other inputs: they would be read along.
-        if path.rpartition("/")[2] not in names:
-            delete(path)
-    own = {key: value for key, value in summary.items() if key != "variants"}
-    write_json(join(folder, SUMMARY), {"variant": variant.name, **own, **summary["variants"][variant.name]})
     if format.tfds:
         rules = settings.clean.rules
         dataset = Dataset(
@@ -143,4 +157,8 @@ def _complete(settings: FinishSettings, variant, splits: dict[str, Split], summa
             homepage="https://github.com/google-research/text-to-text-transfer-transformer#datasets",
             features=FEATURES,
         )
-        write_metadata(folder, dataset, splits, format.tfds)
+        write_metadata(folder, dataset, splits, format.tfds, sums)
+    own = {key: value for key, value in summary.items() if key not in ("variants", "made_from")}
+    made_from = summary["made_from"][variant.name]
+    fields = {"variant": variant.name, **own, **summary["variants"][variant.name], "made_from": made_from}
+    complete(folder, settings.format, sums, fields)

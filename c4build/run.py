@@ -18,6 +18,7 @@ from c4build.build import Prepared
 from c4build.corpus import build_corpus
 from c4build.workers import WorkerWatch
 from c4build.write.files import is_local
+from c4build.write.folder import unlock
 
 LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
@@ -76,6 +77,8 @@ def run_flow(
             pipeline.run().wait_until_finish()
     except Exception as error:
         raise _clear(error) from error
+    finally:
+        unlock(work)
 
 
 def _local_runner(workers: int, log: str) -> fn_runner.FnApiRunner:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from c4build.errors import printable
 from c4build.rules import REASONS
 
 _PLAIN_SECONDS = 10  # between two lines where there is no terminal
@@ -23,7 +24,7 @@ class Progress:
 
     def __init__(self, prepared, local: bool, doing: str = "cleaning", record: str = "pages"):
         self._doing = doing, record
-        self._plan, self._inputs = prepared.plan, prepared.inputs
+        self._plan, self._inputs, self._page_files = prepared.plan, prepared.inputs, prepared.page_files
         self._console = Console(stderr=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True) if local and self._plan.progress else None
@@ -45,12 +46,12 @@ class Progress:
                 TimeElapsedColumn(), console=self._console, transient=True,
             ) as bar:
                 task = bar.add_task("starting", total=1.0, state="")
-                meter = _Meter(self._plan, self._inputs, *self._doing)
+                meter = _Meter(self._plan, self._inputs, self._page_files, *self._doing)
                 while not self._stop.wait(0.3):
                     what, share, state = meter.read()
                     bar.update(task, description=what, completed=share, state=state)
         else:
-            meter, said = _Meter(self._plan, self._inputs, *self._doing), None
+            meter, said = _Meter(self._plan, self._inputs, self._page_files, *self._doing), None
             while not self._stop.wait(_PLAIN_SECONDS):
                 what, _, state = meter.read()
                 if (what, state) != said:
@@ -61,10 +62,10 @@ class Progress:
 class _Meter:
     """Reads how far a build is from the files it leaves: nothing is asked of its workers."""
 
-    def __init__(self, plan, inputs, doing: str, record: str):
+    def __init__(self, plan, inputs, page_files, doing: str, record: str):
         self._doing, self._record = doing, record
         self._plan, self._inputs = plan, inputs
-        self._page_files = [plan.page_file(source) for source in inputs]
+        self._page_files = page_files
         self._there = {index for index, path in enumerate(self._page_files) if os.path.exists(path)}
         self._before = len(self._there)
         self._sizes = [max(source.likely_size, 1) for source in inputs]
@@ -113,6 +114,11 @@ def _duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def say(line: str):
+    """Tells the person something on the way."""
+    print(f"c4build: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def print_complete(folders: Mapping[str, str]):

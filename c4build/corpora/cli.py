@@ -24,6 +24,7 @@ def attach(app: typer.Typer):
     app.command(context_settings=passing)(webtext_urls)
     app.command(context_settings=passing)(truncate)
     app.command()(inspect)
+    app.command()(verify)
 
 
 def wikipedia(
@@ -190,6 +191,25 @@ def inspect(
     raise typer.Exit(DAMAGED if found.unread else 0)
 
 
+def verify(
+    folder: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Corpora's folders, as in OUT/c4/en/1.0.0; OUT for all below it.")
+    ],
+):
+    """Check finished corpora against the digests of their manifests: every file, offline."""
+    from c4build.corpora.verify import find_corpora, verify as verify_one
+
+    wrong = 0
+    for corpus in dict.fromkeys(path for name in folder for path in find_corpora(name)):
+        found = verify_one(corpus)
+        for line in found.wrong:
+            print(f"{corpus}: {line}", file=sys.stderr)
+        wrong += len(found.wrong)
+        said = f"{len(found.wrong):,} wrong" if found.wrong else "as it was written"
+        print(f"{corpus}: {found.files:,} files, {found.bytes:,} bytes: {said}", flush=True)
+    raise typer.Exit(DAMAGED if wrong else 0)
+
+
 def check(workers: Optional[int], runner: Optional[str]):
     """Fails before any work where the way to run it is wrong."""
     from c4build.run import check_runner
@@ -211,10 +231,10 @@ def run_collect(
 
     `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
     """
-    from c4build.corpora.collect import SUMMARY, collect
+    from c4build.corpora.collect import collect
     from c4build.corpora.outcome import print_collected, print_damages
-    from c4build.terminal import print_complete
-    from c4build.write.files import join, read_json
+    from c4build.terminal import print_complete, say
+    from c4build.write.folder import read_manifest
 
     plan = prepared.plan
     started = time.monotonic()
@@ -224,7 +244,10 @@ def run_collect(
         doing = ("reading", plan.recipe.record)
         run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options)
     finish()
-    summary = read_json(join(plan.folder, SUMMARY))
+    summary = read_manifest(plan.folder)
+    if not prepared.complete:
+        for line in summary["made_again"]:
+            say(f"made again: {line}")
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
     print_damages(summary["damaged"])

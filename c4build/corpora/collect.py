@@ -7,10 +7,10 @@
 
 A unit is a piece of the input, read by a `Reader`. Its examples lie in one file named by the unit and the reader's
 settings: a second run finds it made. Of examples with one key one stays. As in `corpus`, text never goes through a
-shuffle, counts travel as elements, and a folder that has dataset_info.json is complete.
+shuffle, counts travel as elements, what is found made is checked, and a folder that has its manifest is complete.
 """
 
-import hashlib
+import datetime
 import json
 import os
 import time
@@ -21,18 +21,23 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optio
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from c4build.errors import CountsError, UsageError
+from c4build import __version__
+from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
+from c4build.terminal import say
 from c4build.write.files import (
-    delete, exists, is_local, join, list_files, make_folder, open_file, read_json, whole_file, write_json,
+    FileSums, check_sums, delete, digest, exists, is_local, join, list_files, make_folder,
+    open_file, read_sealed, write_sealed,
 )  # fmt: skip
-from c4build.write.metadata import Dataset, Split, write_metadata
+from c4build.write.folder import (
+    as_json, claim, complete, is_complete, lock, manifest_name, nothing_read, seconds_since, sums_in, sweep, unlock,
+)  # fmt: skip
+from c4build.write.metadata import METADATA, Dataset, Split, write_metadata
 from c4build.write.shards import FORMATS, Format, encoded_size, is_installed, open_gzip, shard_name
+from c4build.write.tables import TableReader, open_table, read_table
 
-SUMMARY = "c4build.json"
 COPY = "copy"  # the reason of all but one of the examples with one key
 
 # A list of URLs, one a line: members of a gzip file, which can be put one behind the other.
@@ -48,6 +53,8 @@ _Keyed = Tuple[int, Any]
 _GROUP_BYTES = 1 << 23  # of text in a row group: what a process holds
 _GROUP_ROWS = 1000
 _SHARDS_A_VALIDATION_SHARD = 128
+_MOST_DAMAGES = 100  # of one unit that are told; the others are counted
+_MOST_LISTED = 10_000  # in the manifest
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("rank", "<i8"), ("unit", "<u4"), ("row", "<u4")])
 
 
@@ -134,9 +141,6 @@ class CollectPlan(NamedTuple):
     def finish(self) -> "Watched":
         return Watched(self.units_folder, self.shards)
 
-    def page_file(self, unit: Unit) -> str:
-        return join(self.taken, unit.identity + ".json")
-
     def examples_file(self, unit: Unit) -> str:
         return join(self.taken, unit.identity + ".parquet")
 
@@ -154,6 +158,7 @@ class CollectPlan(NamedTuple):
 class Prepared(NamedTuple):
     plan: CollectPlan
     inputs: list[Unit]
+    page_files: list[str]  # of the inputs
     folders: dict[str, str]
     complete: bool
 
@@ -165,7 +170,11 @@ class Report(NamedTuple):
     rows: int
     counts: dict[str, int]  # of records, by reason
     notes: dict[str, int]
-    damages: list[tuple[str, int, str]]  # (path, offset, what)
+    damages: list[tuple[str, int, str]]  # (path, offset, what), the first of them
+    more_damages: int
+    complete: bool  # False where an input could not be read to its end: the next run tries again
+    content: str  # a digest of the examples
+    remade: str = ""  # why a file of examples that was there was not taken
 
 
 class ShardResult(NamedTuple):
@@ -175,10 +184,10 @@ class ShardResult(NamedTuple):
     copies: int
     size: int  # bytes of the training examples, before compression
     words: int
-
-
-def digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    files: dict[str, dict]  # what was written
+    validation: str  # a digest of the examples held out
+    made_from: str  # a digest of what is known of all units
+    remade: list[str] = []  # what was there before, but not as it was written
 
 
 def prepare(
@@ -189,10 +198,17 @@ def prepare(
     shards: Optional[int] = None,
     overwrite: bool = False,
     folder: Optional[str] = None,
+    say: Callable[[str], object] = say,
 ) -> Prepared:
     """Plans a run; touches nothing but the output folder (`folder`, or one below `out` named as TFDS does it).
 
-    Raises UsageError with what to mend.
+    The output folder is locked from here on until the run is done, or nothing need be. `say` is told in a line what must
+    be made again.
+
+    Raises:
+      UsageError: with what to mend.
+      InUseError: another process writes to the output folder.
+      CorruptFileError: what says what lies in the output folder is not what was written.
     """
     if format not in _FORMATS:
         raise UsageError(f"--format {format}: there are {', '.join(FORMATS)}")
@@ -206,42 +222,76 @@ def prepare(
     folder = folder or join(out, *(part for part in (dataset.name, dataset.config, dataset.version) if part))
     work = join(out, ".c4build")
     settings = {**recipe.reader.settings(), "features": list(dataset.features)}
-    fingerprint = digest([settings, dataset.config, [unit.identity for unit in units], shards, format])
+    sources = _sources(units)
+    made_from = {
+        **settings,
+        "config": dataset.config,
+        "inputs": digest([unit.identity for unit in units]),
+        "format": format,
+        "shards": shards,
+    }
+    fingerprint = digest(made_from)
     taken = join(work, f"examples-{digest(settings)}")
     provenance = {
+        "c4build": __version__,
         "corpus": join(dataset.name, dataset.config) if dataset.config else dataset.name,
         "fingerprint": fingerprint,
-        "started": time.time(),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "rules": settings,
         "format": format,
         "shards": shards,
+        "made_from": made_from,
     }
     progress = join(work, "progress") if is_local(out) else None
     units_file = join(work, f"units-{fingerprint}.json")
     plan = CollectPlan(
         recipe, units_file, len(units), shards, format, folder, work, taken, fingerprint, provenance, progress
     )
-    complete = is_complete(folder, fingerprint, overwrite)
-    if not complete:
-        for path in (work, taken, join(work, "units", fingerprint), folder, *([progress] if progress else [])):
-            make_folder(path)
-        for path in [join(folder, "dataset_info.json"), join(folder, SUMMARY), *(list_files(progress) if progress else [])]:
+    lock(work, out)
+    try:
+        done = is_complete(folder, made_from, sources, overwrite, say)
+        if not done:
+            _make_ready(plan, units)
+    except BaseException:
+        unlock(work)
+        raise
+    if done:
+        unlock(work)
+    files = [plan.examples_file(unit) for unit in units]
+    return Prepared(plan, list(units), files, {dataset.config or dataset.name: folder}, done)
+
+
+def _sources(units: Sequence[Unit]) -> dict[str, str]:
+    """The identities of all inputs, by path."""
+    return {part.source.path: part.source.identity for unit in units for part in unit.parts}
+
+
+def _make_ready(plan: CollectPlan, units: Sequence[Unit]):
+    """Makes the folders, and takes away what a run that was killed left unfinished in them."""
+    claim(plan.folder, set(_file_names(plan)))
+    for folder in (plan.work, plan.taken, plan.units_folder):
+        make_folder(folder)
+    sweep(plan.work)
+    if plan.progress:
+        make_folder(plan.progress)
+        for path in list_files(plan.progress):
             delete(path)
-        write_json(units_file, [[unit.name, [[list(p.source), p.start, p.stop] for p in unit.parts]] for unit in units])
-    return Prepared(plan, list(units), {dataset.config or dataset.name: folder}, complete)
+    listed = [[unit.name, [[list(p.source), p.start, p.stop] for p in unit.parts]] for unit in units]
+    write_sealed(plan.units_file, {"units": listed})
 
 
-def is_complete(folder: str, fingerprint: str, overwrite: bool) -> bool:
-    """True if this very corpus is there; UsageError where another is, unless it may be overwritten."""
-    summary = join(folder, SUMMARY)
-    if exists(summary):
-        if read_json(summary).get("fingerprint") == fingerprint:
-            return True
-    elif not exists(join(folder, "dataset_info.json")):
-        return False
-    if not overwrite:
-        raise UsageError(f"{folder} holds a corpus made of other inputs or by other rules: give another --out, or --overwrite")
-    return False
+def _validation_shards(shards: int) -> int:
+    return max(1, shards // _SHARDS_A_VALIDATION_SHARD)
+
+
+def _file_names(plan: CollectPlan) -> Iterator[str]:
+    """The names of all files in the folder."""
+    format, name = _FORMATS[plan.format], plan.recipe.dataset.name
+    for split, count in (("train", plan.shards), ("validation", _validation_shards(plan.shards))):
+        yield from (shard_name(format, name, split, index, count) for index in range(count))
+    if format.tfds:
+        yield from METADATA
+    yield manifest_name(plan.format)
 
 
 def collect(root: beam.Pipeline, plan: CollectPlan) -> beam.PCollection:
@@ -287,11 +337,18 @@ def _to_one(element: _Keyed) -> _Keyed:
     return 0, element[1]
 
 
+def _read_units(path: str) -> list:
+    try:
+        return read_sealed(path)["units"]
+    except (CorruptFileError, FileNotFoundError) as error:
+        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again") from error
+
+
 class ListUnits(beam.DoFn):
     """The file of units to (number, unit)."""
 
     def process(self, element: str) -> Iterator[_Keyed]:
-        for number, (name, parts) in enumerate(read_json(element)):
+        for number, (name, parts) in enumerate(_read_units(element)):
             yield number, Unit(name, tuple(Part(Input(*source), start, stop) for source, start, stop in parts))
 
 
@@ -306,33 +363,68 @@ class Take(_Step):
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         number, units = element
         (unit,) = units
-        try:
-            yield number, Report(**{**read_json(self.plan.page_file(unit)), "unit": number})
-            return
-        except (OSError, ValueError, TypeError):
-            pass
-        counts, notes, damages, rows = Counter(), Counter(), [], 0
+        path, remade = self.plan.examples_file(unit), ""
+        if exists(path):
+            try:
+                report = _check_examples(path, unit)
+                if report.complete:
+                    yield number, report._replace(unit=number)
+                    return
+            except (CorruptFileError, OSError) as error:
+                remade = str(error)
+        yield number, self._take(number, unit, path)._replace(remade=remade)
+
+    def _take(self, number: int, unit: Unit, path: str) -> Report:
+        counts, notes, damages = Counter(), Counter(), []
+        failures: list[str] = []
+        more, complete = 0, True
 
         def note(name: str, times: int = 1):
             notes[name] += times
 
         tell = teller(self.plan.progress and join(self.plan.progress, str(number)), lambda: sum(counts.values()))
-        with open_examples(self.plan.examples_file(unit), self.plan.recipe.dataset.features) as write:
-            for found in self.plan.recipe.reader.read(unit, note, tell):
-                if not isinstance(found, Found):
-                    path, damage = found
-                    damages.append((path, damage.offset, damage.what))
+        with open_examples(path, self.plan.recipe.dataset.features) as write:
+            for found in self._read(unit, note, tell, failures):
+                if isinstance(found, Found):
+                    counts[found.reason] += 1
+                    if found.example is not None:
+                        write(found)
                     continue
-                counts[found.reason] += 1
-                if found.example is not None:
-                    write(found)
-                    rows += 1
-        if rows != counts["kept"]:
-            raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {rows:,} examples written")
+                source, damage = found
+                if len(damages) < _MOST_DAMAGES:
+                    damages.append((source, damage.offset, printable(damage.what)))
+                else:
+                    more += 1
+                # What a server sent in place of the file, or did not send, may be there the next time.
+                complete &= is_local(source) or not getattr(damage, "cut", False)
+            if write.rows != counts["kept"]:
+                raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
+            report = Report(
+                number, write.rows, dict(counts), dict(notes), damages, more, complete and not failures, write.content()
+            )
+            write.table.fields = {**report._asdict(), "identity": unit.identity}
         tell(unit.likely_size, True)
-        report = Report(number, rows, dict(counts), dict(notes), damages)
-        write_json(self.plan.page_file(unit), report._asdict())
-        yield number, report
+        return report
+
+    def _read(self, unit: Unit, note, tell, failures: list[str]) -> Iterator["Yielded"]:
+        """What the reader finds; an error that nobody foresaw ends this unit, not the run: it is one of `failures`."""
+        try:
+            yield from self.plan.recipe.reader.read(unit, note, tell)
+        except (MemoryError, CorruptFileError):
+            raise
+        except Exception as error:
+            failures.append(f"cannot be read on: {type(error).__name__}: {error}")
+            yield unit.parts[0].source.path, Damage(unit.parts[0].start, failures[-1])
+
+
+def _check_examples(path: str, unit: Unit) -> Report:
+    """What is said in a file of examples that is whole and of this unit. Raises CorruptFileError."""
+    with open_file(path) as file:
+        found = TableReader(path, file)
+        if found.fields.pop("identity") != unit.identity:
+            raise CorruptFileError(f"{path}: it is the file of another input")
+        found.check()
+    return Report(**found.fields)
 
 
 def teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., None]:
@@ -353,39 +445,52 @@ def teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., Non
     return tell
 
 
+class _Examples:
+    """Writes examples with their keys, in row groups of a few megabytes."""
+
+    def __init__(self, table, schema: pa.Schema):
+        self.table, self._schema = table, schema
+        self._waiting: list[dict] = []
+        self._size = self.rows = 0
+
+    def __call__(self, found: Found):
+        self._waiting.append({"key": found.key, "rank": found.rank, "held_out": found.held_out, **found.example})
+        self.rows += 1
+        self._size += sum(map(len, found.example.values()))
+        if len(self._waiting) == _GROUP_ROWS or self._size > _GROUP_BYTES:
+            self.flush()
+
+    def flush(self):
+        if self._waiting:
+            self.table.write([pa.array([row[f.name] for row in self._waiting], f.type) for f in self._schema])
+        self._waiting.clear()
+        self._size = 0
+
+    def content(self) -> str:
+        """A digest of all that was written."""
+        self.flush()
+        return self.table.content()
+
+
 @contextmanager
-def open_examples(path: str, features: Sequence[str]) -> Iterator[Callable[[Found], None]]:
-    """A file of examples with their keys, written in row groups of a few megabytes."""
+def open_examples(path: str, features: Sequence[str]) -> Iterator[_Examples]:
+    """A file of examples, there when the block ends well."""
     schema = pa.schema(
         [("key", pa.binary(16)), ("rank", pa.int64()), ("held_out", pa.bool_()), *((name, pa.string()) for name in features)]
     )
-    rows: list[dict] = []
-    size = 0
-    with whole_file(path) as file, pq.ParquetWriter(file, schema, compression="lz4") as writer:
-
-        def flush():
-            nonlocal size
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-            rows.clear()
-            size = 0
-
-        def write(found: Found):
-            nonlocal size
-            rows.append({"key": found.key, "rank": found.rank, "held_out": found.held_out, **found.example})
-            size += sum(map(len, found.example.values()))
-            if len(rows) == _GROUP_ROWS or size > _GROUP_BYTES:
-                flush()
-
-        yield write
-        flush()
+    with open_table(path, schema, compression="lz4") as table:
+        examples = _Examples(table, schema)
+        yield examples
+        examples.flush()
 
 
-def read_rows(path: str, columns: Optional[list[str]] = None) -> Iterator[pa.RecordBatch]:
-    """Yields a Parquet file's columns, a row group at a time."""
-    with open_file(path) as file:
-        table = pq.ParquetFile(file)
-        for group in range(table.num_row_groups):
-            yield table.read_row_group(group, columns, use_threads=False)
+def read_rows(path: str, content: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yields columns of a file of examples, a row group at a time. Raises CorruptFileError."""
+    with read_table(path) as found:
+        if digest(found.groups) != content:
+            raise CorruptFileError(f"{path}: it is another file than at the start")
+        for group in range(len(found.groups)):
+            yield found.read(group, columns)
 
 
 def _examples_of(plan: CollectPlan) -> list[str]:
@@ -402,7 +507,7 @@ class Keys(_Step):
         number, report = element
         keys = np.zeros(report.rows, _KEY)
         row = 0
-        for batch in read_rows(self._files[number], ["key", "rank"]):
+        for batch in read_rows(self._files[number], report.content, ["key", "rank"]):
             part = keys[row : row + batch.num_rows]
             hashed = np.frombuffer(b"".join(batch.column("key").to_pylist()), "<u8").reshape(-1, 2)
             part["high"], part["low"] = hashed[:, 0], hashed[:, 1]
@@ -441,23 +546,49 @@ class Write(_Step):
 
     def process(self, element: _Keyed) -> Iterator[_Keyed]:
         shard, values = element
-        try:
-            yield shard, ("shard", ShardResult(**read_json(self.plan.done_file(shard))))
-            return
-        except (OSError, ValueError, TypeError):
-            pass
+        reports: dict[int, Report] = {}
         lost: dict[int, set[int]] = {}
         for number, (kind, value) in values:
             rows = lost.setdefault(number, set())
-            if kind == "copies":
+            if kind == "report":
+                reports[number] = value
+            else:
                 rows.update(np.frombuffer(value, "<u4").tolist())
+        made_from = digest([[number, reports[number].content, sorted(lost[number])] for number in sorted(reports)])
+        done, remade = self.plan.done_file(shard), []
+        try:
+            found = ShardResult(**read_sealed(done))
+            if (found.shard, found.made_from) == (shard, made_from) and not (remade := list(self._wrong(found))):
+                yield shard, ("shard", found)
+                return
+        except FileNotFoundError:
+            pass
+        except (CorruptFileError, OSError, TypeError) as error:
+            remade = [str(error)]
+        result = self._write(shard, reports, lost, made_from)
+        write_sealed(done, result._asdict())
+        yield shard, ("shard", result._replace(remade=remade))
+
+    def _wrong(self, found: ShardResult) -> Iterator[str]:
+        """What of a shard's files is not there, or is not what it was."""
+        for name, what in check_sums(self.plan.folder, sums_in(found._asdict())):
+            yield f"{join(self.plan.folder, name)}: {what}"
+        path = self.plan.validation_file(found.shard)
+        try:
+            for _ in read_rows(path, found.validation, self.plan.recipe.dataset.features):
+                pass
+        except CorruptFileError as error:
+            yield str(error)
+
+    def _write(self, shard: int, reports: dict[int, Report], lost: dict[int, set[int]], made_from: str) -> ShardResult:
         plan, features = self.plan, self.plan.recipe.dataset.features
         format = _FORMATS[plan.format]
         path = join(plan.folder, shard_name(format, plan.recipe.dataset.name, "train", shard, plan.shards))
         kept = size = held_out = words = 0
-        with format.open(path, features) as write, open_examples(plan.validation_file(shard), features) as hold:
+        sums: FileSums = {}
+        with format.open(path, features, sums) as write, open_examples(plan.validation_file(shard), features) as hold:
             for number in sorted(lost):
-                for row, example, is_held_out in _rows(self._files[number], features):
+                for row, example, is_held_out in _rows(self._files[number], reports[number].content, features):
                     if row in lost[number]:
                         continue
                     words += len(example.get("text", "").split())
@@ -469,14 +600,14 @@ class Write(_Step):
                         write(encoded)
                         kept += 1
                         size += encoded_size(encoded)
-        result = ShardResult(shard, kept, held_out, sum(map(len, lost.values())), size, words)
-        write_json(plan.done_file(shard), result._asdict())
-        yield shard, ("shard", result)
+            validation = hold.content()
+        copies = sum(map(len, lost.values()))
+        return ShardResult(shard, kept, held_out, copies, size, words, as_json(sums), validation, made_from)
 
 
-def _rows(path: str, features: Sequence[str]) -> Iterator[tuple[int, dict[str, str], bool]]:
+def _rows(path: str, content: str, features: Sequence[str]) -> Iterator[tuple[int, dict[str, str], bool]]:
     row = 0
-    for batch in read_rows(path, ["held_out", *features]):
+    for batch in read_rows(path, content, ["held_out", *features]):
         for example in batch.to_pylist():
             yield row, example, example.pop("held_out")
             row += 1
@@ -495,7 +626,12 @@ class Publish(_Step):
 def publish(plan: CollectPlan, reports: Sequence[Report], results: Sequence[ShardResult]) -> dict:
     """Writes what makes the folder complete, and returns the summary. Raises CountsError where they do not add up."""
     counts: Counter = sum((Counter(report.counts) for report in reports), Counter())
+    damaged = [
+        {"input": path, "offset": offset, "what": what} for report in reports for path, offset, what in report.damages
+    ]
     records, taken = sum(counts.values()), counts.pop("kept", 0)
+    if not records:
+        raise NothingReadError(nothing_read(plan.recipe.record, list(_read_sources(plan)), damaged))
     if counts_copies := sum(result.copies for result in results):
         counts[COPY] = counts_copies
     kept = sum(result.kept + result.held_out for result in results)
@@ -504,7 +640,8 @@ def publish(plan: CollectPlan, reports: Sequence[Report], results: Sequence[Shar
             f"{plan.folder}: {records:,} {plan.recipe.record} went in ({taken:,} of them examples), but {kept:,} kept and "
             f"{sum(counts.values()):,} dropped came out ({dict(counts)}); the output is left incomplete"
         )
-    validation = _write_validation(plan)
+    sums = {name: found for result in results for name, found in sums_in(result._asdict()).items()}
+    validation = _write_validation(plan, results, sums)
     if sum(validation.shard_lengths) != sum(result.held_out for result in results):
         raise CountsError(f"{plan.folder}: validation examples were lost on the way; the output is left incomplete")
     splits = {
@@ -514,60 +651,57 @@ def publish(plan: CollectPlan, reports: Sequence[Report], results: Sequence[Shar
     summary = {
         **plan.provenance,
         "folder": plan.folder,
-        "inputs": _inputs(plan),
+        "inputs": _inputs(plan, reports),
         plan.recipe.record: records,
         "kept": kept,
         "dropped": {reason: counts[reason] for reason in (*plan.recipe.reasons, COPY) if counts[reason]},
         "notes": dict(sorted(sum((Counter(report.notes) for report in reports), Counter()).items())),
-        "damaged": [
-            {"input": path, "offset": offset, "what": what} for report in reports for path, offset, what in report.damages
-        ],
+        "damaged": damaged[:_MOST_LISTED],
+        "more_damaged": len(damaged[_MOST_LISTED:]) + sum(report.more_damages for report in reports),
+        "made_again": [*(r.remade for r in reports if r.remade), *(what for r in results for what in r.remade)],
         "bytes": sum(split.num_bytes for split in splits.values()),
         "words": sum(result.words for result in results),
         "splits": {name: sum(split.shard_lengths) for name, split in splits.items()},
-        "seconds": round(time.time() - plan.provenance["started"], 1),
+        "seconds": round(seconds_since(plan.provenance["started"]), 1),
     }
     if unnamed := set(counts) - {*plan.recipe.reasons, COPY}:
         raise CountsError(f"{plan.folder}: records were dropped for reasons without a name: {sorted(unnamed)}")
-    complete_folder(plan.folder, plan.recipe.dataset, splits, plan.format, summary)
+    if _FORMATS[plan.format].tfds:
+        write_metadata(plan.folder, plan.recipe.dataset, splits, _FORMATS[plan.format].tfds, sums)
+    complete(plan.folder, plan.format, sums, summary)
     return summary
 
 
-def _inputs(plan: CollectPlan) -> list[dict]:
-    sizes = {part.source.path: part.source.size for _, unit in ListUnits().process(plan.units_file) for part in unit.parts}
-    return [{"path": path, "bytes": size} for path, size in sizes.items()]
+def _read_sources(plan: CollectPlan) -> dict[str, Input]:
+    return {part.source.path: part.source for _, unit in ListUnits().process(plan.units_file) for part in unit.parts}
 
 
-def _write_validation(plan: CollectPlan) -> Split:
+def _inputs(plan: CollectPlan, reports: Sequence[Report]) -> list[dict]:
+    """The inputs by path; one that is in several units is read to its end where all of them are."""
+    whole: dict[str, bool] = {}
+    for (_, unit), report in zip(ListUnits().process(plan.units_file), reports):
+        for part in unit.parts:
+            whole[part.source.path] = whole.get(part.source.path, True) and report.complete
+    return [
+        {"path": path, "identity": source.identity, "bytes": source.size, "read_to_its_end": whole[path]}
+        for path, source in _read_sources(plan).items()
+    ]
+
+
+def _write_validation(plan: CollectPlan, results: Sequence[ShardResult], sums: FileSums) -> Split:
     format, features = _FORMATS[plan.format], plan.recipe.dataset.features
-    shards = max(1, plan.shards // _SHARDS_A_VALIDATION_SHARD)
+    shards = _validation_shards(plan.shards)
     lengths, size = [0] * shards, 0
     for index in range(shards):
         path = join(plan.folder, shard_name(format, plan.recipe.dataset.name, "validation", index, shards))
-        with format.open(path, features) as write:
-            for part in range(index * plan.shards // shards, (index + 1) * plan.shards // shards):
-                for _, example, _ in _rows(plan.validation_file(part), features):
+        with format.open(path, features, sums) as write:
+            for result in results[index * plan.shards // shards : (index + 1) * plan.shards // shards]:
+                for _, example, _ in _rows(plan.validation_file(result.shard), result.validation, features):
                     encoded = format.encode(example)
                     write(encoded)
                     lengths[index] += 1
                     size += encoded_size(encoded)
     return Split(lengths, size)
-
-
-def complete_folder(folder: str, dataset: Dataset, splits: Mapping[str, Split], format: str, summary: dict):
-    """Takes away what earlier runs left among the shards, then writes the summary and TFDS's metadata, the last last."""
-    kind = _FORMATS[format]
-    names = {
-        shard_name(kind, dataset.name, split, index, len(splits[split].shard_lengths))
-        for split in splits
-        for index in range(len(splits[split].shard_lengths))
-    }
-    for path in list_files(folder):
-        if path.rpartition("/")[2] not in names:
-            delete(path)
-    write_json(join(folder, SUMMARY), summary)
-    if kind.tfds:
-        write_metadata(folder, dataset, splits, kind.tfds)
 
 
 Yielded = Union[Found, Tuple[str, Damage]]

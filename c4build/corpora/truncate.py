@@ -16,18 +16,21 @@ import apache_beam as beam
 import mmh3
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, Watched, digest, prepare, teller
+from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, Watched, prepare, teller
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
-from c4build.errors import UsageError
+from c4build.errors import CorruptFileError, UsageError
 from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
+from c4build.terminal import say
 from c4build.write.files import (
-    delete, exists, is_local, join, list_files, make_folder, open_file, read_json, whole_file, write_json,
+    FileSum, FileSums, base_name, check_sums, delete, digest, exists, is_local, join, list_files, make_folder, open_file,
+    read_checked, read_sealed, whole_file, write_sealed,
 )  # fmt: skip
+from c4build.write.folder import as_json, is_under_way, lock, sums_in, sweep, unlock
 from c4build.write.metadata import Dataset
+from c4build.write.tables import open_table, read_table
 
 _BLOCK_BYTES = 64 << 20  # of text in a shard that comes out, and in a file of early pages: what a process holds
 _GROUP_BYTES = 1 << 20  # of text in a row group of such a file: what is read for one page
@@ -58,8 +61,8 @@ class Cutter(NamedTuple):
         if unit.parts[0].start == 0:
             yield from self.damages
         for source, start, stop in unit.parts:
-            pages = _load(source.path)[start:stop]
-            _, _, cut = source.identity.partition(" cut at ")
+            identity, _, cut = source.identity.partition(" cut at ")
+            pages = _load_order(source.path, start, stop, identity)
             for rank, example in enumerate(self._examples(pages), start):
                 if cut:
                     example["text"] = self.measure.cut(example["text"], int(cut))
@@ -93,27 +96,39 @@ class MeasureShard(beam.DoFn):
         self._length = self.cutter.measure.length
 
     def process(self, number: int) -> Iterator[int]:
-        shard, stem = self.measuring.shards[number], self.measuring.stem(number)
-        if not exists(stem + ".json"):
-            rows, damage, read, text_size = [], None, 0, 0
-            early = _EarlyPages(stem)
-            tell = teller(self.measuring.told(number), lambda: read)
-            try:
-                for row, example in enumerate(read_shard(shard)):
-                    size = len(example["text"].encode())
-                    read, text_size = row + 1, text_size + size
-                    tell(text_size)
-                    order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
-                    if order < self.bound:
-                        rows.append((order, number, row, self._length(example["text"]), size))
-                        early.add((order, row, example), size)
-            except ShardError as error:
-                damage = [error.offset, error.what]
-            early.flush()
-            _save(stem + ".npy", np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]))
-            write_json(stem + ".json", {"groups": early.groups, "features": early.features, "damage": damage})
-            tell(shard.size, True)
+        stem, remade = self.measuring.stem(number), []
+        try:
+            said = read_sealed(stem + ".json")
+            remade = [f"{name}: {what}" for name, what in check_sums(self.measuring.work, sums_in(said))]
+            if remade or said["number"] != number:
+                raise CorruptFileError(f"{stem}.json: it does not hold what was written")
+        except FileNotFoundError:
+            self._measure(number, stem, [])
+        except CorruptFileError as error:
+            self._measure(number, stem, remade or [str(error)])
         yield number
+
+    def _measure(self, number: int, stem: str, remade: list[str]):
+        shard = self.measuring.shards[number]
+        rows, damage, read, text_size = [], None, 0, 0
+        early = _EarlyPages(stem)
+        tell = teller(self.measuring.told(number), lambda: read)
+        try:
+            for row, example in enumerate(read_shard(shard)):
+                size = len(example["text"].encode())
+                read, text_size = row + 1, text_size + size
+                tell(text_size)
+                order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
+                if order < self.bound:
+                    rows.append((order, number, row, self._length(example["text"]), size))
+                    early.add((order, row, example), size)
+        except ShardError as error:
+            damage = [error.offset, error.what]
+        early.flush()
+        _save(stem + ".npy", np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]), early.sums)
+        fields = {"number": number, "groups": early.groups, "features": early.features, "damage": damage}
+        write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
+        tell(shard.size, True)
 
 
 class _EarlyPages:
@@ -123,6 +138,7 @@ class _EarlyPages:
         self._stem, self._pages, self._size = stem, [], 0
         self.groups: list[list[tuple[int, int]]] = []  # of each file: first and last place of its row groups
         self.features: list[str] = []
+        self.sums: FileSums = {}
 
     def add(self, page: _Early, size: int):
         self._pages.append(page)
@@ -137,12 +153,10 @@ class _EarlyPages:
         self.features = list(pages[0][2])
         schema = pa.schema([("order", pa.uint64()), ("row", pa.uint32()), *((name, pa.string()) for name in self.features)])
         groups = []
-        with whole_file(_early_file(self._stem, len(self.groups))) as file, pq.ParquetWriter(
-            file, schema, compression="lz4"
-        ) as writer:
+        with open_table(_early_file(self._stem, len(self.groups)), schema, self.sums, compression="lz4") as table:
             for group in _groups(pages):
                 rows = [{"order": order, "row": row, **example} for order, row, example in group]
-                writer.write_table(pa.Table.from_pylist(rows, schema))
+                table.write([pa.array([row[field.name] for row in rows], field.type) for field in schema])
                 groups.append((group[0][0], group[-1][0]))
         self.groups.append(groups)
         self._pages, self._size = [], 0
@@ -166,15 +180,21 @@ def _early_file(stem: str, number: int) -> str:
 
 def _read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (row, example) for the early pages of a shard from place `low` to `high` of the shuffle, and some around."""
-    for number, groups in enumerate(read_json(stem + ".json")["groups"]):
+    for number, groups in enumerate(_read_measured(stem)["groups"]):
         wanted = [index for index, (first, last) in enumerate(groups) if first <= high and low <= last]
         if wanted:
-            with open_file(_early_file(stem, number)) as file:
-                table = pq.ParquetFile(file)
+            with read_table(_early_file(stem, number)) as table:
                 for index in wanted:
-                    for example in table.read_row_group(index, use_threads=False).to_pylist():
+                    for example in table.read(index).to_pylist():
                         del example["order"]
                         yield example.pop("row"), example
+
+
+def _read_measured(stem: str) -> dict:
+    try:
+        return read_sealed(stem + ".json")
+    except (CorruptFileError, FileNotFoundError) as error:
+        raise CorruptFileError(f"{stem}.json: it does not hold what was written; run the same command again") from error
 
 
 class Measuring(NamedTuple):
@@ -204,8 +224,9 @@ class Measuring(NamedTuple):
     def finish(self) -> Watched:
         return Watched(self.work, len(self.shards))
 
-    def page_file(self, unit: Unit) -> str:
-        return self.stem(int(unit.name)) + ".json"
+    @property
+    def page_files(self) -> list[str]:
+        return [self.stem(number) + ".json" for number in range(len(self.shards))]
 
 
 def prepare_truncated(
@@ -218,59 +239,67 @@ def prepare_truncated(
     seed: int = 0,
     format: str = "tfrecord",
     overwrite: bool = False,
+    say: Callable[[str], object] = say,
 ) -> list[Prepared]:
-    """Measures the corpus in `folder` and plans one of each size. `run` runs a flow.
+    """Measures the corpus in `folder` and plans one of each size. `run` runs a flow; `say` is told what is made again.
 
-    Raises UsageError, also where the corpus is smaller than a size.
+    Raises UsageError, also where the corpus is smaller than a size; what `prepare` raises.
     """
     if not sizes or min(sizes) < 1:
         raise UsageError("sizes must be 1 or more")
     shards = tuple(shard for shard in find_shards(folder) if shard.split == "train")
     if not shards:
         raise UsageError(f"{folder}: no training shard of a corpus lies in this folder")
+    if is_under_way(folder):
+        raise UsageError(f"{folder}: this corpus is not complete: run the command that makes it to its end first")
     what = vocabulary and [identify(os.path.abspath(vocabulary)).identity]
     of = [identify(os.path.abspath(shard.path) if is_local(shard.path) else shard.path).identity for shard in shards]
     cutter = Cutter(digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
     out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
     work = join(out, ".c4build", "measured-" + cutter.identity)
-    make_folder(work)
     cutter.measure  # so that a wrong model is known before any work
     sizes = sorted(sizes)
-    progress = join(out, ".c4build", "progress") if is_local(out) else None
-    if progress:
-        make_folder(progress)
-        for path in list_files(progress):  # of an earlier run
-            delete(path)
-    cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run)
-    pages, ends = _settle(pages, sizes, cutter)
-    order = join(work, f"order-{digest(sizes)}.npy")
-    _save(order, pages)
-    blocks = np.cumsum(pages["bytes"]) // _BLOCK_BYTES
-    name, config = _name(folder)
-    prepared = []
-    for size, (last, left) in zip(sizes, ends):
-        recipe = Recipe(
-            Dataset(
-                name=name,
-                config=f"{config + '.' if config else ''}{size}-{unit}",
-                version="1.0.0",
-                description=f"The first {size:,} {unit} of {name}/{config} in the shuffle of seed {seed}, by c4build.",
-                citation="",
-                homepage="",
-                features=features,
-            ),
-            cutter,
-            (),
-            "pages",
-            f"{size:,} {unit}",
-        )
-        units = _units(order, pages, blocks, last, left)
-        prepared.append(prepare(recipe, units, out, format, None, overwrite))
-    return prepared
+    lock(join(out, ".c4build"), out)
+    try:
+        make_folder(work)
+        sweep(work)
+        progress = join(out, ".c4build", "progress") if is_local(out) else None
+        if progress:
+            make_folder(progress)
+            for path in list_files(progress):  # of an earlier run
+                delete(path)
+        cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run, say)
+        pages, ends = _settle(pages, sizes, cutter)
+        order = join(work, f"order-{digest(sizes)}.npy")
+        _save(order, pages)
+        blocks = np.cumsum(pages["bytes"]) // _BLOCK_BYTES
+        name, config = _name(folder)
+        prepared = []
+        for size, (last, left) in zip(sizes, ends):
+            recipe = Recipe(
+                Dataset(
+                    name=name,
+                    config=f"{config + '.' if config else ''}{size}-{unit}",
+                    version="1.0.0",
+                    description=f"The first {size:,} {unit} of {name}/{config} in the shuffle of seed {seed}, by c4build.",
+                    citation="",
+                    homepage="",
+                    features=features,
+                ),
+                cutter,
+                (),
+                "pages",
+                f"{size:,} {unit}",
+            )
+            units = _units(order, pages, blocks, last, left)
+            prepared.append(prepare(recipe, units, out, format, None, overwrite, say=say))
+        return prepared
+    finally:
+        unlock(join(out, ".c4build"))
 
 
 def _measured(
-    cutter: Cutter, measuring: Measuring, seed: int, size: int, run
+    cutter: Cutter, measuring: Measuring, seed: int, size: int, run, say
 ) -> tuple[Cutter, np.ndarray, tuple[str, ...]]:
     """The cutter with the early pages at hand; the first of them, whose lengths sum to `size` and some to spare; features."""
     numbers = range(len(measuring.shards))
@@ -281,24 +310,29 @@ def _measured(
         step = beam.ParDo(MeasureShard(measuring, cutter, seed))
         run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
         stems = [measuring.stem(number) for number in numbers]
-        pages = _first([stem + ".npy" for stem in stems], size)
+        said = [_read_measured(stem) for stem in stems]
+        for stem, one in zip(stems, said):
+            for line in one["remade"]:
+                say(f"made again: {line}")
+            if one["remade"]:
+                write_sealed(stem + ".json", {**one, "remade": []})
+        pages = _first([(stem + ".npy", sums_in(one)[base_name(stem) + ".npy"]) for stem, one in zip(stems, said)], size)
         whole = int(pages["length"].sum())
         if whole >= size:
             break
         if share == 1.0:
             raise UsageError(f"the corpus has {whole:,} {cutter.unit}, fewer than {size:,}")
         share = min(1.0, 4 * share)
-    said = [read_json(stem + ".json") for stem in stems]
     damages = [(shard.path, Damage(*one["damage"])) for shard, one in zip(measuring.shards, said) if one["damage"]]
     features = next(tuple(one["features"]) for one in said if one["features"])
     return cutter._replace(early=tuple(stems), damages=tuple(damages)), pages, features
 
 
-def _first(files: Sequence[str], size: int) -> np.ndarray:
+def _first(files: Sequence[tuple[str, FileSum]], size: int) -> np.ndarray:
     """The same of what is measured, or all of it; holds no more than so many pages of a file."""
     found = np.zeros(0, _PAGE)
-    for path in files:
-        found = np.sort(np.concatenate([found, _load(path)]), order=["order", "shard", "row"])
+    for path, wanted in files:
+        found = np.sort(np.concatenate([found, np.frombuffer(read_checked(path, wanted), _PAGE)]), order=["order", "shard", "row"])
         total = np.cumsum(found["length"])
         found = found[: int(np.searchsorted(total, size)) + 1 + _SPARE]
     return found
@@ -348,11 +382,19 @@ def _name(folder: str) -> tuple[str, str]:
     return (parts[known], ".".join(parts[known + 1 :])) if known is not None else ("truncated", parts[-1])
 
 
-def _save(path: str, pages: np.ndarray):
-    with whole_file(path) as file:
+def _save(path: str, pages: np.ndarray, sums: Optional[FileSums] = None):
+    with whole_file(path, sums) as file:
         file.write(pages.tobytes())
 
 
-def _load(path: str) -> np.ndarray:
-    with open_file(path) as file:
-        return np.frombuffer(file.read(), _PAGE)
+def _load_order(path: str, start: int, stop: int, identity: str) -> np.ndarray:
+    """Places in the order, as `_units` identified them. Raises CorruptFileError."""
+    try:
+        with open_file(path) as file:
+            data = file.read()
+        pages = np.frombuffer(data[start * _PAGE.itemsize : stop * _PAGE.itemsize], _PAGE)
+    except (FileNotFoundError, ValueError):
+        pages = np.zeros(0, _PAGE)
+    if digest(pages.tolist()) != identity:
+        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again")
+    return pages

@@ -1,18 +1,33 @@
-"""Files that are whole or not there, local or on any file system that Beam knows."""
+"""Files that are whole or not there, local or on any file system that Beam knows, and that say what they should hold."""
 
+import hashlib
+import io
 import json
 import os
+import re
+import uuid
 from contextlib import contextmanager
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterator, MutableMapping, NamedTuple, Optional
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from c4build.errors import OutputError
+from c4build.errors import CorruptFileError, OutputError
 
-
-_TEMPORARY = ".tmp-"
+_TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{32}")
 _BUFFER = 1 << 18  # bytes: the kernel takes a few large writes in a quarter of the time of many small ones
+_READ = 1 << 20
+_SEAL = "seal"
+
+
+class FileSum(NamedTuple):
+    """What a file holds, in short."""
+
+    bytes: int
+    sha256: str
+
+
+FileSums = MutableMapping[str, FileSum]  # by file name, without the folder
 
 
 def is_local(path: str) -> bool:
@@ -21,6 +36,10 @@ def is_local(path: str) -> bool:
 
 def join(*parts: str) -> str:
     return FileSystems.join(*parts)
+
+
+def base_name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def make_folder(path: str):
@@ -45,29 +64,87 @@ def output_errors(path: str):
         raise OutputError(f"cannot write {path}: {reason}") from error
 
 
+class _Summing(io.RawIOBase):
+    """Passes what is written on to a file, and sums it up on the way."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._hash, self._size = file, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        data = memoryview(data)
+        written = self._file.write(data)
+        written = len(data) if written is None else written
+        self._hash.update(data[:written])
+        self._size += written
+        return written
+
+    def sum(self) -> FileSum:
+        return FileSum(self._size, self._hash.hexdigest())
+
+
 @contextmanager
-def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside `path` for writing, and renames it to `path` when the block ends well."""
-    temporary = f"{path}{_TEMPORARY}{os.getpid()}"
+def whole_file(path: str, sums: Optional[FileSums] = None, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside `path` for writing, and renames it to `path` when the block ends well.
+
+    Args:
+      path: of the file that comes to be.
+      sums: where the file's size and digest are noted when it is there.
+      lasting: the bytes are on the disk before the file has its name; not needed for what one run alone reads.
+    """
+    temporary = f"{path}.tmp-{uuid.uuid4().hex}"
     with output_errors(path):
         try:
             if is_local(path):
-                with open(temporary, "wb", buffering=_BUFFER) as file:
-                    yield file
+                raw: BinaryIO = open(temporary, "wb", buffering=0)
             else:
-                with FileSystems.create(
-                    temporary, "application/octet-stream", CompressionTypes.UNCOMPRESSED
-                ) as file:
+                raw = FileSystems.create(temporary, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
+            with raw:
+                summing = _Summing(raw) if sums is not None else None
+                if summing or is_local(path):
+                    file = io.BufferedWriter(summing or raw, _BUFFER)
                     yield file
+                    file.flush()
+                else:
+                    yield raw
+                if lasting and is_local(path):
+                    os.fsync(raw.fileno())
             replace(temporary, path)
         except BaseException:
             delete(temporary)
             raise
+    if summing:
+        sums[base_name(path)] = summing.sum()
+
+
+@contextmanager
+def whole_path(path: str, sums: FileSums) -> Iterator[str]:
+    """The same for a local file that a library writes by itself: gives it the name to write to."""
+    temporary = f"{path}.tmp-{uuid.uuid4().hex}"
+    with output_errors(path):
+        try:
+            yield temporary
+            found = sum_of(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            replace(temporary, path)
+        except BaseException:
+            delete(temporary)
+            raise
+    sums[base_name(path)] = found
+
+
+def temporary_for(name: str) -> Optional[str]:
+    """The name of the file that `name` was to become, where it is what `whole_file` writes before it is whole."""
+    match = _TEMPORARY.fullmatch(name)
+    return match.group(1) if match else None
 
 
 def is_temporary(path: str) -> bool:
     """True for what `whole_file` writes before it is whole."""
-    return _TEMPORARY in path.rpartition("/")[2]
+    return temporary_for(base_name(path)) is not None
 
 
 def replace(source: str, target: str):
@@ -88,6 +165,18 @@ def delete(path: str):
             FileSystems.delete([path])
     except (OSError, ValueError):
         pass
+
+
+def sync_folder(path: str):
+    """Sees to it that the files of a local folder have their names even if the machine stops now."""
+    if is_local(path) and os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError:
+            pass  # some file systems have no such thing
+        finally:
+            os.close(handle)
 
 
 def exists(path: str) -> bool:
@@ -117,11 +206,75 @@ def list_folders(folder: str) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
 
 
-def write_json(path: str, value):
-    with whole_file(path) as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
-
-
-def read_json(path: str):
+def sum_of(path: str) -> FileSum:
+    """What a file holds. Raises OSError."""
+    found, size = hashlib.sha256(), 0
     with open_file(path) as file:
-        return json.loads(file.read())
+        while block := file.read(_READ):
+            found.update(block)
+            size += len(block)
+    return FileSum(size, found.hexdigest())
+
+
+def check_sums(folder: str, sums: dict[str, FileSum]) -> Iterator[tuple[str, str]]:
+    """Yields (name, what is wrong) for each of the files that is not there or is not what it was."""
+    there = {base_name(path): size for path, size in list_files(folder).items()}
+    for name, wanted in sums.items():
+        if name not in there:
+            yield name, "it is missing"
+        elif there[name] != wanted.bytes:
+            yield name, f"it has {there[name]:,} bytes, not {wanted.bytes:,}"
+        elif sum_of(join(folder, name)) != wanted:
+            yield name, "it does not hold what was written"
+
+
+def read_checked(path: str, wanted: FileSum) -> bytes:
+    """A small file's content. Raises CorruptFileError where that is not what was written."""
+    try:
+        with open_file(path) as file:
+            data = file.read()
+    except FileNotFoundError:
+        data = b""
+    if (len(data), hashlib.sha256(data).hexdigest()) != wanted:
+        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again and it is made again")
+    return data
+
+
+# JSON that knows when it is not what was written
+
+
+def digest(value) -> str:
+    """A short name for a value that JSON can hold."""
+    return _sha256(value)[:16]
+
+
+def seal(fields: dict) -> dict:
+    """The fields, and a digest of them as the last one."""
+    fields = {name: value for name, value in json.loads(json.dumps(fields)).items() if name != _SEAL}
+    return {**fields, _SEAL: _sha256(fields)}
+
+
+def unseal(fields, path: str) -> dict:
+    """The fields that were sealed. Raises CorruptFileError where these are others; `path` names them."""
+    if not isinstance(fields, dict) or fields.get(_SEAL) != _sha256({k: v for k, v in fields.items() if k != _SEAL}):
+        raise CorruptFileError(f"{path}: it does not hold what was written")
+    return {name: value for name, value in fields.items() if name != _SEAL}
+
+
+def write_sealed(path: str, fields: dict, sums: Optional[FileSums] = None):
+    with whole_file(path, sums) as file:
+        file.write(json.dumps(seal(fields), indent=2, ensure_ascii=False).encode(errors="surrogatepass") + b"\n")
+
+
+def read_sealed(path: str) -> dict:
+    """What `write_sealed` wrote. Raises OSError where it is not there, CorruptFileError where it holds something else."""
+    with open_file(path) as file:
+        data = file.read()
+    try:
+        return unseal(json.loads(data), path)
+    except (ValueError, RecursionError) as error:
+        raise CorruptFileError(f"{path}: it does not hold what was written") from error
+
+
+def _sha256(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

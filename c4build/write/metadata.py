@@ -1,10 +1,9 @@
 """What makes a folder of shards a TFDS data set: features.json and, last of all, dataset_info.json."""
 
-import os
-import tempfile
+import json
 from typing import Mapping, NamedTuple, Sequence
 
-from c4build.write.files import join, whole_file
+from c4build.write.files import FileSums, join, whole_file
 
 C4_CITATION = """@article{2019t5,
   author = {Colin Raffel and Noam Shazeer and Adam Roberts and Katherine Lee and Sharan Narang and Michael Matena and Yanqi Zhou and Wei Li and Peter J. Liu},
@@ -34,16 +33,21 @@ class Dataset(NamedTuple):
     features: Sequence[str]
 
 
-def write_metadata(folder: str, dataset: Dataset, splits: Mapping[str, Split], file_format: str):
+METADATA = ("features.json", "dataset_info.json")
+
+
+def write_metadata(folder: str, dataset: Dataset, splits: Mapping[str, Split], file_format: str, sums: FileSums):
     """Writes TFDS's metadata into `folder`, each file whole, dataset_info.json last.
 
     Args:
       folder: the data set's version folder, which holds the shards.
       dataset: its name and description; each feature is a text.
-      splits: by name; a split without examples is left out, since TFDS cannot have one.
+      splits: by name; of those without examples only `train` is named, since TFDS loads none where it can load one.
       file_format: TFDS's name of the format.
+      sums: where the files' sizes and digests are noted.
     """
     import tensorflow_datasets as tfds
+    from google.protobuf import json_format
     from tensorflow_datasets.core import dataset_info
 
     identity = dataset_info.DatasetIdentity(
@@ -73,12 +77,11 @@ def write_metadata(folder: str, dataset: Dataset, splits: Mapping[str, Split], f
                 filename_template=template,
             )
             for name, split in splits.items()
-            if sum(split.shard_lengths)
+            if sum(split.shard_lengths) or name == "train"
         ])
     )
-    with tempfile.TemporaryDirectory() as local:
-        info.write_to_directory(local)
-        names = sorted(os.listdir(local), key=lambda name: name == "dataset_info.json")
-        for name in names:
-            with open(os.path.join(local, name), "rb") as written, whole_file(join(folder, name)) as file:
-                file.write(written.read())
+    # As `write_to_directory` has them, which writes to folders that it makes by itself.
+    features = json.dumps(json_format.MessageToDict(info.features.to_proto()), indent=4, sort_keys=True)
+    for name, text in zip(METADATA, (features, info.as_json)):
+        with whole_file(join(folder, name), sums) as file:
+            file.write(text.encode())

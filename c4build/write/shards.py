@@ -4,15 +4,16 @@ import gzip
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from c4build.write.example import Text, encode_example, frame, utf8
-from c4build.write.files import whole_file
+from c4build.write.files import FileSums, is_local, whole_file, whole_path
 
 Example = Mapping[str, Text]
 
@@ -23,7 +24,8 @@ class Format(NamedTuple):
     name: str
     template: str  # of a shard's file name
     encode: Callable[[Example], object]
-    open: Callable  # (path, feature names) -> context of a function that takes what `encode` gave
+    # (path, feature names, sums) -> context of a function that takes what `encode` gave; `sums` as for `whole_file`
+    open: Callable
     tfds: str = ""  # TFDS's name of the format, where it can read it
     module: str = ""  # what must be installed
 
@@ -51,23 +53,23 @@ def _encode_jsonl(example: Example) -> bytes:
 
 
 @contextmanager
-def _open_bytes(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
-    with whole_file(path) as file:
+def _open_bytes(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
+    with whole_file(path, sums) as file:
         yield file.write
 
 
 @contextmanager
-def open_gzip(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
+def open_gzip(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
     """A gzip file that is the same to the byte whenever it is written."""
-    with whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+    with whole_file(path, sums) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
         yield packed.write
 
 
 @contextmanager
-def _open_parquet(path: str, names: Sequence[str]) -> Iterator[Callable[[Example], None]]:
+def _open_parquet(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[Example], None]]:
     schema = pa.schema([(name, pa.string()) for name in names])
     with ExitStack() as stack:
-        file = stack.enter_context(whole_file(path))
+        file = stack.enter_context(whole_file(path, sums))
         writer = stack.enter_context(pq.ParquetWriter(file, schema, compression="zstd"))
         rows: list[Example] = []
 
@@ -85,20 +87,32 @@ def _open_parquet(path: str, names: Sequence[str]) -> Iterator[Callable[[Example
 
 
 @contextmanager
-def _open_array_record(path: str, names: Sequence[str]) -> Iterator[Callable[[bytes], object]]:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
+def _open_array_record(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
+    if is_local(path):
+        with whole_path(path, sums) as local, _array_record_writer(local) as write:
+            yield write
+        return
     # The library writes to local files only.
     with tempfile.TemporaryDirectory() as folder:
         local = os.path.join(folder, "shard")
-        writer = ArrayRecordWriter(local, "group_size:1")
+        with _array_record_writer(local) as write:
+            yield write
+        with whole_file(path, sums) as file, open(local, "rb") as written:
+            shutil.copyfileobj(written, file)
+
+
+@contextmanager
+def _array_record_writer(path: str) -> Iterator[Callable[[bytes], object]]:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    try:
+        writer = ArrayRecordWriter(path, "group_size:1")
         try:
             yield writer.write
         finally:
             writer.close()
-        with whole_file(path) as file, open(local, "rb") as written:
-            while block := written.read(1 << 20):
-                file.write(block)
+    except RuntimeError as error:  # its way to say that a disk is full
+        raise OSError(str(error)) from error
 
 
 FORMATS = {

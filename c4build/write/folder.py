@@ -1,0 +1,274 @@
+"""A corpus' folder: which of its files are ours, when it is complete, and who is writing below an output folder.
+
+A folder is complete when its manifest is there, which is written last and lists every file with its size and digest. A
+hidden file, the claim, is written first: it lists the names that are written, and those written before. Only files that
+one of the two names are ever replaced or deleted.
+"""
+
+import datetime
+import json
+import os
+import socket
+import sys
+from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
+
+from c4build.errors import CorruptFileError, InUseError, UsageError
+from c4build.write.files import (
+    FileSum, base_name, check_sums, delete, exists, is_local, join, list_files, list_folders, make_folder, output_errors,
+    read_sealed, sync_folder, temporary_for, write_sealed,
+)  # fmt: skip
+
+MANIFEST = "c4build.json"
+# Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.
+PARQUET_MANIFEST = "_c4build.json"
+MANIFESTS = (MANIFEST, PARQUET_MANIFEST)
+CLAIM = ".c4build-files.json"
+_LOCK = "lock"
+_NAMED = 3  # files that an error names
+_MUCH = 1 << 30  # bytes: to read them takes a while
+
+
+def manifest_name(format: str) -> str:
+    return PARQUET_MANIFEST if format == "parquet" else MANIFEST
+
+
+def find_manifest(folder: str) -> Optional[str]:
+    """The path of a complete folder's manifest; None where the folder is not complete."""
+    return next((path for name in MANIFESTS if exists(path := join(folder, name))), None)
+
+
+def read_manifest(folder: str) -> Optional[dict]:
+    """A complete folder's manifest, None where it is not complete. Raises CorruptFileError."""
+    path = find_manifest(folder)
+    return read_sealed(path) if path else None
+
+
+def is_under_way(folder: str) -> bool:
+    """True where c4build has begun to write a corpus and has not completed it."""
+    return exists(join(folder, CLAIM)) and not find_manifest(folder)
+
+
+def sums_in(manifest: Mapping) -> dict[str, FileSum]:
+    """The files that a manifest, or a record like it, lists."""
+    return {name: FileSum(found["bytes"], found["sha256"]) for name, found in manifest.get("files", {}).items()}
+
+
+def as_json(sums: Mapping[str, FileSum]) -> dict[str, dict]:
+    return {name: sums[name]._asdict() for name in sorted(sums)}
+
+
+def foreign_names(folder: str, ours: Collection[str]) -> list[str]:
+    """What lies in the folder besides hidden files and those of `ours`."""
+    names = sorted([*map(base_name, list_files(folder)), *list_folders(folder)])
+    return [name for name in names if not name.startswith(".") and (temporary_for(name) or name) not in ours]
+
+
+def ours_in(folder: str) -> set[str]:
+    """The names in the folder that are ours by its manifest or its claim. Raises CorruptFileError where neither tells."""
+    ours, corrupt = {*MANIFESTS, CLAIM}, None
+    read = 0
+    for name in (*MANIFESTS, CLAIM):
+        if exists(path := join(folder, name)):
+            try:
+                ours |= set(read_sealed(path).get("files", {}))
+                read += 1
+            except CorruptFileError:
+                corrupt = path
+    if corrupt and not read:
+        raise CorruptFileError(
+            f"{corrupt} does not hold what was written, so that nothing tells which files are c4build's: if all of {folder} "
+            "is, delete it and run the same command again"
+        )
+    return ours if read else set()
+
+
+def check_foreign(folder: str):
+    """Fails with a UsageError that names what in the folder is not ours; touches nothing."""
+    if foreign := foreign_names(folder, ours_in(folder)):
+        more = f" and {len(foreign) - _NAMED:,} more" if len(foreign) > _NAMED else ""
+        raise UsageError(
+            f"{folder} holds what c4build has no record of: {', '.join(foreign[:_NAMED])}{more}; move it away, or give "
+            "another --out"
+        )
+
+
+def claim(folder: str, names: Collection[str]):
+    """Makes the folder ours to write `names` into: incomplete from here on, without what a former run left besides.
+
+    Raises UsageError where other files lie there.
+    """
+    make_folder(folder)
+    check_foreign(folder)
+    ours = ours_in(folder)
+    write_sealed(join(folder, CLAIM), {"files": dict.fromkeys(sorted({*ours, *names} - {CLAIM}), {})})
+    # The manifest first, then what else makes a reader take the folder for a corpus.
+    first = {MANIFEST: 0, PARQUET_MANIFEST: 0, "dataset_info.json": 1}
+    found = [name for name in map(base_name, list_files(folder)) if name in ours or temporary_for(name) in ours]
+    for name in sorted(found, key=lambda name: first.get(name, 2)):
+        if name != CLAIM and (name in first or name not in names):
+            delete(join(folder, name))
+
+
+def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict):
+    """Writes the manifest, which makes the folder complete: `fields`, and `sums` of all its files."""
+    sync_folder(folder)
+    write_sealed(join(folder, manifest_name(format)), {**fields, "files": as_json(sums)})
+    sync_folder(folder)
+
+
+def sweep(work: str):
+    """Deletes what a run that was killed left unfinished below a local work folder."""
+    for path, _, names in os.walk(work) if is_local(work) else ():
+        for name in names:
+            if temporary_for(name):
+                delete(join(path, name))
+
+
+def is_complete(
+    folder: str, made_from: Mapping, sources: Mapping[str, str], overwrite: bool, say: Callable[[str], object]
+) -> bool:
+    """True if this very corpus is there, as it was written; False where it can be written, now or again.
+
+    Args:
+      folder: of the corpus.
+      made_from: all that decides what is in it, by name.
+      sources: the identities of the inputs, by path.
+      overwrite: another corpus that is there may be replaced.
+      say: is told in a line which file is not what it was.
+
+    Raises:
+      UsageError: another corpus is there, and in what it differs; or files that are not ours.
+      CorruptFileError: nobody can tell what is there.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}; if all in {folder} is c4build's, delete it and run the same command again") from error
+    made_from = json.loads(json.dumps(made_from))  # as the manifest has it
+    done = False
+    if manifest is not None and manifest.get("made_from") == made_from:
+        sums = sums_in(manifest)
+        if sum(found.bytes for found in sums.values()) > _MUCH:
+            say(f"reading {folder} once to see that it is what was written")
+        wrong = list(check_sums(folder, sums))
+        for name, what in wrong:
+            say(f"made again: {join(folder, name)}: {what}")
+        # What could not be read to its end is tried again.
+        done = not wrong and all(source["read_to_its_end"] for source in manifest["inputs"])
+    elif manifest is not None and not overwrite:
+        differences = ", ".join(_differences(manifest, made_from, sources))
+        raise UsageError(f"{folder} holds a corpus with {differences}: give another --out, or --overwrite")
+    if not done:
+        check_foreign(folder)
+    return done
+
+
+_LISTS = ("bad_words", "news_domains", "url_lists")  # digests in place of content
+
+
+def _differences(manifest: Mapping, made_from: Mapping, sources: Mapping[str, str]) -> Iterator[str]:
+    """In what a complete folder differs from what is asked for: `shards = 2, not 3`."""
+    old, new = ({**of, **of.get("rules", {})} for of in (manifest.get("made_from", {}), made_from))
+    for name in new:
+        if name not in ("inputs", "rules") and old.get(name) != new[name]:
+            yield f"another list of {name}" if name in _LISTS else f"{name} = {_short(old.get(name))}, not {_short(new[name])}"
+    if old.get("inputs") != new["inputs"]:
+        yield "other inputs: " + ", ".join(_changed(manifest.get("inputs", []), sources) or ["in other pieces"])
+
+
+def _short(value) -> str:
+    return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, (list, tuple)) else str(value)
+
+
+def _changed(inputs: list[dict], sources: Mapping[str, str]) -> list[str]:
+    before = {source["path"]: source.get("identity") for source in inputs}
+    kinds = {
+        "added": [path for path in sources if path not in before],
+        "gone": [path for path in before if path not in sources],
+        "changed": [path for path in sources if path in before and before[path] != sources[path]],
+    }
+    return [
+        f"{len(paths):,} {kind} ({base_name(paths[0])}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths
+    ]
+
+
+def nothing_read(record: str, paths: Sequence[str], damaged: Sequence[Mapping]) -> str:
+    """What to say where no page, or what `record` calls it, came of the inputs."""
+    told = "; ".join(f"{entry['input']} at byte {entry['offset']:,}: {entry['what']}" for entry in damaged[:3])
+    of = paths[0] if len(paths) == 1 else f"{len(paths):,} inputs"
+    return f"no {record} came of {of}{': ' + told if told else ''}; nothing is published"
+
+
+def seconds_since(started: str) -> float:
+    """From an ISO date to now."""
+    return (datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(started)).total_seconds()
+
+
+# One process at a time writes below an output folder
+
+
+_held: dict[str, tuple[int, int]] = {}  # by folder: the open lock, how often it was taken
+
+
+def lock(work: str, out: str):
+    """Takes the lock of an output folder for this process, until as many calls of `unlock` or its end.
+
+    Args:
+      work: the folder that the lock lies in; a remote one has none.
+      out: what the error names.
+
+    Raises:
+      InUseError: with who has it.
+    """
+    if not is_local(work):
+        return
+    if work in _held:
+        handle, times = _held[work]
+        _held[work] = handle, times + 1
+        return
+    make_folder(work)
+    path = join(work, _LOCK)
+    with output_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    if not _take(handle):
+        holder = _holder(handle)
+        os.close(handle)
+        raise InUseError(f"{out} is being written to by {holder}: wait for it, stop it, or give another --out")
+    _held[work] = handle, 1
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now, "command": " ".join(sys.argv)[:200]}
+    with output_errors(path):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(who).encode() + b"\n", 0)
+
+
+def unlock(work: str):
+    """Gives the lock of `work` back where this process has it."""
+    if work in _held:
+        handle, times = _held.pop(work)
+        if times > 1:
+            _held[work] = handle, times - 1
+        else:
+            os.close(handle)  # which ends the lock, as the end of the process does, however it comes
+
+
+def _take(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # not POSIX: no lock
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+def _holder(handle: int) -> str:
+    try:
+        who = json.loads(os.pread(handle, 1 << 12, 0))
+        return f"process {who['pid']} on {who['host']} since {who['since']} ({who['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,122 @@
+"""Parquet files that know when they are not what was written: tables on their way from one stage to the next.
+
+Besides Parquet's own page checksums each column of each row group has a checksum of its values, kept under a seal with
+whatever else the writer wants to say. So nothing that became of the file can pass: a reader that was led astray by a bad
+footer or page header, which Parquet's checksums do not cover, gives other values.
+"""
+
+import json
+from contextlib import contextmanager
+from typing import BinaryIO, Iterator, Optional, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from isal import isal_zlib
+
+from c4build.errors import CorruptFileError
+from c4build.write.files import FileSums, digest, open_file, output_errors, seal, unseal, whole_file
+
+_METADATA = b"c4build"
+
+
+class TableWriter:
+    """Writes row groups; `fields` go into the file's metadata when it is whole."""
+
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema):
+        self._writer, self._schema = writer, schema
+        self.fields: dict = {}
+        self.groups: list[dict] = []
+
+    def write(self, columns: Sequence[pa.Array], about: Optional[dict] = None):
+        """Writes a row group; `about` is kept with it."""
+        batch = pa.record_batch(columns, schema=self._schema)
+        self._writer.write_batch(batch)
+        sums = {name: _checksum(column) for name, column in zip(self._schema.names, batch.columns)}
+        self.groups.append({"rows": batch.num_rows, "sums": sums, **(about or {})})
+
+    def content(self) -> str:
+        """A digest of all that was written so far."""
+        return digest(self.groups)
+
+    def finish(self):
+        own = seal({**self.fields, "groups": self.groups})
+        self._writer.add_key_value_metadata({_METADATA.decode(): json.dumps(own)})
+
+
+@contextmanager
+def open_table(path: str, schema: pa.Schema, sums: Optional[FileSums] = None, **options) -> Iterator[TableWriter]:
+    """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
+    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, write_page_checksum=True, **options) as writer:
+        table = TableWriter(writer, schema)
+        yield table
+        with output_errors(path):
+            table.finish()
+
+
+class TableReader:
+    """A table opened for reading: what it gives is what was written. Raises CorruptFileError, FileNotFoundError."""
+
+    def __init__(self, path: str, file: BinaryIO):
+        self._path = path
+        with self._errors():
+            self._table = pq.ParquetFile(file, page_checksum_verification=True)
+            self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
+            self.groups: list[dict] = self.fields.pop("groups")
+
+    def read(self, group: int, columns: Optional[Sequence[str]] = None) -> pa.Table:
+        """Columns of a row group, each in one piece."""
+        known = self.groups[group]
+        columns = list(known["sums"]) if columns is None else list(columns)
+        with self._errors():
+            table = self._table.read_row_group(group, columns, use_threads=False).combine_chunks()
+            found = {name: _checksum(table.column(name).chunk(0)) for name in columns}
+            if table.num_rows != known["rows"] or found != {name: known["sums"][name] for name in columns}:
+                raise corrupt(self._path)
+        return table
+
+    def check(self):
+        """Reads all of it."""
+        for group in range(len(self.groups)):
+            self.read(group)
+
+    @contextmanager
+    def _errors(self):
+        try:
+            yield
+        except (CorruptFileError, FileNotFoundError):
+            raise
+        except Exception as error:  # the library has many ways to say it
+            raise corrupt(self._path) from error
+
+
+@contextmanager
+def read_table(path: str) -> Iterator[TableReader]:
+    """Opens a table that this run wrote, or has checked. Raises CorruptFileError, which says what to do."""
+    try:
+        with open_file(path) as file:
+            yield TableReader(path, file)
+    except (CorruptFileError, FileNotFoundError) as error:
+        what = str(error) if isinstance(error, CorruptFileError) else f"{path}: it is gone"
+        raise CorruptFileError(f"{what}; run the same command again and it is made again") from error
+
+
+def corrupt(path: str) -> CorruptFileError:
+    return CorruptFileError(f"{path}: it does not hold what was written")
+
+
+def _checksum(column: pa.Array) -> int:
+    """A CRC of the column's type and values."""
+    kind = str(column.type).encode()
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(column.type):
+        column = column.fill_null(False).cast(pa.uint8())
+    data, sizes = column.buffers()[-1], b""
+    if column.type in (pa.string(), pa.binary()):
+        offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+        sizes = np.diff(offsets).tobytes()
+        data = data[offsets[0] : offsets[-1]] if data is not None else b""
+    else:
+        width = column.type.bit_width // 8
+        data = data[column.offset * width : (column.offset + len(column)) * width]
+    return isal_zlib.crc32(data, isal_zlib.crc32(sizes, isal_zlib.crc32(valid.tobytes(), isal_zlib.crc32(kind))))
