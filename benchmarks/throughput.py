@@ -4,7 +4,7 @@
 
 Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
-needs to start, measured on a file without pages, is taken off its time and given apart. Each repeat measures everything
+needs to start, measured on a file of one page, is taken off its time and given apart. Each repeat measures everything
 once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
 """
 
@@ -37,7 +37,7 @@ def main():
     files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        empty = write_empty(folder / "empty.warc.wet.gz")
+        empty = write_smallest(folder / "empty.warc.wet.gz")
         inputs = enlarge(files, folder, options.least_pages)
         pages, size = count(inputs)
         print(f"{len(inputs)} files, {pages:,} pages, {size / 1e6:.1f} MB of text")
@@ -47,10 +47,13 @@ def main():
             two_workers(inputs, empty, folder)
 
 
-def write_empty(path: pathlib.Path) -> pathlib.Path:
-    info = b"software: none\r\n"
-    head = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nWARC-Date: 2019-04-18T00:00:00Z\r\nContent-Length: %d\r\n\r\n" % len(info)
-    path.write_bytes(gzip.compress(head + info + b"\r\n\r\n", mtime=0))
+def write_smallest(path: pathlib.Path) -> pathlib.Path:
+    page = b"One short page."
+    head = (
+        b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"
+        b"WARC-Date: 2019-04-18T00:00:00Z\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(page)
+    )
+    path.write_bytes(gzip.compress(head + page + b"\r\n\r\n", mtime=0))
     return path
 
 

@@ -123,9 +123,9 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         for variant in variants
         if not is_complete(folders[variant.name], made_from[variant.name], sources, request.overwrite, say)
     ]
-    if todo and len(todo) < len(variants):
-        there = [variant.name for variant in variants if variant not in todo]
-        say(f"{_and(there)} {'is' if len(there) == 1 else 'are'} there already")
+    there = [variant.name for variant in variants if variant not in todo]
+    for name in there if todo else ():
+        say(f"{name} is there already")
     tracks, track_of = tracks_of(rules, todo)
     needs_bad_words = any("bad_words" in variant.steps for variant in todo)
     bad_words = lists.bad_words if needs_bad_words else ()
@@ -154,7 +154,10 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     plan = Plan(finish, inputs_file, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
     page_files = []
     if todo:
-        page_files = _find_page_files(work, clean, inputs, say)
+        page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
+        for number, why in again:
+            files = "1 input is" if number == 1 else f"{number:,} inputs are"
+            say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
         _make_ready(plan, [folders[variant.name] for variant in todo])
         write_inputs(inputs_file, list(zip(inputs, page_files)))
     return Prepared(plan, inputs, page_files, folders, not todo)
@@ -168,7 +171,7 @@ def _made_from(
         "rules": rules.to_json(),
         "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
-        "url_lists": [identify(path).identity for path in lists.urls] if variant.listed_urls_only else [],
+        "url_lists": {path: identify(path).identity for path in lists.urls} if variant.listed_urls_only else {},
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,
@@ -178,8 +181,13 @@ def _made_from(
 _TRACKS = "tracks.json"
 
 
-def _find_page_files(work: str, clean: CleanSettings, inputs: Sequence[Input], say) -> list[str]:
-    """Where each input's page file lies or will lie: one with all tracks that are needed, be they more, serves."""
+def _find_page_files(
+    work: str, clean: CleanSettings, inputs: Sequence[Input], read_before: bool
+) -> tuple[list[str], list[tuple[int, str]]]:
+    """Where each input's page file lies or will lie: one with all tracks that are needed, be they more, serves.
+
+    Also, how many inputs that were read before are read again, and why. `read_before`: all of them were.
+    """
     own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
     serving, lacking, known = [], [], set()
     for name in list_folders(work):
@@ -199,17 +207,20 @@ def _find_page_files(work: str, clean: CleanSettings, inputs: Sequence[Input], s
     for folder in [*reversed(serving), own]:
         there |= {base_name(path): path for path in list_files(folder)}
     elsewhere = {base_name(path) for folder in lacking for path in list_files(folder)}
-    again = sum(name in elsewhere and name not in there for name in names)
-    if again:
-        files = "1 input is" if again == 1 else f"{again:,} inputs are"
+    missing = [name for name in names if name not in there]
+    lack = sum(name in elsewhere for name in missing)
+    again = []
+    if lack:
         tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
-        say(f"{files} read again: the page files lack {_and(sorted(set(map(_track_has, tracks))))}")
-    return [there.get(name, join(own, name)) for name in names]
+        again.append((lack, f"the page files lack {_and(sorted(set(map(_track_has, tracks))))}"))
+    if read_before and lack < len(missing):
+        again.append((len(missing) - lack, "the page files are gone"))
+    return [there.get(name, join(own, name)) for name in names], again
 
 
 def _track_has(track: Variant) -> str:
     if track.raw:
-        return "the text as it was read"
+        return "the raw text"
     if track.news_only:
         return "which pages are of news domains"
     return "the cleaned text" if "bad_words" in track.steps else "the text of pages with bad words"

@@ -133,6 +133,7 @@ def _build(request, workers, runner, beam_options) -> int:
         raise UsageError(f"--workers {workers}: it must be 1 or more")
     from c4build.build import prepare, read_summary
     from c4build.run import check_runner, run
+    from c4build.write.folder import keeps_nothing
 
     check_runner(runner)
     prepared = prepare(request, say=say)
@@ -148,6 +149,9 @@ def _build(request, workers, runner, beam_options) -> int:
     if not prepared.complete:
         for line in dict.fromkeys(line for summary in summaries.values() for line in summary["made_again"]):
             say(f"made again: {line}")
+    for name, summary in summaries.items():
+        if warning := keeps_nothing(name, "pages", summary):
+            say(warning)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
 

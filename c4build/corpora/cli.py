@@ -234,7 +234,7 @@ def run_collect(
     from c4build.corpora.collect import collect
     from c4build.corpora.outcome import print_collected, print_damages
     from c4build.terminal import print_complete, say
-    from c4build.write.folder import read_manifest
+    from c4build.write.folder import keeps_nothing, read_manifest
 
     plan = prepared.plan
     started = time.monotonic()
@@ -248,6 +248,8 @@ def run_collect(
     if not prepared.complete:
         for line in summary["made_again"]:
             say(f"made again: {line}")
+    if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
+        say(warning)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
     print_damages(summary["damaged"])

@@ -6,6 +6,7 @@ one of the two names are ever replaced or deleted.
 """
 
 import datetime
+import errno
 import json
 import os
 import socket
@@ -163,33 +164,38 @@ def is_complete(
     return done
 
 
-_LISTS = ("bad_words", "news_domains", "url_lists")  # digests in place of content
-
-
 def _differences(manifest: Mapping, made_from: Mapping, sources: Mapping[str, str]) -> Iterator[str]:
     """In what a complete folder differs from what is asked for: `shards = 2, not 3`."""
     old, new = ({**of, **of.get("rules", {})} for of in (manifest.get("made_from", {}), made_from))
     for name in new:
-        if name not in ("inputs", "rules") and old.get(name) != new[name]:
-            yield f"another list of {name}" if name in _LISTS else f"{name} = {_short(old.get(name))}, not {_short(new[name])}"
+        if name in ("inputs", "rules") or old.get(name) == new[name]:
+            continue
+        if isinstance(new[name], dict):  # of identities, by path
+            yield f"other {name}: " + _changed(old.get(name) or {}, new[name])
+        elif name in _LISTS:
+            yield f"another list of {name}"
+        else:
+            yield f"{name} = {_short(old.get(name))}, not {_short(new[name])}"
     if old.get("inputs") != new["inputs"]:
-        yield "other inputs: " + ", ".join(_changed(manifest.get("inputs", []), sources) or ["in other pieces"])
+        before = {source["path"]: source.get("identity") for source in manifest.get("inputs", [])}
+        yield "other inputs: " + (_changed(before, sources) or "in other pieces")
+
+
+_LISTS = ("bad_words", "news_domains")  # digests in place of content
 
 
 def _short(value) -> str:
     return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, (list, tuple)) else str(value)
 
 
-def _changed(inputs: list[dict], sources: Mapping[str, str]) -> list[str]:
-    before = {source["path"]: source.get("identity") for source in inputs}
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     kinds = {
-        "added": [path for path in sources if path not in before],
-        "gone": [path for path in before if path not in sources],
-        "changed": [path for path in sources if path in before and before[path] != sources[path]],
+        "added": [path for path in now if path not in before],
+        "removed": [path for path in before if path not in now],
+        "changed": [path for path in now if path in before and before[path] != now[path]],
     }
-    return [
-        f"{len(paths):,} {kind} ({base_name(paths[0])}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths
-    ]
+    said = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths]
+    return ", ".join(said)
 
 
 def nothing_read(record: str, paths: Sequence[str], damaged: Sequence[Mapping]) -> str:
@@ -197,6 +203,15 @@ def nothing_read(record: str, paths: Sequence[str], damaged: Sequence[Mapping]) 
     told = "; ".join(f"{entry['input']} at byte {entry['offset']:,}: {entry['what']}" for entry in damaged[:3])
     of = paths[0] if len(paths) == 1 else f"{len(paths):,} inputs"
     return f"no {record} came of {of}{': ' + told if told else ''}; nothing is published"
+
+
+def keeps_nothing(name: str, record: str, manifest: Mapping) -> Optional[str]:
+    """A warning where a corpus is empty, with the rules that took everything, the one that took most first."""
+    if manifest["kept"]:
+        return None
+    dropped = sorted(manifest["dropped"].items(), key=lambda taken: -taken[1])
+    took = ", ".join(f"{reason.replace('_', ' ')} took {count:,}" for reason, count in dropped[:3])
+    return f"warning: {name} keeps no {record.removesuffix('s')}: {took}"
 
 
 def seconds_since(started: str) -> float:
@@ -229,7 +244,12 @@ def lock(work: str, out: str):
     make_folder(work)
     path = join(work, _LOCK)
     with output_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except OSError as error:
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                return  # who cannot write disturbs nobody; what must be written says so
+            raise
     if not _take(handle):
         holder = _holder(handle)
         os.close(handle)
