@@ -13,8 +13,8 @@ from command import _be_command, run_command
 MANIFESTS = ("c4build.json", "_c4build.json")  # the second where every other file is Parquet
 SHARD = re.compile(r"\d{5}-of-\d{5}")
 _COUNTS = (
-    "pages", "articles", "books", "chapters", "submissions", "kept", "dropped", "repeats_removed", "splits", "lines", "words",
-    "bytes",
+    "pages", "articles", "books", "chapters", "submissions", "kept", "dropped", "repeats_removed", "splits", "lines",
+    "words", "bytes",
 )  # fmt: skip
 
 

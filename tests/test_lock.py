@@ -94,7 +94,8 @@ def test_a_second_build_into_the_same_folder_ends_at_once_and_the_first_is_not_d
 
 
 @pytest.mark.parametrize(
-    "more", [["--overwrite"], ["--rules", "paper-final"], ["--format", "jsonl", "--overwrite"], ["--variants", "en.noclean"]],
+    "more",
+    [["--overwrite"], ["--rules", "paper-final"], ["--format", "jsonl", "--overwrite"], ["--variants", "en.noclean"]],
     ids=" ".join,
 )  # fmt: skip
 def test_another_corpus_into_the_same_folder_is_told_of_the_first_too(inputs, wanted, tmp_path, more):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from command import Command, run_command
 from corpus_folders import (
-    Whole, assert_same, complete_folders, corpus_files, counts, differences, make, manifest, manifest_path, page_files, stamps,
+    Whole, assert_same, complete_folders, corpus_files, counts, differences, make, manifest, manifest_path, page_files,
+    stamps,
     be_command_in_the_temporary_folder_of_its_environment, temporary_files, tree, write_library,
 )  # fmt: skip
 

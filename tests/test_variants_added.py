@@ -8,7 +8,8 @@ import pytest
 import wet_files
 from command import run_command
 from corpus_folders import (
-    assert_same, complete_folders, corpus_files, counts, differences, make, manifest, page_files, stamps, tree, write_library,
+    assert_same, complete_folders, corpus_files, counts, differences, make, manifest, page_files, stamps, tree,
+    write_library,
 )  # fmt: skip
 
 VERSIONS = {"paper": "1.0.0", "c4-3.1.0": "3.1.0"}
