@@ -89,6 +89,12 @@ def page_files(out) -> list[Path]:
     return sorted(Path(out).glob(".c4build/pages*/**/*.parquet"))
 
 
+def said_to_be_there(done) -> set[str]:
+    """The variants that a command found there already, by its lines on stderr."""
+    found = (re.fullmatch(r"c4build: (.+) (?:is|are) there already", line) for line in done.error_lines)
+    return {name for match in found if match for name in re.split(", | and ", match[1])}
+
+
 def temporary_files(folder) -> list[Path]:
     return [path for path in Path(folder).rglob("*") if ".tmp-" in path.name]
 

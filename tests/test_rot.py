@@ -131,6 +131,7 @@ def wrongs(flow: Flow, wanted: Whole, case: Rot, must_be_said: bool) -> Iterator
         return
     if done.code != 0:
         yield f"exit {done.code}: {done.err[-200:]!r}"
+        return
     yield from (f"exit 0, but {difference}" for difference in differences(corpus_files(flow.out), wanted.files))
     if counts(flow.out) != wanted.counts:
         yield f"exit 0, but other counts: {differences(counts(flow.out), wanted.counts)}"
@@ -138,7 +139,7 @@ def wrongs(flow: Flow, wanted: Whole, case: Rot, must_be_said: bool) -> Iterator
         yield f"exit 0, but {left} is left"
     if must_be_said and rotten != before and not any(path.name in line for line in made_again):
         yield f"it was made again without a word: {done.error_lines}"
-    if other := [line for line in done.error_lines if line not in made_again]:
+    if other := [line for line in done.error_lines if line not in made_again and " there already" not in line]:
         yield f"exit 0, but it says {other}"
 
 
@@ -228,7 +229,7 @@ def is_recorded(case: Rot) -> bool:
     """True for what an unfinished build has finished, and knows of: the first unit it does not know any more."""
     name = Path(case.path).name
     if ".c4build" in case.path:
-        made_of_text = any(part.startswith(("pages", "units")) for part in Path(case.path).parts)
+        made_of_text = "/pages" in case.path and name.endswith(".parquet") or "/units" in case.path
         return made_of_text and case.how != "deleted" and not name.startswith("00000")
     return "train" in name and "00001-of-00002" in name
 
@@ -344,7 +345,8 @@ def test_all_that_is_written_is_on_the_disk_before_it_gets_its_name(sources, tmp
         synced.add(os.stat(file if isinstance(file, int) else file.fileno()).st_ino)
 
     def note_name(old: str, new: str):
-        if new.startswith(str(tmp_path)) and "progress" not in Path(new).parts:
+        # Keys on their way and what tells how far a run is are of no use to any other run.
+        if new.startswith(str(tmp_path)) and not {"progress", "keys"} & set(Path(new).parts):
             named.append(Path(new).name)
             if os.stat(old).st_ino not in synced:
                 wrong.append(new)
@@ -398,7 +400,7 @@ def test_a_rotten_list_of_shared_urls_is_made_again(tmp_path, number):
     dumps.mkdir()
     for month in (8, 9):
         posts = ({"url": f"http://example.com/{month}-{number}", "score": number % 7} for number in range(40))
-        (dumps / f"RS_2018-0{month}").write_text("".join(json.dumps(post) + "\n" for post in posts))
+        (dumps / f"RS_2018-0{month}.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
     out = tmp_path / "lists/urls.txt.gz"
     out.parent.mkdir()
     arguments = ["webtext-urls", dumps, "--out", out, "--workers", 1]
