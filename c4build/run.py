@@ -1,22 +1,22 @@
 """Runs a prepared build on a Beam runner: in this process, in several on this machine, or elsewhere."""
 
+import errno
 import os
 import re
-import shlex
 import sys
-from contextlib import nullcontext
-from typing import Callable, Optional, Sequence
+import traceback
+from contextlib import contextmanager, nullcontext
+from typing import Callable, Iterator, Optional, Sequence
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from c4build import errors
 from c4build.build import Prepared
 from c4build.corpus import build_corpus
-from c4build.workers import WorkerWatch
+from c4build.workers.runner import WorkersRunner
 from c4build.write.files import is_local
 from c4build.write.folder import unlock
 
@@ -24,6 +24,15 @@ LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
 _FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
+_DASK_CLUSTERS = ("--dask_client_address", "--dask_scheduler_file")
+_LOG = "workers.log"
+_LONGEST_LINE = 500  # characters of an error that is not ours
+_TRACEBACK = "Traceback (most recent call last):"
+_CHAINED = re.compile(
+    r"\n\n(?:During handling of the above exception, another exception occurred|"
+    r"The above exception was the direct cause of the following exception):\s*\Z"
+)
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def check_runner(name: Optional[str]):
@@ -60,53 +69,114 @@ def run_flow(
       options: passed to Beam untouched.
 
     Raises:
-      C4BuildError: for what a person can mend, wherever it happened.
+      C4BuildError: whatever failed, wherever it happened, in a text for the person who runs it.
     """
-    several = runner in (None, LOCAL) and workers > 1
+    log = os.path.join(work, _LOG) if is_local(work) else None
     if runner in (None, LOCAL):
-        beam_runner, extra = _local_runner(workers, work + "/workers.log"), [f"--direct_num_workers={workers}"]
+        if PipelineOptions(list(options)).view_as(DirectOptions).direct_running_mode != "in_memory":
+            raise errors.UsageError("--direct_running_mode: c4build has workers of its own; give --workers")
+        beam_runner = fn_runner.FnApiRunner() if workers == 1 else WorkersRunner(log)
+        extra = [f"--direct_num_workers={workers}"]
     else:
         beam_runner, extra = _FULL_NAMES.get(runner, runner), []
         # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
         if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
             extra = [f"--dask_npartitions={max(2, parts)}"]
     try:
-        pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra]))
-        add(pipeline)
-        with WorkerWatch() if several else nullcontext():
+        with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
+            pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra, *more]))
+            add(pipeline)
             pipeline.run().wait_until_finish()
     except Exception as error:
-        raise _clear(error) from error
+        raise _clear(error, log) from error
     finally:
         unlock(work)
 
 
-def _local_runner(workers: int, log: str) -> fn_runner.FnApiRunner:
-    if workers == 1:
-        return fn_runner.FnApiRunner()
-    # Workers leave Ctrl-C to the process that started them, and their remarks go to a file.
-    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    if os.name == "posix":
-        target = shlex.quote(log) if is_local(log) else "/dev/null"
-        command = f"trap '' INT; {command} 2>>{target}"
-    return fn_runner.FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+@contextmanager
+def _dask_cluster(options: Sequence[str]) -> Iterator[list[str]]:
+    """Options for the cluster that is named by `options` or Dask's configuration, or else for one on this machine.
+
+    The dashboard of one that Dask starts unasked is open to the network.
+    """
+    import dask
+    from dask.distributed import LocalCluster
+
+    if any(option.startswith(_DASK_CLUSTERS) for option in options) or dask.config.get("scheduler-address", None):
+        yield []
+    else:
+        with LocalCluster(host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+            yield ["--dask_client_address", cluster.scheduler_address]
 
 
-def _clear(error: BaseException) -> BaseException:
-    """The error of ours or the Ctrl-C that is in a runner's report, or one that says where to look further."""
-    text = str(error)
+def _clear(error: BaseException, log: Optional[str] = None) -> BaseException:
+    """The error of ours or the Ctrl-C that is in a runner's report, or one that says in a line what failed."""
+    chain: list[BaseException] = []
     cause: Optional[BaseException] = error
-    while cause is not None:
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for cause in chain:
         if isinstance(cause, errors.C4BuildError):
-            return type(cause)(re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL))
+            text, step = _without_step(str(cause))
+            return type(cause)(text) if step else cause
         if isinstance(cause, KeyboardInterrupt):  # Beam makes a RuntimeError of it while a step runs
             return cause
-        cause = cause.__cause__ or cause.__context__
-    found = re.findall(r"c4build\.errors\.(\w+): (.+)", text)
-    if found:
-        kind, message = found[-1]
-        return getattr(errors, kind)(re.sub(r" \[while running .*", "", message))
-    disk = re.findall(r"(?:OSError|IOError): (\[Errno \d+\] .+)", text)
-    if disk:
-        return errors.OutputError(disk[-1])
-    return error if isinstance(error, Exception) else RuntimeError(text)
+    told = [one for cause in chain for one in _told(cause)]
+    for kind, text, _ in told:
+        module, _, name = kind.rpartition(".")
+        ours = getattr(sys.modules.get(module), name, None)
+        if isinstance(ours, type) and issubclass(ours, errors.C4BuildError):
+            return ours(text)
+    kind, text, step = told[0]
+    where = f"step {step} failed: " if step else ""
+    if kind.endswith("MemoryError"):
+        return errors.WorkerError(f"{where}out of memory; run the same command again with fewer --workers")
+    number = re.match(r"\[Errno (\d+)\] (.+)", text, re.DOTALL)
+    if number and int(number[1]) in _NO_ROOM:
+        return errors.OutputError(f"{where}cannot write: {_one_line(number[2])}")
+    if number:
+        return errors.C4BuildError(where + _one_line(number[2]))
+    seen = f"; the whole report is in {log}" if log and _append(log, error) else ""
+    return errors.C4BuildError(f"{where}{kind.removeprefix('builtins.')}: {_one_line(text)}{seen}")
+
+
+def _told(error: BaseException) -> list[tuple[str, str, str]]:
+    """Kind, text and step of the errors that an exception tells of, the last to be raised first.
+
+    From a worker the text is what Python prints of an exception and of those that it follows from.
+    """
+    text = str(error)
+    if not text.startswith(_TRACEBACK):
+        text = f"{_TRACEBACK}\n{type(error).__module__}.{type(error).__qualname__}: {text}"
+    found = []
+    for report in re.split(f"^{re.escape(_TRACEBACK)}\\n", text, flags=re.MULTILINE)[1:]:
+        said = re.sub(r"\A(?:  .*\n)*", "", report)  # without the calls
+        said, step = _without_step(_CHAINED.sub("", said).rstrip())
+        kind, _, said = said.partition(": ")
+        # Beam's way to name the step where it cannot make another error of that kind
+        inner = re.fullmatch(r"([\w.]*(?:Error|Exception))(?:: (.*))?", said, re.DOTALL)
+        if inner and step and kind in ("RuntimeError", "builtins.RuntimeError"):
+            kind, said = inner[1], inner[2] or ""
+        found.append((kind, said, step))
+    return found[::-1]
+
+
+def _without_step(text: str) -> tuple[str, str]:
+    """A message without Beam's note of the step at its end, and the name of that step."""
+    note = re.search(r"(?: \[while running '([^'\n]*)'\])+\s*\Z", text)
+    return (text[: note.start()], re.sub(r"-ptransform-\d+\Z", "", note[1])) if note else (text, "")
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " ..."
+
+
+def _append(log: str, error: BaseException) -> bool:
+    try:
+        with open(log, "a", errors="backslashreplace") as file:
+            file.writelines(traceback.format_exception(error))
+        return True
+    except OSError:
+        return False
