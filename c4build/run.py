@@ -32,6 +32,7 @@ _CHAINED = re.compile(
     r"\n\n(?:During handling of the above exception, another exception occurred|"
     r"The above exception was the direct cause of the following exception):\s*\Z"
 )
+_NOTE = re.compile(r"""(?: \[while running '([^'\n]*)'\])+(["']?)\s*\Z""")  # the quote is of a KeyError's text
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -152,8 +153,8 @@ def _told(error: BaseException) -> list[tuple[str, str, str]]:
     found = []
     for report in re.split(f"^{re.escape(_TRACEBACK)}\\n", text, flags=re.MULTILINE)[1:]:
         said = re.sub(r"\A(?:  .*\n)*", "", report)  # without the calls
-        said, step = _without_step(_CHAINED.sub("", said).rstrip())
-        kind, _, said = said.partition(": ")
+        kind, _, said = _CHAINED.sub("", said).rstrip().partition(": ")
+        said, step = _without_step(said)
         # Beam's way to name the step where it cannot make another error of that kind
         inner = re.fullmatch(r"([\w.]*(?:Error|Exception))(?:: (.*))?", said, re.DOTALL)
         if inner and step and kind in ("RuntimeError", "builtins.RuntimeError"):
@@ -164,8 +165,10 @@ def _told(error: BaseException) -> list[tuple[str, str, str]]:
 
 def _without_step(text: str) -> tuple[str, str]:
     """A message without Beam's note of the step at its end, and the name of that step."""
-    note = re.search(r"(?: \[while running '([^'\n]*)'\])+\s*\Z", text)
-    return (text[: note.start()], re.sub(r"-ptransform-\d+\Z", "", note[1])) if note else (text, "")
+    note = _NOTE.search(text)
+    if not note or note[2] and not text.startswith(note[2]):
+        return text, ""
+    return text[: note.start()] + note[2], re.sub(r"-ptransform-\d+\Z", "", note[1])
 
 
 def _one_line(text: str) -> str:

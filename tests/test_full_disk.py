@@ -43,8 +43,11 @@ def finish(command: Command):
     raise AssertionError("it left processes behind")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kilobytes", [200, 900, 2200])  # full at the first page file, at the third, at the shards
+@pytest.mark.parametrize(
+    "kilobytes, workers",
+    # full at the first page file, at the third, at the shards
+    [(200, 2), (900, 2), (2200, 2), *(pytest.param(size, 1, marks=pytest.mark.slow) for size in (200, 900, 2200))],
+)
 def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers):
     with mounted(tmp_path / "small", f"size={kilobytes}k") as small:
         done = finish(Command(*arguments(inputs, small, workers)))
@@ -74,8 +77,13 @@ def test_an_error_of_a_worker_is_told_where_its_log_cannot_be_written(inputs, tm
     assert_one_line(done, tmp_path, "File too large")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("state", ["missing", "a file", "full", "read-only"])
+@pytest.mark.parametrize(
+    "state, workers",
+    [
+        ("missing", 2), ("full", 1), ("full", 2),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("a file", 2), ("read-only", 2), ("missing", 1))),
+    ],
+)  # fmt: skip
 def test_no_room_for_temporary_files_changes_nothing(inputs, expected, tmp_path, state, workers):
     temporary, out = tmp_path / "temporary", tmp_path / "out"
     command = arguments(inputs, out, workers)

@@ -1,0 +1,144 @@
+"""Whatever fails in a worker ends the run at once, in one line, and leaves nothing running."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import steps_that_fail
+import wet_files
+from command import Command, processes_of_group
+from steps_that_fail import flow
+
+from c4build import errors
+from c4build.run import run_flow
+
+# Threads of Beam fail with the connection they read from, when workers are ended.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+_SECONDS = 60  # far more than it takes, far less than for good
+
+
+def failure(tmp_path, workers: int, *calls) -> errors.C4BuildError:
+    """What a flow fails with; it must do so soon, and leave no worker."""
+    with pytest.raises(errors.C4BuildError) as raised:
+        run_flow(flow(*calls), str(tmp_path), len(calls), workers)
+    assert [child for child in psutil.Process().children() if "c4build.workers.process" in child.cmdline()] == []
+    return raised.value
+
+
+@pytest.mark.timeout(_SECONDS)
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "call, kind, text",
+    [
+        (("ours", "a: one\nb: two"), errors.DamageError, "a: one\nb: two"),
+        (("ours", "a [while running b] c"), errors.DamageError, "a [while running b] c"),
+        (("ours_while_another", "a:\n  File \"b\""), steps_that_fail.OfTwoLines, "a:\n  File \"b\""),
+        (("disk", "/x"), errors.OutputError, "step Do failed: cannot write: No space left on device: '/x'"),
+        (("denied", "/x"), errors.C4BuildError, "step Do failed: Permission denied: '/x'"),
+        (("memory", 0), errors.WorkerError, "step Do failed: out of memory; run the same command again with fewer --workers"),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_step_is_told_whole_and_in_its_kind(tmp_path, workers, call, kind, text):
+    error = failure(tmp_path, workers, call, ("sleep", 0))
+    assert (type(error), str(error)) == (kind, text)
+
+
+@pytest.mark.timeout(_SECONDS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_that_nobody_foresaw_is_one_line_and_a_report(tmp_path, workers):
+    error = failure(tmp_path, workers, ("fault", "a\nb"), ("sleep", 0))
+    log = tmp_path / "workers.log"
+    assert str(error) == f"step Do failed: KeyError: \"a\\nb\"; the whole report is in {log}"
+    assert "in fault\n    raise KeyError(text)" in log.read_text()
+
+
+@pytest.mark.timeout(_SECONDS)
+@pytest.mark.parametrize("call", [("end", 0), ("end", 5), ("stop_python", 0), ("unspeakable", 0)])
+def test_a_worker_that_ends_is_told_of_whatever_its_exit_code(tmp_path, call):
+    error = failure(tmp_path, 2, call, ("sleep", 1))
+    assert type(error) in (errors.WorkerError, errors.C4BuildError)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.timeout(_SECONDS)
+@pytest.mark.parametrize("call", [("ours", "broken"), ("end", 1)])
+def test_a_worker_that_has_not_failed_is_not_waited_for(tmp_path, call):
+    start = time.monotonic()
+    failure(tmp_path, 2, ("sleep", 3600), call)
+    assert time.monotonic() - start < _SECONDS
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """Arguments of a build of half a minute."""
+    folder = tmp_path_factory.mktemp("long")
+    for number in range(2):
+        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", wet_files.pages(number * 2000, 2000))
+    return ["build", folder, "--variants", "en.noblocklist", "--workers", 2]
+
+
+def workers_of(command: Command, least: int = 2) -> list[psutil.Process]:
+    """The workers of a command, once it has them."""
+    while command.running():
+        found = psutil.Process(command.pid).children(recursive=True)
+        if len(found) >= least:
+            return found
+        time.sleep(0.005)
+    raise AssertionError("it had no workers")
+
+
+def gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
+    return psutil.wait_procs(processes, seconds)[1] == []
+
+
+def socket_folder(worker: psutil.Process) -> Path:
+    while True:
+        line = worker.cmdline()
+        if "c4build.workers.process" in line:
+            return Path(line[-1])
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("seconds", [0, 3])  # before it could connect, at work
+def test_workers_end_when_their_parent_is_killed(long, tmp_path, seconds):
+    command = Command(*long, "--out", tmp_path)
+    workers = workers_of(command)
+    folder = socket_folder(workers[0])
+    time.sleep(seconds)
+    os.kill(command.pid, signal.SIGKILL)
+    assert gone(workers)
+    assert not folder.exists()
+
+
+def test_a_worker_that_is_killed_before_it_has_connected_ends_the_run(long, tmp_path):
+    command = Command(*long, "--out", tmp_path)
+    workers_of(command)[1].kill()
+    done = command.finish(_SECONDS)
+    assert done.code == 3
+    (line,) = done.error_lines
+    assert line.startswith("c4build: a worker process died (signal 9), killed or out of memory; ")
+    assert processes_of_group(command.pid) == []
+
+
+def test_ctrl_c_ends_a_worker_that_is_stopped(long, tmp_path):
+    command = Command(*long, "--out", tmp_path)
+    workers = workers_of(command)
+    workers[0].suspend()
+    time.sleep(1)
+    os.kill(command.pid, signal.SIGINT)
+    done = command.finish(_SECONDS)
+    assert (done.code, len(done.error_lines)) == (130, 1)
+    assert gone(workers)
+
+
+def test_a_build_goes_on_when_a_worker_that_was_stopped_does(long, tmp_path):
+    command = Command(*long, "--out", tmp_path)
+    worker = workers_of(command)[0]
+    worker.suspend()
+    time.sleep(2)
+    assert command.running()
+    worker.resume()
+    assert command.finish().code == 0
