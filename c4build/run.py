@@ -73,17 +73,18 @@ def run_flow(
       C4BuildError: whatever failed, wherever it happened, in a text for the person who runs it.
     """
     log = os.path.join(work, _LOG) if is_local(work) else None
-    if runner in (None, LOCAL):
-        if PipelineOptions(list(options)).view_as(DirectOptions).direct_running_mode != "in_memory":
-            raise errors.UsageError("--direct_running_mode: c4build has workers of its own; give --workers")
-        beam_runner = fn_runner.FnApiRunner() if workers == 1 else WorkersRunner(log)
-        extra = [f"--direct_num_workers={workers}"]
-    else:
-        beam_runner, extra = _FULL_NAMES.get(runner, runner), []
-        # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
-        if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
-            extra = [f"--dask_npartitions={max(2, parts)}"]
+    extra = []
     try:
+        if runner in (None, LOCAL):
+            if PipelineOptions(list(options)).view_as(DirectOptions).direct_running_mode != "in_memory":
+                raise errors.UsageError("--direct_running_mode: c4build has workers of its own; give --workers")
+            beam_runner = fn_runner.FnApiRunner() if workers == 1 else WorkersRunner(log)
+            extra = [f"--direct_num_workers={workers}"]
+        else:
+            beam_runner = _FULL_NAMES.get(runner, runner)
+            # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
+            if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
+                extra = [f"--dask_npartitions={max(2, parts)}"]
         with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra, *more]))
             add(pipeline)
@@ -172,8 +173,7 @@ def _without_step(text: str) -> tuple[str, str]:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " ..."
+    return errors.printable(" ".join(text.split()), _LONGEST_LINE)
 
 
 def _append(log: str, error: BaseException) -> bool:
