@@ -91,10 +91,9 @@ def addresses(command: Command) -> list[str]:
     """Where the workers of a command are spoken to, once there are any."""
     while command.running():
         children = psutil.Process(command.pid).children(recursive=True)
-        hosts, paths, _ = listening(command.pid)
-        ports = {
-            found.laddr.port for found in psutil.Process(command.pid).net_connections("tcp") if found.status == psutil.CONN_LISTEN
-        }
+        _, paths, _ = listening(command.pid)
+        connections = psutil.Process(command.pid).net_connections("tcp")
+        ports = {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
         if len(children) >= 2 and (paths or ports):
             return [f"unix:{path}" for path in paths] + [f"localhost:{port}" for port in ports]
         time.sleep(0.02)

@@ -112,6 +112,8 @@ class _Manager(worker_handlers.WorkerHandlerManager):
         if self._server is None:
             self._serve()
         while len(self._workers) < num_workers:
+            if self.failure.known.is_set():
+                raise RuntimeError("a worker failed before all were started")
             worker = _Worker(self)
             with self._lock:
                 self._workers.append(worker)
