@@ -3,17 +3,18 @@
 
 import logging
 import os
+import shlex
 import sys
 import threading
 import time
 import traceback
-from typing import Annotated, Optional, Union
+from typing import Annotated, Callable, Optional, Sequence, Union
 
 import typer
 
 from c4build import __version__
-from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
-from c4build.corpora.cli import attach, run_collect
+from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes, visible
+from c4build.corpora.cli import attach, check, run_collect
 from c4build.errors import C4BuildError, DamageError, UsageError
 from c4build.rules import RULE_SETS, VARIANTS
 from c4build.t5.cli import ablate, app as trainer
@@ -49,13 +50,15 @@ def build(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[str, typer.Option(help="Folder for the corpora, local or remote.", show_default=False)] = ...,
+    out: Annotated[
+        str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)
+    ] = ...,
     crawl: Annotated[list[str], typer.Option(help="A crawl's own list, as in CC-MAIN-2019-18; repeatable.")] = [],
     limit: Annotated[Optional[int], typer.Option(help="Take the first N files only.")] = None,
-    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml")] = "paper",
-    set: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change one rule; repeatable.")] = [],
-    variants: Annotated[str, typer.Option(help=f"Some of {','.join(VARIANTS)}; one read makes them all.")] = "en",
-    badwords: Annotated[Optional[str], typer.Option(help="Word list, one a line [default: the packaged one]")] = None,
+    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")] = "paper",
+    set: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")] = [],
+    variants: Annotated[str, typer.Option(help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.")] = "en",
+    badwords: Annotated[Optional[str], typer.Option(help="Word list, one a line; by default the packaged one.")] = None,
     realnews_domains: Annotated[
         Optional[str], typer.Option(metavar="FILE|URL", help="News domains, for realnewslike.")
     ] = None,
@@ -63,8 +66,8 @@ def build(
         list[str], typer.Option(metavar="FILE", help="URLs shared on Reddit, for webtextlike; repeatable.")
     ] = [],
     format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine [default: all cores]")] = None,
+    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine; by default one for each core.")] = None,
     runner: Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace corpora of other inputs or rules.")] = False,
 ):
@@ -87,13 +90,13 @@ def build(
         limit=limit,
         overwrite=overwrite,
     )
-    raise typer.Exit(_build(request, workers, runner, beam_options))
+    raise typer.Exit(run_build(request, workers, runner, beam_options))
 
 
 @app.command()
 def demo(
     out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
-    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml")] = "paper",
+    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")] = "paper",
     format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
     workers: Annotated[Optional[int], typer.Option(help="Processes on this machine.")] = 1,
 ):
@@ -113,11 +116,17 @@ def demo(
         format=format,
         overwrite=True,
     )
-    codes = [_build(request, workers, None, [])]
+    codes = [run_build(request, workers)]
     dump, books = [str(sample_dump())], [str(sample_books())]
     codes.append(run_collect(prepare_wikipedia(dump, out, format=format, overwrite=True), workers, None, []))
     codes.append(run_collect(prepare_books(books, out, format=format, overwrite=True), workers, None, []))
+    print(f"\nLook at what was made, or make some of the real C4, from two files of a crawl:\n{_next_commands(out)}")
     raise typer.Exit(max(codes))
+
+
+def _next_commands(out: str) -> str:
+    looking = shlex.join(["c4build", "inspect", out.rstrip("/") + "/c4/en"])
+    return f"  {visible(looking)}\n  c4build build --crawl CC-MAIN-2019-18 --limit 2 --out corpora"
 
 
 attach(app)
@@ -125,17 +134,18 @@ app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
 
-def _build(request, workers, runner, beam_options) -> int:
+def run_build(
+    request, workers: Optional[int] = None, runner: Optional[str] = None, beam_options: Sequence[str] = ()
+) -> int:
+    """Makes what `request` (of `build.Request`) asks for, shows how far it is and what came of it; returns the exit code."""
     from c4build.terminal import Progress, print_complete, print_outcome, say
 
     started = time.monotonic()
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: it must be 1 or more")
+    check(workers, runner)
     from c4build.build import prepare, read_summary
-    from c4build.run import check_runner, run
+    from c4build.run import run
     from c4build.write.folder import keeps_nothing
 
-    check_runner(runner)
     prepared = prepare(request, say=say)
     if prepared.complete:
         print_complete(prepared.folders)
@@ -165,49 +175,64 @@ def _quiet_logs():
 
 def main():
     """Runs the command line and ends the process with its exit code."""
+    end_with(lambda: app(standalone_mode=False))
+
+
+def end_with(command: Callable[[], Optional[int]], program: str = "c4build"):
+    """Runs `command` and ends the process with the exit code that it returns, or that its error stands for."""
     _quiet_logs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
     try:
-        code = app(standalone_mode=False)
+        code = command()
         if code == INTERRUPTED:  # as newer versions of typer tell of it
-            code = _interrupted()
+            code = _interrupted(program)
     except UsageError as error:
-        code = _complain(error, WRONG)
+        code = _complain(program, error, WRONG)
     except DamageError as error:
-        code = _complain(error, DAMAGED)
+        code = _complain(program, error, DAMAGED)
     except C4BuildError as error:
-        code = _failed(error)
+        code = _failed(program, error)
     except (KeyboardInterrupt, typer.Abort):
-        code = _interrupted()
+        code = _interrupted(program)
     except Exception as error:
         if hasattr(error, "show"):  # click's own complaints about the command line
-            error.show()
+            _show(error)
             code = WRONG
         else:
-            traceback.print_exc()
-            code = _failed(f"a fault of c4build: {type(error).__name__}: {error}")
+            print(visible(traceback.format_exc(), keep="\n"), file=sys.stderr)
+            code = _failed(program, f"a fault of c4build: {type(error).__name__}: {error}")
     sys.stdout.flush()
     sys.stderr.flush()
     # Beam's threads would hold the process, after an interrupt or a failure above all.
     os._exit(code or 0)
 
 
-def _complain(error: Union[Exception, str], code: int) -> int:
-    print(f"c4build: {error}", file=sys.stderr)
+def _show(error):
+    """Prints a complaint of click's; of an option that is missing it says too what to give."""
+    help = getattr(getattr(error, "param", None), "help", None)
+    if help and not error.message:
+        error.message = help
+    error.show()
+
+
+def _complain(program: str, error: Union[Exception, str], code: int) -> int:
+    print(visible(f"{program}: {error}"), file=sys.stderr)
     return code
 
 
-def _failed(error: Union[Exception, str]) -> int:
+def _failed(program: str, error: Union[Exception, str]) -> int:
     from c4build.workers import end_workers
 
     end_workers()
-    return _complain(error, FAILED)
+    return _complain(program, error, FAILED)
 
 
-def _interrupted() -> int:
+def _interrupted(program: str) -> int:
     from c4build.workers import end_workers
 
     end_workers()
-    print("\nc4build: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+    print(f"\n{program}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
     return INTERRUPTED
 
 

@@ -1,14 +1,11 @@
 """Rule sets and variants: tables of data that the code path reads and never asks by name."""
 
 import dataclasses
+import hashlib
 import json
-import sys
+import tomllib
 from dataclasses import dataclass
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from typing import Mapping
 
 # Why a page is dropped. A reason's name is its counter's name and the word a person reads in the table.
 # The index is what page files store: append only.
@@ -160,6 +157,27 @@ VARIANTS = {
 }
 
 
+_DROPPED_BY = {
+    "lorem_ipsum": ("lorem_ipsum",),
+    "curly_bracket": ("curly_bracket",),
+    "bad_words": ("bad_words",),
+    "lines": ("lorem_ipsum", "curly_bracket"),  # where phrases are looked for in lines
+    "sentences": ("too_few_sentences",),
+    "language": ("language_unknown", "language_unsure", "other_language"),
+    "sentences_left": ("nothing_left", "too_few_sentences_left"),
+}
+
+
+def reasons_in_order(rules: Mapping) -> tuple[str, ...]:
+    """Why a page is dropped, in the order in which a cleaned page meets the rules (those of `RuleSet.to_json`)."""
+    before, after = ([reason for step in rules[when] for reason in _DROPPED_BY[step]] for when in ("before", "after"))
+    copies = ["duplicate_url", "not_in_url_list"]
+    # Where all copies of a URL are compared, an older one counts as such, whatever else is wrong with it.
+    by_rule = [*copies, *before, *after] if rules["newest_of"] == "all" else [*before, *copies, *after]
+    as_read = [reason for reason in REASONS[1:] if reason not in by_rule]
+    return tuple(dict.fromkeys([*as_read, *by_rule]))
+
+
 class RuleError(ValueError):
     """A rule set, a variant or a setting that does not exist or does not fit."""
 
@@ -167,7 +185,8 @@ class RuleError(ValueError):
 def load_rules(name: str, settings: tuple[str, ...] = ()) -> RuleSet:
     """The rule set called `name`, or that of the TOML file `name`, with `name=value` settings put over it.
 
-    A TOML file gives `base = "paper"` and any field of `RuleSet`. A changed rule set keeps its base's name with a `+`.
+    A TOML file gives `base = "paper"` and any field of `RuleSet`; see docs/rules.md. A rule set that differs from its base
+    has the base's name with a `+`, and a version of its own, unless it names them itself.
     """
     if name in RULE_SETS:
         rules, changes = RULE_SETS[name], {}
@@ -190,13 +209,27 @@ def load_rules(name: str, settings: tuple[str, ...] = ()) -> RuleSet:
         if not equals:
             raise RuleError(f"--set {setting}: write it as name=value")
         changes[key.strip()] = _parse(value.strip())
-    if not changes:
-        return rules
-    changes.setdefault("name", rules.name + "+")
     values = {key: _checked(rules, key, value) for key, value in changes.items()}
+    values = {key: value for key, value in values.items() if value != getattr(rules, key)}
+    if not values:
+        return rules
+    if "name" not in changes:
+        values["name"] = rules.name + "+"
+    if "version" not in changes:
+        values["version"] = own_version(rules.version, {"base": rules.name, **values})
     changed = dataclasses.replace(rules, **values)
     _check(changed)
     return changed
+
+
+def own_version(base: str, changes: Mapping) -> str:
+    """A version for what differs from the version `base` by `changes`, the same for the same changes: 1.0.0 -> 1.0.482913057.
+
+    TFDS wants three numbers. The last is a digest, so that what is not the same hardly ever meets in one folder.
+    """
+    said = hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).digest()
+    major, minor, _ = base.split(".")
+    return f"{major}.{minor}.{1 + int.from_bytes(said[:8], 'big') % 999_999_999}"
 
 
 def _parse(value: str):

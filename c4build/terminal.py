@@ -1,19 +1,26 @@
 """What a person sees: how far it is, and at the end the table of what came in and what stayed."""
 
 import os
+import re
 import sys
 import threading
 import time
-from typing import Mapping, Optional
+from typing import Iterable, Mapping, NamedTuple, Optional, Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from c4build.errors import printable
-from c4build.rules import REASONS
+from c4build.commandline import counted, visible
+from c4build.rules import VARIANTS, reasons_in_order
+from c4build.write.folder import manifest_name
 
 _PLAIN_SECONDS = 10  # between two lines where there is no terminal
+_PLAIN_WIDTH = 120  # of a line there
+_SHOWN_DAMAGES = 20
+_FINISHED_UNIT = re.compile(r"\d+\.json")
 
 
 class Progress:
@@ -79,11 +86,13 @@ class _Meter:
             if index not in self._there and os.path.exists(self._page_files[index])
         )
         seconds = time.monotonic() - self._start
+        files = f"{len(self._there):,} of {counted(len(self._inputs), 'files')}"
         if len(self._there) == len(self._inputs):
-            units = self._plan.finish.units
-            done = sum(name.endswith(".json") for name in os.listdir(units)) if os.path.isdir(units) else 0
             total = self._plan.finish.shards
-            return "writing", done / total, f"{done:,} of {total:,} shards"
+            done = self._finished_units()
+            if done is None:
+                return self._doing, 1.0, files
+            return "writing", done / total, f"{done:,} of {counted(total, 'shards')}"
         pages = size = old = 0
         for index, total in enumerate(self._sizes):
             told = _told(os.path.join(self._plan.progress, str(index)))
@@ -94,11 +103,18 @@ class _Meter:
             else:
                 size += min(told[1], total)
         whole = sum(self._sizes)
-        share = size / whole
         new = (size - old) / max(whole - old, 1)
-        left = f", {_duration(seconds / new * (1 - new))} left" if new > 0.01 else ""
-        state = f"{len(self._there):,} of {len(self._inputs):,} files, {pages / max(seconds, 1e-3):,.0f} {self._record}/s{left}"
-        return self._doing, share, state
+        left = seconds / new * (1 - new) if new > 0.01 else 0
+        state = f"{files}, {pages / max(seconds, 1e-3):,.0f} {self._record}/s" + (f", {duration(int(left))} left" if left >= 1 else "")
+        return self._doing, size / whole, state
+
+    def _finished_units(self) -> Optional[int]:
+        """How many shards are written; None where the inputs' own files are all that is made."""
+        units, shards = self._plan.finish.units, self._plan.finish.shards
+        if any(os.path.dirname(path) == units for path in self._page_files):
+            return None
+        done = sum(bool(_FINISHED_UNIT.fullmatch(name)) for name in os.listdir(units)) if os.path.isdir(units) else 0
+        return min(done, shards)
 
 
 def _told(path: str) -> tuple[int, int]:
@@ -110,7 +126,23 @@ def _told(path: str) -> tuple[int, int]:
         return 0, 0
 
 
-def _duration(seconds: float) -> str:
+def print_complete(folders: Mapping[str, str]):
+    print("c4build: this very corpus is there already; nothing was done")
+
+
+def print_damages(summary: Mapping):
+    """The first of what a summary calls damaged, each with its place; the others are counted."""
+    damaged = summary["damaged"]
+    for entry in damaged[:_SHOWN_DAMAGES]:
+        print(visible(f"damaged: {entry['input']} at byte {entry['offset']:,}: {entry['what']}"), file=sys.stderr)
+    if more := len(damaged[_SHOWN_DAMAGES:]) + summary["more_damaged"]:
+        print(f"damaged: and {more:,} more, of which the first are listed in {manifest_name(summary['format'])}", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """As in 1:02:03, 1:05 or 5 s."""
+    if seconds < 60:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -118,46 +150,91 @@ def _duration(seconds: float) -> str:
 
 def say(line: str):
     """Tells the person something on the way."""
-    print(f"c4build: {printable(line)}", file=sys.stderr, flush=True)
+    print(visible(f"c4build: {line}"), file=sys.stderr, flush=True)
 
 
-def print_complete(folders: Mapping[str, str]):
-    print("c4build: this very corpus is there already; nothing was done")
+Row = tuple[str, Sequence[str]]  # its name, and a value for every column
+
+
+def print_tables(title: str, counted: str, columns: Sequence[str], parts: Sequence[Sequence[Row]]):
+    """Prints a table of what is `counted`; of more columns than there is room for, several, one below the other.
+
+    No name and no number is ever cut off: on a screen that is too narrow for a single column, lines are too long. The row
+    `kept` stands out.
+    """
+    console = _console()
+    first = 0
+    while first < len(columns):
+        last = len(columns)
+        while last > first + 1 and _width(_table(title, counted, columns, parts, first, last)) > console.width:
+            last -= 1
+        table = _table(title, counted, columns, parts, first, last)
+        Console(width=max(console.width, _width(table)), highlight=False).print(table)
+        first, title = last, ""
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH, highlight=False)
+
+
+def _width(table: Table) -> int:
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _table(
+    title: str, counted: str, columns: Sequence[str], parts: Sequence[Sequence[Row]], first: int, last: int
+) -> Table:
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    table.add_column(counted, no_wrap=True)
+    for name in columns[first:last]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for part in parts:
+        table.add_section()
+        for name, values in part:
+            if any(values[first:last]):
+                table.add_row(name, *values[first:last], style="bold" if name == "kept" else "")
+    return table
+
+
+def print_note(text: str):
+    """Prints a remark, broken between words where the line ends."""
+    _console().print(Text(visible(text)))
 
 
 def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
-    """Prints, for each variant, pages in, dropped by each rule, kept, bytes, and where it lies; then what was damaged."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    any_summary = next(iter(summaries.values()))
-    table = Table(title=f"C4 by the rules {any_summary['rules']['name']}", title_justify="left")
-    table.add_column("pages")
-    for name in summaries:
-        table.add_column(name, justify="right")
-    rows = [reason for reason in REASONS[1:] if any(reason in summary["dropped"] for summary in summaries.values())]
-    table.add_row("read", *(f"{summary['pages']:,}" for summary in summaries.values()))
-    for reason in rows:
-        values = (summary["dropped"].get(reason, 0) for summary in summaries.values())
-        table.add_row("- " + reason.replace("_", " "), *(f"{value:,}" if value else "" for value in values))
-    table.add_section()
-    table.add_row("kept", *(f"{summary['kept']:,}" for summary in summaries.values()), style="bold")
-    for split in ("train", "validation"):
-        table.add_row(f"  {split}", *(f"{summary['splits'][split]:,}" for summary in summaries.values()))
-    table.add_row("bytes", *(f"{summary['bytes']:,}" for summary in summaries.values()))
-    unit = "lines" if any_summary["rules"]["duplicates"] == "lines" else "spans"
-    table.add_row(f"repeated {unit}", *(f"{summary['repeats_removed']:,}" for summary in summaries.values()))
-    console.print(table)
-    lines = any_summary["lines"]
+    """Prints what came in and what stayed: pages of each variant by rule, then lines, then repeats; where it all lies."""
+    said = list(summaries.values())
+    rules, lines = said[0]["rules"], said[0]["lines"]
+
+    def row(name: str, values: Iterable[int], empty: str = "0") -> tuple[str, list[str]]:
+        return name, [f"{value:,}" if value else empty for value in values]
+
+    found = [reason for reason in reasons_in_order(rules) if any(s["dropped"].get(reason) for s in said)]
+    pages = [row("read", (s["pages"] for s in said))]
+    pages += [row("- " + reason.replace("_", " "), (s["dropped"].get(reason) for s in said), "") for reason in found]
+    kept = [row("kept", (s["kept"] for s in said))]
+    kept += [row(f"  {split}", (s["splits"][split] for s in said)) for split in ("train", "validation")]
+    parts = [pages, kept, [row("bytes kept", (s["bytes"] for s in said))]]
+    print_tables(f"C4 by the rules {visible(rules['name'])}", "pages", list(summaries), parts)
+    if found:
+        print_note("A page is counted under the first rule that takes it; the rules stand in their order.")
     if lines.get("read"):
-        dropped = ", ".join(
-            f"{lines[name]:,} {name.replace('_', ' ')}" for name in lines if name not in ("read", "kept") and lines[name]
+        cleaned = [name for name in summaries if "lines" in VARIANTS[name].steps]
+        dropped = [f"{lines[name]:,} {name.replace('_', ' ')}" for name in lines if name not in ("read", "kept") and lines[name]]
+        print_note(
+            f"lines, of the pages that came as far as the rules of lines in {_one_of(cleaned)}: {lines['read']:,} read; dropped: "
+            f"{', '.join(dropped) or 'none'}; {lines.get('kept', 0):,} kept"
         )
-        console.print(f"lines: {lines['read']:,} read, {lines.get('kept', 0):,} kept; dropped: {dropped or 'none'}")
+    repeated = "lines" if rules["duplicates"] == "lines" else f"spans of {counted(rules['span_sentences'], 'sentences')}"
+    removed = ", ".join(f"{name} {summary['repeats_removed']:,}" for name, summary in summaries.items())
+    print_note(f"{repeated} removed as repeats: {removed}")
     for name, summary in summaries.items():
-        console.print(f"{name}: {summary['folder']}", soft_wrap=True, highlight=False)
-    console.print(f"{len(prepared.inputs):,} inputs in {_duration(seconds)}; page files for a next run lie in "
-                  f"{prepared.plan.finish.work}", soft_wrap=True, highlight=False)
-    damaged = any_summary["damaged"]
-    for entry in damaged[:20]:
-        print(f"damaged: {entry['input']} at byte {entry['offset']:,}: {entry['what']}", file=sys.stderr)
-    if len(damaged) > 20:
-        print(f"damaged: and {len(damaged) - 20:,} more, listed in c4build.json", file=sys.stderr)
+        print(visible(f"{name}: {summary['folder']}"))
+    inputs = counted(len(prepared.inputs), "inputs")
+    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.finish.work}"))
+    print_damages(said[0])
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"any of {', '.join(names)}"

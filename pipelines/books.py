@@ -4,19 +4,14 @@
 """
 
 import argparse
-import sys
 from typing import Optional, Sequence
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from c4build.corpora.collect import collect
-from c4build.corpora.recipes import prepare_books
-from c4build.errors import C4BuildError
+from c4build.cli import end_with
+from c4build.corpora.cli import check, run_collect
 
 
-def run(argv: Optional[Sequence[str]] = None):
-    """Makes the corpus that `argv` asks for and waits for the end."""
+def run(argv: Optional[Sequence[str]] = None) -> int:
+    """Makes the corpus that `argv` asks for, waits for the end and prints what came of it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="books (.txt, .epub), globs or folders of them")
     parser.add_argument("--out", required=True, help="folder for the corpora")
@@ -26,18 +21,17 @@ def run(argv: Optional[Sequence[str]] = None):
     parser.add_argument("--format", default="tfrecord", help="tfrecord | array_record | jsonl | parquet")
     parser.add_argument("--shards", type=int, help="training shards")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus of other inputs or rules")
+    parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
+    parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
     known, beam_options = parser.parse_known_args(argv)
+    from c4build.corpora.recipes import prepare_books
+
+    check(known.workers, known.runner)
     prepared = prepare_books(
         known.paths, known.out, known.chapters, known.language, known.least, known.format, known.shards, known.overwrite
     )
-    if not prepared.complete:
-        with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-            collect(pipeline, prepared.plan)
-    print(prepared.plan.folder)
+    return run_collect(prepared, known.workers, known.runner, beam_options)
 
 
 if __name__ == "__main__":
-    try:
-        run()
-    except C4BuildError as error:
-        sys.exit(f"pipelines.books: {error}")
+    end_with(run, "pipelines.books")

@@ -4,19 +4,13 @@
 """
 
 import argparse
-import sys
 from typing import Optional, Sequence
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from c4build.build import Request, prepare
-from c4build.corpus import build_corpus
-from c4build.errors import C4BuildError
+from c4build.cli import end_with, run_build
 
 
-def run(argv: Optional[Sequence[str]] = None):
-    """Builds the corpora that `argv` asks for and waits for the end."""
+def run(argv: Optional[Sequence[str]] = None) -> int:
+    """Builds the corpora that `argv` asks for, waits for the end and prints what came of it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="WET files, globs, folders, lists of paths")
     parser.add_argument("--out", required=True, help="folder for the corpora")
@@ -31,13 +25,17 @@ def run(argv: Optional[Sequence[str]] = None):
     parser.add_argument("--format", default="tfrecord", help="tfrecord | array_record | jsonl | parquet")
     parser.add_argument("--shards", type=int, help="training shards")
     parser.add_argument("--overwrite", action="store_true", help="replace corpora of other inputs or rules")
+    parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
+    parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
     known, beam_options = parser.parse_known_args(argv)
+    from c4build.build import Request
+
     request = Request(
         inputs=known.inputs,
         out=known.out,
         rules=known.rules,
         settings=known.set,
-        variants=known.variants.split(","),
+        variants=[name.strip() for name in known.variants.split(",") if name.strip()],
         bad_words=known.badwords,
         realnews_domains=known.realnews_domains,
         webtext_urls=known.webtext_urls,
@@ -47,16 +45,8 @@ def run(argv: Optional[Sequence[str]] = None):
         limit=known.limit,
         overwrite=known.overwrite,
     )
-    prepared = prepare(request, track_progress=False)
-    if not prepared.complete:
-        with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-            build_corpus(pipeline, prepared.plan)
-    for folder in prepared.folders.values():
-        print(folder)
+    return run_build(request, known.workers, known.runner, beam_options)
 
 
 if __name__ == "__main__":
-    try:
-        run()
-    except C4BuildError as error:
-        sys.exit(f"pipelines.c4: {error}")
+    end_with(run, "pipelines.c4")

@@ -14,6 +14,7 @@ from command import run_command, run_installed
 from builds import VARIANTS, shards
 
 import c4build
+from c4build.rules import load_rules
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +205,10 @@ def test_inputs_are_named_in_many_ways(crawl, tmp_path, way, read):
 def test_set_changes_one_rule_and_its_name(crawl, tmp_path):
     # Pages have 8 lines, every fifth 12: at 10 sentences only pages 0, 10, 20 and 25 stay.
     assert build(crawl, tmp_path, crawl, "--set", "min_sentences=10").code == 0
-    said = summary(tmp_path)
+    version = load_rules("paper", ("min_sentences=10",)).version
+    said = summary(tmp_path, version=version)
     assert (said["kept"], said["dropped"]) == (4, {"too_few_sentences": 11})
+    assert version != "1.0.0" and build(crawl, tmp_path, crawl).code == 0  # beside it
     assert (said["rules"]["name"], said["rules"]["min_sentences"]) == ("paper+", 10)
 
 

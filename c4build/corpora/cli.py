@@ -6,12 +6,12 @@ from typing import Annotated, Callable, Optional
 
 import typer
 
-from c4build.commandline import DAMAGED, cores, split_at_dashes
+from c4build.commandline import DAMAGED, cores, counted, split_at_dashes, visible
 from c4build.errors import UsageError
 
-_Out = Annotated[str, typer.Option(help="Folder for the corpora, local or remote.", show_default=False)]
+_Out = Annotated[str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 _Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]
-_Workers = Annotated[Optional[int], typer.Option(help="Processes on this machine [default: all cores]")]
+_Workers = Annotated[Optional[int], typer.Option(help="Processes on this machine; by default one for each core.")]
 _Runner = Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
 
@@ -43,7 +43,7 @@ def wikipedia(
         str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
     ] = "tfds",
     format: _Format = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
     workers: _Workers = None,
     runner: _Runner = None,
     overwrite: _Overwrite = False,
@@ -73,7 +73,7 @@ def books(
     language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
     least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
     format: _Format = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards [default: from the size]")] = None,
+    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
     workers: _Workers = None,
     runner: _Runner = None,
     overwrite: _Overwrite = False,
@@ -102,7 +102,7 @@ def webtext_urls(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[str, typer.Option(help="The list to make, as in urls.txt.gz.", show_default=False)] = ...,
+    out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)] = ...,
     workers: _Workers = None,
     runner: _Runner = None,
     overwrite: _Overwrite = False,
@@ -131,7 +131,8 @@ def truncate(
         Optional[list[str]],
         typer.Argument(
             metavar="DIR",
-            help="A corpus' folder, as in OUT/c4/en/1.0.0. What stands after -- goes to Beam untouched.",
+            help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0. What stands after -- goes to "
+            "Beam untouched.",
             show_default=False,
         ),
     ] = None,
@@ -149,11 +150,12 @@ def truncate(
     """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
     folders, beam_options = split_at_dashes(folder or [])
     if len(folders) != 1:
-        raise UsageError("give the folder of one corpus, as in OUT/c4/en/1.0.0")
+        raise UsageError("give the folder of one corpus, as in OUT/c4/en")
     given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
     if len(given) != 1 or bool(vocab) != ("tokens" in given):
         raise UsageError("give one of --tokens with --vocab, --words, --bytes")
     ((unit, sizes),) = given.items()
+    from c4build.corpora.examples import newest_version
     from c4build.corpora.truncate import prepare_truncated
 
     check(workers, runner)
@@ -162,7 +164,7 @@ def truncate(
         run_watched(measuring, flow, ("measuring", "pages"), workers, runner, beam_options)
 
     numbers = [_number(size) for size in sizes.split(",")]
-    prepared = prepare_truncated(folders[0], numbers, unit, out, run, vocab, seed, format, overwrite)
+    prepared = prepare_truncated(newest_version(folders[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
     raise typer.Exit(max(run_collect(one, workers, runner, beam_options) for one in prepared))
 
 
@@ -174,7 +176,7 @@ def _number(size: str) -> int:
 
 
 def inspect(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en/1.0.0.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0.")],
     vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
     examples: Annotated[int, typer.Option(help="Random examples to show.")] = 3,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
@@ -185,9 +187,9 @@ def inspect(
 
     measure = tokens(vocab) if vocab else words()
     found = look(folder, measure.length, examples, seed)
-    print_look(folder, found, measure.unit)
+    print_look(found, measure.unit)
     for line in found.unread:
-        print(f"damaged: {line}", file=sys.stderr)
+        print(visible(f"damaged: {line}"), file=sys.stderr)
     raise typer.Exit(DAMAGED if found.unread else 0)
 
 
@@ -203,10 +205,10 @@ def verify(
     for corpus in dict.fromkeys(path for name in folder for path in find_corpora(name)):
         found = verify_one(corpus)
         for line in found.wrong:
-            print(f"{corpus}: {line}", file=sys.stderr)
+            print(visible(f"{corpus}: {line}"), file=sys.stderr)
         wrong += len(found.wrong)
         said = f"{len(found.wrong):,} wrong" if found.wrong else "as it was written"
-        print(f"{corpus}: {found.files:,} files, {found.bytes:,} bytes: {said}", flush=True)
+        print(visible(f"{corpus}: {counted(found.files, 'files')}, {counted(found.bytes, 'bytes')}: {said}"), flush=True)
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
@@ -232,8 +234,8 @@ def run_collect(
     `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
     """
     from c4build.corpora.collect import collect
-    from c4build.corpora.outcome import print_collected, print_damages
-    from c4build.terminal import print_complete, say
+    from c4build.corpora.outcome import print_collected
+    from c4build.terminal import print_complete, print_damages, say
     from c4build.write.folder import keeps_nothing, read_manifest
 
     plan = prepared.plan
@@ -252,7 +254,7 @@ def run_collect(
         say(warning)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
-    print_damages(summary["damaged"])
+    print_damages(summary)
     return DAMAGED if summary["damaged"] else 0
 
 

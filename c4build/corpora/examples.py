@@ -2,14 +2,16 @@
 
 import gzip
 import json
+import os
+import re
 import struct
 from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple, Optional
 
 import pyarrow.parquet as pq
 
-from c4build.errors import C4BuildError
+from c4build.errors import C4BuildError, UsageError
 from c4build.write.example import masked_crc
-from c4build.write.files import is_local, is_temporary, list_files, open_file
+from c4build.write.files import is_local, is_temporary, join, list_files, list_folders, open_file
 
 
 class ShardError(C4BuildError):
@@ -39,6 +41,41 @@ def find_shards(folder: str) -> list[Shard]:
         if kind and not is_temporary(path):
             shards.append(Shard(path, "validation" if "-validation" in name else "train", kind, size))
     return shards
+
+
+def newest_version(folder: str) -> str:
+    """`folder` itself where it holds shards, else the newest version below it: OUT/c4/en becomes OUT/c4/en/1.0.0.
+
+    A folder without any shard below it stays as it is. Raises UsageError where there is no such folder, or where several
+    corpora lie below it.
+    """
+    if is_local(folder) and not os.path.isdir(folder):
+        raise UsageError(f"{folder}: there is no such folder; give a corpus' folder, as in OUT/c4/en")
+    found = _with_shards(folder, _DEPTH)
+    if folder in found or not found:
+        return folder
+    corpora = sorted({path.rpartition("/")[0] for path in found})
+    if len(corpora) > 1:
+        raise UsageError(f"{folder}: several corpora lie below it, name one of them: {', '.join(corpora)}")
+    return max(found, key=_version_key)
+
+
+_DEPTH = 3  # of folders below one: wikipedia/20240501.en/1.0.0
+
+
+def _with_shards(folder: str, depth: int) -> list[str]:
+    if find_shards(folder):
+        return [folder]
+    if not depth:
+        return []
+    below = (join(folder, name) for name in list_folders(folder) if not name.startswith("."))
+    return [found for path in below for found in _with_shards(path, depth - 1)]
+
+
+def _version_key(path: str) -> list:
+    """Numbers in names count as numbers: 1.10.0 comes after 1.9.0."""
+    parts = re.split(r"(\d+)", path.rpartition("/")[2])
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:

@@ -1,17 +1,24 @@
 """What is in a corpus, finished or under way: how many examples, how long they are, and what some of them look like."""
 
+import os
 import random
 from collections import Counter
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
+from c4build.commandline import counted, visible
+from c4build.corpora.examples import ShardError, find_shards, newest_version, read_shard
 from c4build.errors import UsageError
-from c4build.corpora.examples import ShardError, find_shards, read_shard
-from c4build.write.files import exists, join, list_files, list_folders
+from c4build.write.files import is_local, join, list_files, list_folders
+from c4build.write.folder import find_manifest
+
+
+_SHOWN_TEXT = 500  # characters
 
 
 class Look(NamedTuple):
     """What was found."""
 
+    folder: str
     complete: bool
     examples: dict[str, int]  # by split
     units: int  # tokens or words
@@ -22,7 +29,8 @@ class Look(NamedTuple):
 
 
 def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0) -> Look:
-    """Reads every shard of `folder` that is finished. Raises UsageError where there is none."""
+    """Reads every finished shard of `folder`, or of the newest version in it. Raises UsageError where there is none."""
+    folder = newest_version(folder)
     shards = find_shards(folder)
     if not shards:
         raise UsageError(f"{folder}: no finished shard of a corpus lies in this folder{_under_way(folder)}")
@@ -37,7 +45,7 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
                 count = length(text)
                 examples[shard.split] += 1
                 units += count
-                size += len(text.encode())
+                size += len(text.encode(errors="surrogatepass"))
                 lengths[count.bit_length() - 1] += 1
                 seen += 1
                 place = len(drawn) if len(drawn) < draw else chance.randrange(seen)  # each is as likely as any other
@@ -45,31 +53,39 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
                     drawn[place : place + 1] = [dict(example)]
         except ShardError as error:
             unread.append(str(error))
-    complete = exists(join(folder, "dataset_info.json")) or exists(join(folder, "c4build.json"))
-    return Look(complete, dict(examples), units, size, dict(sorted(lengths.items())), drawn, unread)
+    return Look(folder, find_manifest(folder) is not None, dict(examples), units, size, dict(sorted(lengths.items())), drawn, unread)
 
 
 def _under_way(folder: str) -> str:
     """What a build that has no shard in `folder` yet has come to: OUT/c4/en/1.0.0 has its page files in OUT/.c4build."""
-    out = folder.rstrip("/").split("/")[:-3]
-    work = "/".join([*out, ".c4build"])
-    pages = [name for name in list_folders(work) if name.startswith("pages-")]
-    cleaned = sum(path.endswith(".parquet") for name in pages for path in list_files(join(work, name)))
-    return f"; the build is under way: {cleaned:,} inputs are cleaned" if pages else ""
+    if not is_local(folder):
+        return ""
+    above = os.path.abspath(folder)
+    for _ in range(4):
+        work = join(above, ".c4build")
+        pages = [name for name in list_folders(work) if name.startswith("pages-")]
+        if pages:
+            cleaned = sum(path.endswith(".parquet") for name in pages for path in list_files(join(work, name)))
+            return f"; a build is under way in {above}: {counted(cleaned, 'inputs')} cleaned"
+        above = os.path.dirname(above)
+    return ""
 
 
-def print_look(folder: str, found: Look, unit: str, width: Optional[int] = 40):
+def print_look(found: Look, unit: str, width: int = 40):
     """Prints it for a person."""
     splits = ", ".join(f"{count:,} {split}" for split, count in found.examples.items())
-    print(f"{folder}: {'complete' if found.complete else 'not complete: finished shards only'}")
-    print(f"{sum(found.examples.values()):,} examples ({splits}), {found.units:,} {unit}, {found.bytes:,} bytes of text")
+    print(visible(f"{found.folder}: {'complete' if found.complete else 'not complete: finished shards only'}"))
+    examples = counted(sum(found.examples.values()), "examples")
+    print(f"{examples} ({splits}), {counted(found.units, unit)}, {counted(found.bytes, 'bytes')} of text")
     most = max(found.lengths.values(), default=1)
     for power, count in found.lengths.items():
-        label = f"{1 << power:,}-{(2 << power) - 1:,}" if power >= 0 else "0"
-        print(f"{label:>20} {unit}: {count:>12,} {'#' * -(-count * width // most)}")
+        label = f"{1 << power:,}-{(2 << power) - 1:,}" if power > 0 else str(power + 1)
+        name = unit if power else unit.removesuffix("s")
+        print(f"{label:>20} {name + ':':<{len(unit) + 1}} {count:>12,} {'#' * -(-count * width // most)}")
     for example in found.drawn:
         print()
         for name, value in example.items():
             if name != "text":
-                print(f"{name}: {value}")
-        print(example["text"] if len(example["text"]) <= 500 else example["text"][:500] + " ...")
+                print(visible(f"{name}: {value}"))
+        text = example["text"]
+        print(visible(text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + " ...", keep="\n\t"))

@@ -266,10 +266,36 @@ def test_inspect_names_a_shard_of_any_format_that_cannot_be_read_and_reads_the_o
 
 
 def test_inspect_tells_of_a_build_that_has_no_shard_yet(tmp_path):
+    # In the version's own folder, and in the variant's.
     (tmp_path / ".c4build/pages-1").mkdir(parents=True)
     (tmp_path / ".c4build/pages-1/a.parquet").write_bytes(b"")
     folder = tmp_path / "c4/en/1.0.0"
     folder.mkdir(parents=True)
-    done = run_command("inspect", folder)
-    assert done.code == 2
-    assert done.error_lines[0].endswith("in this folder; the build is under way: 1 inputs are cleaned")
+    for named in (folder, folder.parent):
+        done = run_command("inspect", named)
+        assert (done.code, len(done.error_lines)) == (2, 1)
+        assert done.error_lines[0].endswith(f"in this folder; a build is under way in {tmp_path}: 1 input cleaned")
+
+
+def test_a_folder_that_does_not_exist_is_not_called_a_build_under_way(tmp_path):
+    (tmp_path / ".c4build/pages-1").mkdir(parents=True)
+    (tmp_path / ".c4build/pages-1/a.parquet").write_bytes(b"")
+    said = f"c4build: {tmp_path}/c4/en/1.0.0: there is no such folder; give a corpus' folder, as in OUT/c4/en"
+    for command in (("inspect",), ("truncate", "--words", 10, "--out", tmp_path)):
+        done = run_command(*command, tmp_path / "c4/en/1.0.0")
+        assert (done.code, done.error_lines) == (2, [said])
+
+
+def test_inspect_and_truncate_take_the_newest_version(library, tmp_path):
+    assert run_command("books", library, "--out", tmp_path, "--workers", 1, "--format", "jsonl").code == 0
+    folder = tmp_path / "books/1.0.0"
+    folder.rename(tmp_path / "books/1.9.0")
+    (tmp_path / "books/1.10.0").mkdir()
+    for path in (tmp_path / "books/1.9.0").glob("*train*"):
+        if "00000-of" in path.name:
+            (tmp_path / "books/1.10.0" / path.name).write_bytes(path.read_bytes())
+    done = run_command("inspect", tmp_path / "books")
+    assert done.code == 0 and done.out.startswith(f"{tmp_path}/books/1.10.0: not complete")
+    done = run_command("truncate", tmp_path / "books", "--words", 10, "--out", tmp_path / "out", "--workers", 1)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "out/books/10-words/1.0.0/c4build.json").read_text())["words"] == 10
