@@ -144,6 +144,7 @@ def run_build(
     check(workers, runner)
     from c4build.build import prepare, read_summary
     from c4build.run import run
+    from c4build.write.card import write_card
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)
@@ -162,6 +163,8 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
+    if not prepared.complete and (left_alone := write_card(prepared.plan.finish.out)):
+        say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
 
@@ -200,12 +203,23 @@ def end_with(command: Callable[[], Optional[int]], program: str = "c4build"):
             _show(error)
             code = WRONG
         else:
-            print(visible(traceback.format_exc(), keep="\n"), file=sys.stderr)
-            code = _failed(program, f"a fault of c4build: {type(error).__name__}: {error}")
+            code = _failed(program, _internal(error))
     sys.stdout.flush()
     sys.stderr.flush()
     # Beam's threads would hold the process, after an interrupt or a failure above all.
     os._exit(code or 0)
+
+
+def _internal(error: Exception) -> str:
+    """An error that nobody foresaw, in one line; with C4BUILD_TRACEBACK set its traceback is printed too."""
+    if os.environ.get("C4BUILD_TRACEBACK"):
+        print(visible(traceback.format_exc(), keep="\n"), file=sys.stderr)
+    *_, last = traceback.extract_tb(error.__traceback__)
+    text = " ".join(str(error).split())
+    return (
+        f"internal error: {type(error).__name__}: {text} ({os.path.basename(last.filename)}, line {last.lineno}); please "
+        "report it; C4BUILD_TRACEBACK=1 shows where it came from"
+    )
 
 
 def _show(error):

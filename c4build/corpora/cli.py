@@ -236,6 +236,7 @@ def run_collect(
     from c4build.corpora.collect import collect
     from c4build.corpora.outcome import print_collected
     from c4build.terminal import print_complete, print_damages, say
+    from c4build.write.card import write_card
     from c4build.write.folder import keeps_nothing, read_manifest
 
     plan = prepared.plan
@@ -252,6 +253,8 @@ def run_collect(
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
+    if not prepared.complete and (left_alone := write_card(plan.work.rpartition("/")[0])):
+        say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
     print_damages(summary)
