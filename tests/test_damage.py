@@ -67,7 +67,7 @@ def damages() -> dict[str, tuple[bytes, int, str, set[str]]]:
         "an empty file": (b"", 0, "the file is empty", {page.url for page in GOOD}),
         "an HTML error page": (
             b"<!DOCTYPE html><html><body><h1>503 Slow Down</h1></body></html>\n", 0,
-            "this is not a WET file: it starts with b'<!DOCTYPE html>", {page.url for page in GOOD},
+            "this is not a WET file: it holds HTML", {page.url for page in GOOD},
         ),
         "a gzipped HTML error page": (
             gzip.compress(b"<html><body>Access Denied</body></html>"), 0, "this is not a WET file", {page.url for page in GOOD}

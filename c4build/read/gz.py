@@ -5,23 +5,28 @@ magic number. The decompressor is fed small slices: what it does not use of one 
 zlib's time.
 """
 
+import re
 from typing import BinaryIO, Iterator, NamedTuple, Union
 
 from isal import isal_zlib
 
 _MAGIC = b"\x1f\x8b\x08"
+_NOT_ZERO = re.compile(rb"[^\0]")
 _BLOCK = 1 << 20  # bytes read at a time
 _SLICE = 1 << 13  # bytes fed to zlib at a time
 CHUNK = 1 << 22  # bytes of a member handed on at a time
+_PADDING = 1 << 20  # zeros at the end of a file that are taken for padding, as gzip takes them
+# Work (bytes in and out) that may go into looking again at bytes that a bad member has used up: so much, and so often
+# the file. Without a bound, magic numbers within one another could make the time grow with the square of a block.
+_AGAIN, _AGAIN_TIMES = 64 << 20, 4
 
 
 class Chunk(NamedTuple):
-    """Decompressed bytes. `offset` is where the member (or the plain file's block) starts in the file, in bytes."""
+    """Decompressed bytes, at least one. `offset` is where the member (or the plain file's block) starts in the file."""
 
     offset: int
     data: bytes
-    starts: bool  # this is the first chunk of a member
-    ends: bool  # this is the last
+    starts: bool  # these are the first bytes of a member
 
 
 class Damage(NamedTuple):
@@ -29,10 +34,17 @@ class Damage(NamedTuple):
 
     offset: int
     what: str
+    cut: bool = False  # the file could not be read to its end, or is not what it should be
+
+
+def clip(text: str, most: int = 200) -> str:
+    """Text of an input as it can be shown: its first `most` characters, and what a terminal would act on as escapes."""
+    clipped = text[:most] + "\N{HORIZONTAL ELLIPSIS}" * (len(text) > most)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in clipped)
 
 
 class _Source:
-    """A file with a look-ahead buffer and the offset of its first byte. `limit` bounds what one read asks for."""
+    """A file with a look-ahead buffer and the offset of its first byte."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -40,6 +52,8 @@ class _Source:
         self.position = 0  # in buffer
         self.offset = 0  # of buffer[0] in the file
         self.ended = False
+        self._used = 0  # the file's bytes before this were used up by a member that turned out bad
+        self._again = 0  # work that went into looking at them again
 
     def tell(self) -> int:
         return self.offset + self.position
@@ -47,10 +61,7 @@ class _Source:
     def fill(self, wanted: int = 1) -> bool:
         """Sees to it that `wanted` bytes lie ahead; False where the file ends before."""
         while len(self.buffer) - self.position < wanted and not self.ended:
-            try:
-                block = self._file.read(_BLOCK)
-            except EOFError:
-                block = b""
+            block = self._file.read(_BLOCK)
             if not block:
                 self.ended = True
                 break
@@ -59,9 +70,16 @@ class _Source:
             self.position = 0
         return len(self.buffer) - self.position >= wanted
 
-    def find_magic(self, start: int) -> bool:
-        """Moves to the next gzip magic number at or behind the file's byte `start`; to the end, False, without one."""
-        self.position = start - self.offset
+    def skip_zeros(self):
+        """Moves to the next byte that is not zero, or to the end."""
+        while self.fill(1):
+            if found := _NOT_ZERO.search(self.buffer, self.position):
+                self.position = found.start()
+                return
+            self.position = len(self.buffer)
+
+    def find_magic(self) -> bool:
+        """Moves to the next gzip magic number; to the end, False, without one."""
         while True:
             at = self.buffer.find(_MAGIC, self.position)
             if at >= 0:
@@ -72,6 +90,21 @@ class _Source:
                 self.position = len(self.buffer)
                 return False
 
+    def leave_member(self, start: int, stop: int, work: int) -> bool:
+        """Moves to the magic number to try next after the bad member that starts at `start`.
+
+        Args:
+          start: of the member in the file.
+          stop: where the bytes end that it used up: whole members may lie among them, so that they are looked at again.
+          work: bytes in and out that went into the member.
+        """
+        if start < self._used:
+            self._again += work
+        self._used = max(self._used, stop)
+        again = self._again <= _AGAIN + _AGAIN_TIMES * self._used
+        self.position = max(start + 1 if again else self._used, self.offset) - self.offset
+        return self.find_magic()
+
 
 def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
     """Yields the decompressed bytes of `file` in order, members of up to `CHUNK` bytes each as one, and its damages.
@@ -79,10 +112,15 @@ def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
     A member that turns out damaged after a first chunk was handed on ends in a `Damage`: what came of it is incomplete.
     A file that is not gzip is handed on as it is.
     """
-    source = _Source(file)
-    if not source.fill(1):
-        yield Damage(0, "the file is empty")
-        return
+    empty = True
+    for found in _chunks(_Source(file)):
+        yield found
+        empty = False
+    if empty:
+        yield Damage(0, "the file is empty", cut=True)
+
+
+def _chunks(source: _Source) -> Iterator[Union[Chunk, Damage]]:
     source.fill(len(_MAGIC))
     # One bad byte at the very start does not make a plain file of a gzip file.
     if not source.buffer.startswith(_MAGIC) and (source.buffer.startswith(b"WARC/") or _MAGIC not in source.buffer):
@@ -93,12 +131,15 @@ def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
             yield from _member(source)
             continue
         start = source.tell()
-        if not source.buffer[source.position :].strip(b"\0") and not source.fill(len(source.buffer) + 1):
-            return  # zeros that pad the file
-        found = source.find_magic(start)
-        yield Damage(start, f"{source.tell() - start:,} bytes that are not gzip" if found else "the rest is not gzip")
-        if not found:
+        source.skip_zeros()
+        if not source.fill(1):
+            if (zeros := source.tell() - start) > _PADDING:
+                yield Damage(start, f"the rest is {zeros:,} bytes of zeros", cut=True)
             return
+        if not source.find_magic():
+            yield Damage(start, "the rest is not gzip", cut=True)
+            return
+        yield Damage(start, f"{source.tell() - start:,} bytes that are not gzip")
 
 
 def _plain(source: _Source) -> Iterator[Chunk]:
@@ -107,37 +148,42 @@ def _plain(source: _Source) -> Iterator[Chunk]:
         offset = source.tell()
         data = source.buffer[source.position :]
         source.position = len(source.buffer)
-        yield Chunk(offset, data, starts, not source.fill(1))
+        yield Chunk(offset, data, starts)
         starts = False
 
 
 def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
     start = source.tell()
     inflate = isal_zlib.decompressobj(31)
-    pieces, size, starts = [], 0, True
+    pieces, size, starts, work = [], 0, True, 0
     # A member most often ends where another seems to begin: so nothing is fed in vain.
     after = source.buffer.find(_MAGIC, source.position + len(_MAGIC))
     fed = after - source.position if after > 0 else _SLICE
     while True:
         piece = memoryview(source.buffer)[source.position : source.position + fed]
+        work += len(piece)
         try:
             data = inflate.decompress(piece, CHUNK - size)
         except isal_zlib.error as error:
-            source.find_magic(max(start + 1, source.offset))
+            source.leave_member(start, source.tell() + len(piece), work)
             yield Damage(start, f"bad gzip data ({str(error).rpartition(': ')[2]})")
             return
         source.position += len(piece) - len(inflate.unconsumed_tail) - len(inflate.unused_data)
-        pieces.append(data)
-        size += len(data)
+        if data:
+            pieces.append(data)
+            size += len(data)
+            work += len(data)
         if inflate.eof:
-            yield Chunk(start, pieces[0] if len(pieces) == 1 else b"".join(pieces), starts, True)
+            if pieces:
+                yield Chunk(start, pieces[0] if len(pieces) == 1 else b"".join(pieces), starts)
             return
         if size >= CHUNK:
-            yield Chunk(start, b"".join(pieces), starts, False)
+            yield Chunk(start, b"".join(pieces), starts)
             pieces, size, starts = [], 0, False
         elif not data and not source.fill(1):
-            found = source.find_magic(max(start + 1, source.offset))
-            yield Damage(start, "a gzip member without an end" if found else "the file is cut short within a gzip member")
+            found = source.leave_member(start, source.tell(), work)
+            what = "a gzip member without an end" if found else "the file is cut short within a gzip member"
+            yield Damage(start, what, cut=not found)
             return
         else:
             source.fill(1)

@@ -6,16 +6,31 @@ import gzip
 import hashlib
 import io
 import os
-from typing import BinaryIO, Iterable, NamedTuple, Optional
+import re
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO, Callable, Iterable, Mapping, NamedTuple, Optional, Sequence
 
+import requests
 import smart_open
+from requests.adapters import HTTPAdapter
 from smart_open.transport import get_transport
+from urllib3.util import Retry
 
 from c4build.errors import UsageError
+from c4build.read.gz import clip
+from c4build.read.wet import other_than_wet
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
+_ARCHIVES = (CRAWL_HOST, "s3://commoncrawl/")  # Common Crawl's own
 _ENDINGS = (".wet", ".wet.gz")
 _TYPICAL_BYTES = 100 << 20  # of a WET file of Common Crawl, where the size is not known
+_ASKED_AT_ONCE = 10  # remote files
+_MOST_FAILURES = 3  # of a server that does not answer
+_TIMEOUTS = (10, 60)  # seconds to connect, and from one byte to the next
+_PEEKED = 3  # local inputs that are looked at before any work
+_PEEKED_BYTES = 1 << 18
 
 
 class Input(NamedTuple):
@@ -24,6 +39,7 @@ class Input(NamedTuple):
     path: str
     size: int
     identity: str  # what a page file made of it is named by
+    version: str = ""  # what `size` is the size of: an ETag or a time; empty where it is not known
 
     @property
     def name(self) -> str:
@@ -63,10 +79,9 @@ def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optiona
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
-    inputs = {path: identify(path) for path in dict.fromkeys(paths)}
-    if limit is not None:
-        inputs = dict(list(inputs.items())[:limit])
-    return sorted(inputs.values(), key=lambda source: (source.name, source.path))
+    inputs = _in_order(identify_all(_each_once(paths)[:limit]))
+    _check_wet(inputs)
+    return inputs
 
 
 def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
@@ -75,11 +90,48 @@ def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
     Raises:
       UsageError: something named is not there or holds none.
     """
-    paths = dict.fromkeys(path for name in given for path in _expand(name, endings))
+    paths = [path for name in given for path in _expand(name, endings)]
     if not paths:
         raise UsageError(f"no input: name files ({_alternatives(endings)}) or folders of them")
     _check_schemes(paths)
-    return sorted(map(identify, paths), key=lambda source: (source.name, source.path))
+    return _in_order(identify_all(_each_once(paths)))
+
+
+def _in_order(inputs: Iterable[Input]) -> list[Input]:
+    return sorted(inputs, key=lambda source: (source.name, source.path))
+
+
+def _each_once(paths: Iterable[str]) -> list[str]:
+    """The paths in their order, of several of one local file (by symbolic links, too) that which sorts first."""
+    names: dict[str, str] = {}
+    for path in paths:
+        file = path if "://" in path else os.path.realpath(path)
+        names[file] = min(path, names.get(file, path))
+    return list(names.values())
+
+
+def _check_wet(inputs: Sequence[Input]):
+    """Looks at the start of a few inputs, and fails where it shows that they are another thing.
+
+    Records of another kind of WARC in one of them are enough; HTML, a zip archive and so on can be the bad download of one
+    file, so that it takes all of them.
+    """
+    remote = "://" in inputs[0].path
+    looked_at = inputs[:1] if remote else [source for source in inputs if "://" not in source.path][:_PEEKED]
+    found = [(source, *other_than_wet(_start_of(source))) for source in looked_at]
+    for source, what, is_warc in found:
+        if is_warc or not remote and all(what for _, what, _ in found):
+            raise UsageError(f"{clip(source.path)}: it holds {what}; c4build reads WET files (NAME.warc.wet.gz)")
+
+
+def _start_of(source: Input) -> bytes:
+    if "://" not in source.path and not os.path.isfile(source.path):
+        return b""  # a pipe is read but once
+    try:
+        with open_input(source) as file:
+            return file.read(_PEEKED_BYTES)
+    except InputError:
+        return b""  # is said when it is read
 
 
 def _alternatives(endings: tuple[str, ...]) -> str:
@@ -99,6 +151,7 @@ def _check_schemes(paths: Iterable[str]):
 
 
 def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
+    name = name.removeprefix("file://")
     base = name.rpartition("/")[2]
     if base.endswith((".paths", ".paths.gz")):
         return _read_list(name)
@@ -108,7 +161,7 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
         return [name]
     if os.path.isdir(name):
         found = sorted(
-            os.path.join(folder, file)
+            _absolute(os.path.join(folder, file))
             for folder, _, files in os.walk(name)
             for file in files
             if file.lower().endswith(endings) and not file.startswith(".")
@@ -117,8 +170,8 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
             raise UsageError(f"{name}: no file in this folder ends in {_alternatives(endings[::-1])}")
         return found
     if os.path.exists(name):
-        return [os.path.abspath(name)]
-    found = sorted(map(os.path.abspath, filter(os.path.isfile, glob.glob(name, recursive=True))))
+        return [_absolute(name)]
+    found = sorted(map(_absolute, filter(os.path.isfile, glob.glob(name, recursive=True))))
     if not found:
         what = "no file matches" if glob.has_magic(name) else "there is no such file or folder"
         raise UsageError(f"{name}: {what}")
@@ -138,56 +191,212 @@ def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
     return sorted(found)
 
 
+def _absolute(path: str) -> str:
+    """An absolute path without `.` and `..` of the file that `path` names, also where a `..` follows a symbolic link."""
+    absolute = os.path.abspath(path)
+    return absolute if os.path.realpath(absolute) == os.path.realpath(path) else os.path.realpath(path)
+
+
 def _read_list(name: str) -> list[str]:
-    """The paths in a list of paths: those of Common Crawl stand for its own address, others are as they are written."""
+    """The paths in a list of paths: those of Common Crawl stand for its own address, others are as they are written.
+
+    Empty lines and those that start with # do not count. A byte order mark and line ends of other systems do not matter.
+    """
     try:
-        with smart_open.open(name, "rb", compression="disable") as file:
+        with smart_open.open(name, "rb", compression="disable", transport_params=_open_params(Input(name, -1, ""))) as file:
             data = file.read()
-        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except Exception as error:
-        raise UsageError(f"{name}: cannot be read as a list of paths ({_reason(error)})") from error
-    paths = [line.strip() for line in text.splitlines() if line.strip()]
+        raise UsageError(f"{clip(name)}: cannot be read as a list of paths ({_reason(error)})") from error
+    paths = [line.strip() for line in re.split(r"[\r\n]+", text)]
+    paths = [path for path in paths if path and not path.startswith("#")]
     if not paths:
-        raise UsageError(f"{name}: this list of paths is empty")
+        raise UsageError(f"{clip(name)}: this list of paths is empty")
     folder = os.path.dirname(os.path.abspath(name)) if "://" not in name else None
     return [_of_list(path, folder) for path in paths]
 
 
 def _of_list(path: str, folder: Optional[str]) -> str:
-    if "://" in path or os.path.isabs(path):
+    path = path.removeprefix("file://")
+    if "\0" in path:
+        raise UsageError(f"{clip(path)}: a list of paths names this, which is no path")
+    if "://" in path:
         return path
+    if os.path.isabs(path):
+        return _absolute(path)
     if folder and os.path.exists(os.path.join(folder, path)):
-        return os.path.join(folder, path)
+        return _absolute(os.path.join(folder, path))
     if path.startswith("crawl-data/"):
         return CRAWL_HOST + path
     if folder:
-        raise UsageError(f"{path}: a list of paths in {folder} names this file, which is not there")
+        raise UsageError(f"{clip(path)}: a list of paths in {folder} names this file, which is not there")
     return path
 
 
 def identify(path: str) -> Input:
-    """The file with its size and what tells it from an earlier one of its name."""
-    size, detail = -1, ""
-    if "://" not in path:
+    """The file with its size and what tells it from an earlier one of its name: see `identify_all`."""
+    (source,) = identify_all([path])
+    return source
+
+
+def identify_all(paths: Iterable[str]) -> list[Input]:
+    """The files with their sizes and what tells each from an earlier one of its name, in their order.
+
+    For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or Google's
+    generation), for which its server is asked, `_ASKED_AT_ONCE` at a time. Where the server does not say it is the path
+    alone. It is so too for what lies on Common Crawl's own servers, without a request: the archive is never changed,
+    and a crawl has 60,000 to 90,000 WET files.
+
+    Raises:
+      UsageError: a local file is not there.
+    """
+    paths = list(paths)
+    remote = [path for path in paths if "://" in path and not path.startswith(_ARCHIVES)]
+    servers = _Servers()
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        states = dict(zip(remote, pool.map(servers.state, remote)))
+    found = []
+    for path in paths:
+        state = states.get(path, _UNKNOWN) if "://" in path else _local_state(path)
+        detail = f"{state.size} {state.version}" if state != _UNKNOWN else ""
+        digest = hashlib.sha256(f"{path}\n{detail}".encode()).hexdigest()[:16]
+        found.append(Input(path, state.size, digest, state.version))
+    return found
+
+
+class _State(NamedTuple):
+    """What tells a file from another of its name."""
+
+    size: int  # bytes; -1 where it is not known
+    version: str  # "ETAG ...", "MODIFIED ...", "GENERATION ..." or a time in nanoseconds; empty where it is not known
+
+
+_UNKNOWN = _State(-1, "")
+
+
+def _local_state(path: str) -> _State:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{clip(path)}: {getattr(error, 'strerror', None) or error}") from error
+    return _State(status.st_size, str(status.st_mtime_ns))
+
+
+class _Servers:
+    """Asks servers for the state of their files. One that cannot be reached is soon asked no more."""
+
+    def __init__(self):
+        self._failed: Counter = Counter()  # by server
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def state(self, path: str) -> _State:
+        scheme, _, rest = path.partition("://")
+        server = f"{scheme}://{rest.partition('/')[0]}"
+        ask = {"http": self._http, "https": self._http, "s3": self._s3, "gs": self._gs}.get(scheme)
+        if ask is None or self._failed[server] >= _MOST_FAILURES:
+            return _UNKNOWN
         try:
-            status = os.stat(path)
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from error
-        size, detail = status.st_size, f"{status.st_size} {status.st_mtime_ns}"
-    digest = hashlib.sha256(f"{path}\n{detail}".encode()).hexdigest()[:16]
-    return Input(path, size, digest)
+            return ask(path)
+        except Exception:  # the libraries raise what they like; opening the file says what is wrong with it
+            with self._lock:
+                self._failed[server] += 1
+            return _UNKNOWN
+
+    def _client(self, name: str, make: Callable[[], Any]):
+        with self._lock:
+            if name not in self._clients:
+                try:
+                    self._clients[name] = make()
+                except Exception as error:
+                    self._clients[name] = error
+            if isinstance(client := self._clients[name], Exception):
+                raise client
+            return client
+
+    def _http(self, path: str) -> _State:
+        session = self._client("http", _http_session)
+        response = session.head(path, allow_redirects=True, timeout=_TIMEOUTS, headers={"Accept-Encoding": "identity"})
+        return _http_state(response.headers) if response.status_code == 200 else _UNKNOWN
+
+    def _s3(self, path: str) -> _State:
+        bucket, _, key = path.partition("://")[2].partition("/")
+        try:
+            said = self._client("s3", _s3_client).head_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if getattr(error, "response", None):  # the server has answered: there is no such file, or it may not be read
+                return _UNKNOWN
+            raise
+        return _State(said["ContentLength"], f"ETAG {said['ETag']}" if said.get("ETag") else "")
+
+    def _gs(self, path: str) -> _State:
+        bucket, _, key = path.partition("://")[2].partition("/")
+        blob = self._client("gs", _gs_client).bucket(bucket).get_blob(key, timeout=_TIMEOUTS)
+        return _State(blob.size, f"GENERATION {blob.generation}") if blob else _UNKNOWN
+
+
+def _http_session() -> requests.Session:
+    session = requests.Session()
+    again = Retry(
+        2,
+        backoff_factor=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
+        respect_retry_after_header=False,  # a server could ask for days
+    )
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, HTTPAdapter(pool_maxsize=_ASKED_AT_ONCE, max_retries=again))
+    return session
+
+
+def _s3_client():
+    import boto3
+    from botocore.config import Config
+
+    connect, read = _TIMEOUTS
+    return boto3.client(
+        "s3", config=Config(connect_timeout=connect, read_timeout=read, max_pool_connections=_ASKED_AT_ONCE)
+    )
+
+
+def _gs_client():
+    from google.cloud import storage
+
+    return storage.Client()
+
+
+def _http_state(headers: Mapping[str, str]) -> _State:
+    size = headers.get("Content-Length", "")
+    etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
+    version = f"ETAG {etag.removeprefix('W/')}" if etag else f"MODIFIED {modified}" if modified else ""
+    return _State(int(size) if size.isascii() and size.isdigit() and len(size) < 19 else -1, version[:500])
 
 
 class OpenedInput(io.RawIOBase):
-    """An input's bytes, decompressed by nobody, counted as they are read; a failure is an `InputError` with its place."""
+    """An input's bytes, decompressed by nobody, counted as they are read; a failure is an `InputError` with its place.
+
+    It fails too where the bytes are not those of the file that was identified, or not as many as the server promised.
+    """
 
     def __init__(self, source: Input):
         self._source = source
+        self.name = source.path
         self.read_bytes = 0
         try:
-            self._file: BinaryIO = smart_open.open(source.path, "rb", compression="disable")
+            self._file: BinaryIO = smart_open.open(
+                source.path, "rb", compression="disable", transport_params=_open_params(source)
+            )
         except Exception as error:
+            if any(sign in str(error) for sign in ("PreconditionFailed", "conditionNotMet")):
+                raise InputError("it has changed since the run began", 0) from error
             raise InputError(f"cannot be opened: {_reason(error)}", 0) from error
+        self._promised = source.size if source.version or "://" in source.path else -1
+        response = getattr(self._file, "response", None)
+        if "://" not in source.path:
+            self._check_unchanged("has changed since the run began")
+        elif response is not None:
+            self._check_answer(_http_state(response.headers))
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -195,6 +404,8 @@ class OpenedInput(io.RawIOBase):
         except Exception as error:
             raise InputError(f"cannot be read on: {_reason(error)}", self.read_bytes) from error
         self.read_bytes += len(data)
+        if not data and size:
+            self._check_end()
         return data
 
     def close(self):
@@ -202,10 +413,55 @@ class OpenedInput(io.RawIOBase):
             self._file.close()
         super().close()
 
+    def _check_answer(self, state: _State):
+        """Compares what the server says of the file with what it said before."""
+        kind = self._source.version.partition(" ")[0]
+        if state.size >= 0 and self._promised >= 0 and state.size != self._promised:
+            changed = f"it had {self._promised:,} bytes and has {state.size:,}"
+        elif kind and state.version.startswith(kind) and state.version != self._source.version:
+            changed = f"its {kind.capitalize()} is another"
+        else:
+            if self._promised < 0:
+                self._promised = state.size
+            return
+        self.close()
+        raise InputError(f"it has changed since the run began: {changed}", 0)
+
+    def _check_end(self):
+        if "://" not in self._source.path:
+            self._check_unchanged("changed while it was read")
+        elif 0 <= self._promised != self.read_bytes:
+            cut = "was cut short" if self.read_bytes < self._promised else "does not end where it should"
+            raise InputError(f"it {cut}: {self.read_bytes:,} of {self._promised:,} bytes came", self.read_bytes)
+
+    def _check_unchanged(self, how: str):
+        if not self._source.version:
+            return
+        status = os.fstat(self._file.fileno())
+        if (status.st_size, str(status.st_mtime_ns)) == (self._source.size, self._source.version):
+            return
+        grown = status.st_size != self._source.size
+        what = f"it had {self._source.size:,} bytes and has {status.st_size:,}" if grown else "its time is another"
+        self._file.close()
+        raise InputError(f"it {how}: {what}", self.read_bytes)
+
+
+def _open_params(source: Input) -> dict:
+    """Of smart-open: how long to wait, and that only the version which was identified will do."""
+    scheme = source.path.partition("://")[0] if "://" in source.path else ""
+    kind, _, version = source.version.partition(" ")
+    if scheme in ("http", "https"):
+        return {"timeout": _TIMEOUTS}
+    if scheme == "s3" and kind == "ETAG":
+        return {"client_kwargs": {"S3.Client.get_object": {"IfMatch": version}}}
+    if scheme == "gs" and kind == "GENERATION":
+        return {"blob_open_kwargs": {"if_generation_match": int(version)}}
+    return {}
+
 
 def open_input(source: Input) -> OpenedInput:
     return OpenedInput(source)
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return clip(getattr(error, "strerror", None) or str(error) or type(error).__name__)
