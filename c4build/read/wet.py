@@ -110,17 +110,22 @@ def other_than_wet(head: bytes) -> tuple[str, bool]:
 
 def _of_wet(chunks: Iterator[Union[Chunk, Damage]]) -> Iterator[Union[Chunk, Damage]]:
     """Hands on the chunks of a WET file; says of another file what it holds, and reads no further."""
-    begun = False
+    begun, start = False, b""
     for chunk in chunks:
         if type(chunk) is Damage:
             begun = True
             yield chunk
             continue
-        if not begun and _BLANK.match(chunk.data).end() < len(chunk.data):
-            begun = True
-            if not _starts_wet(chunk.data):
-                yield _not_wet(chunk.offset, _seems(chunk.data))
-                return
+        if not begun:
+            if not start and chunk.data.isspace():
+                continue
+            start += chunk.data
+            begins = start[_BLANK.match(start).end() :][:5]
+            if not (begins != b"WARC/" and b"WARC/".startswith(begins)):  # else it is too little to tell
+                begun = True
+                if not _starts_wet(start):
+                    yield _not_wet(chunk.offset, _seems(start))
+                    return
         if (kind := _first_kind(chunk.data)) in _OTHER_KINDS:
             yield _not_wet(chunk.offset, _records_of(kind))
             return
@@ -129,7 +134,7 @@ def _of_wet(chunks: Iterator[Union[Chunk, Damage]]) -> Iterator[Union[Chunk, Dam
             yield from chunks
             return
     if not begun:
-        yield _not_wet(0, "blank space")
+        yield _not_wet(0, _seems(start) if start.strip() else "blank space")
 
 
 def _starts_wet(data: bytes) -> bool:
@@ -315,9 +320,12 @@ _LINE = re.compile(rb"[^\n]+")
 
 
 def _count_conversions(data: bytes) -> int:
-    """The conversion records that the structure of WARC shows, by their WARC-Type; \\r\\n must end it where it does the first line."""
-    end = b"\r" if data[: data.find(b"\n")].endswith(b"\r") else b""
-    return sum(found.group(1) == end for found in _CONVERSION.finditer(data))
+    """The conversion records that the structure of WARC shows, by their WARC-Type.
+
+    Its line must end as WARC wants it, so that the text of pages about WARC has none, or else as the line before it all.
+    """
+    ends = (b"\r", b"") if data.startswith(b"WARC/1.0\n") else (b"\r",)
+    return sum(found.group(1) in ends for found in _CONVERSION.finditer(data))
 
 
 _FIELDS = ("WARC-Target-URI", "WARC-Date", "Content-Type", "Content-Length")
@@ -620,15 +628,14 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes
         raise _Bad(f"its Content-Length is '{clip(length, 40)}'")
     if len(length) > 18:
         raise _Bad(f"its Content-Length is a number of {len(length):,} digits")
-    size, body, stop = int(length), None, end + 4
+    size, start, stop = int(length), end + 4, end + 4
     if size < most:
         if not run.need(stop + size):
             raise _Bad(f"its Content-Length is {size:,}, but {run.ahead - stop:,} bytes follow", short=True)
-        body = run.data[run.at + stop : run.at + stop + size]
         stop += size
     else:
         run.at += stop
-        stop, whole = 0, run.skip_body(size)
+        start, stop, whole = 0, 0, run.skip_body(size)
         if whole is None:
             raise _Bad(f"its Content-Length is {size:,}, but another record starts before that", at_record=True)
         if not whole:
@@ -638,6 +645,7 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes
         run.need(gap + 5)
         if not (run.data.startswith(b"WARC/", run.at + gap) or run.member_starts(stop) or run.member_starts(gap)):
             raise _Bad(f"its Content-Length is {size:,}, but no record starts behind that")
+    body = run.data[run.at + start : run.at + stop] if size < most else None
     run.at += gap
     return body
 
