@@ -66,10 +66,8 @@ _DISAMBIGUATION = frozenset((
     "doorverwijspagina", "dp", "ujednoznacznienie", "неоднозначность", "förgrening", "peker", "flertydig",
     "rozcestník", "egyért", "anlam ayrımı", "aimai", "消歧义", "dezambiguizare", "täsmennyssivu",
 ))  # fmt: skip
-_MAY_BE_DISAMBIGUATION = re.compile(
-    r"\{\{\s*(?:template\s*:\s*)?([^{}|<]*?)\s*(?:<!--.*?-->\s*)*(?:\||\}\})|(__DISAMBIG__)", re.IGNORECASE | re.DOTALL
-)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TEMPLATE_NAME = re.compile(r"\{\{([^{}|<]*)(?=\||\}\})")
+_TEMPLATE_SPACE = re.compile(r"\s*template\s*:", re.IGNORECASE)
 
 
 class WikitextError(Exception):
@@ -85,11 +83,20 @@ def is_disambiguation(title: str, wikitext: str) -> bool:
     """True for a page that only says which articles a name may mean: by its title, a template or the magic word."""
     if title.endswith(" (disambiguation)"):
         return True
-    for match in _MAY_BE_DISAMBIGUATION.finditer(_COMMENT.sub("", wikitext)):
-        name = match.group(1)
-        if name is None or " ".join(name.replace("_", " ").split()).lower() in _DISAMBIGUATION:
-            return True
-    return False
+    wikitext = _without_comments(wikitext)
+    if "__disambig__" in wikitext.lower():
+        return True
+    names = (_TEMPLATE_SPACE.sub("", match.group(1), 1) for match in _TEMPLATE_NAME.finditer(wikitext))
+    return any(" ".join(name.replace("_", " ").split()).lower() in _DISAMBIGUATION for name in names)
+
+
+def _without_comments(wikitext: str) -> str:
+    """`wikitext` without <!-- ... -->; one that is not closed stays, as do all behind it."""
+    kept, at = [], 0
+    while (start := wikitext.find("<!--", at)) >= 0 and (stop := wikitext.find("-->", start + 4)) >= 0:
+        kept.append(wikitext[at:start])
+        at = stop + 3
+    return "".join(kept) + wikitext[at:]
 
 
 def to_text(wikitext: str, rules: WikiRules = RULES["tfds"], found: Optional[Counter] = None) -> str:
@@ -161,15 +168,18 @@ def _prune(nodes: list, rules: WikiRules, hide: bool) -> list:
 
 def _prune_children(node, matches: Callable):
     for code in node.__children__():
-        children = code.nodes
-        at = 0
-        while at < len(children):
-            child = children[at]
-            if matches(child):
-                del children[at]
+        kept, passed_over = [], False
+        for child in code.nodes:
+            if passed_over:
+                passed_over = False
+            elif matches(child):
+                passed_over = True
+                continue
             elif not isinstance(child, _CHILDLESS):
                 _prune_children(child, matches)
-            at += 1
+            kept.append(child)
+        if len(kept) < len(code.nodes):
+            code.nodes = kept
 
 
 _CHILDLESS = (Text, HTMLEntity, Comment, Template)  # or with children that never come to be text
@@ -208,6 +218,7 @@ def _hide(nodes):
 
 # What the parser left, by the marks that it is known by.
 
+_ROUNDS = 40  # more than the parser's own depth
 _MARKERS = re.compile(r"\{\{|\[\[|<ref|\{\|", re.IGNORECASE)
 _REF = re.compile(r"<ref(?:erences)?\b[^<>]*/\s*>|<references\b[^<>]*>|<ref\b[^<>]*>(?:(?!<ref\b).)*?</ref\s*>", re.I | re.S)
 _OPEN_REF = re.compile(r"<ref[^\n]*", re.IGNORECASE)
@@ -219,10 +230,19 @@ _OPEN_TABLE = re.compile(r"\{\|(?:[^\n]|\n(?!\s*\n))*")
 
 def _unread_references(text: str) -> str:
     """<ref>…</ref> goes, <ref …/> too, and one that is not closed goes with the rest of its line."""
-    before = None
-    while before != text:
-        before, text = text, _REF.sub("", text)
-    return _OPEN_REF.sub("", text)
+    return _OPEN_REF.sub("", _from_within(_REF, "", text))
+
+
+def _from_within(pattern: re.Pattern, by, text: str) -> str:
+    """`text` with what matches replaced, again and again: what stands within another goes first.
+
+    No page needs many rounds; what has more marks within marks is left to the rules for marks that are not closed.
+    """
+    for _ in range(_ROUNDS):
+        before, text = text, pattern.sub(by, text)
+        if before == text:
+            break
+    return text
 
 
 def _unread_templates(text: str) -> str:
@@ -237,10 +257,7 @@ def _unread_tables(text: str) -> str:
 
 def _unread_links(text: str) -> str:
     """A link becomes the text it shows, a file goes; of a link that is not closed only the brackets go."""
-    before = None
-    while before != text:
-        before, text = text, _LINK.sub(_shown, text)
-    return _OPEN_FILE.sub("", text).replace("[[", "")
+    return _OPEN_FILE.sub("", _from_within(_LINK, _shown, text)).replace("[[", "")
 
 
 def _shown(link: re.Match) -> str:
@@ -251,7 +268,11 @@ def _shown(link: re.Match) -> str:
 
 
 def _without_leftovers(text: str, found: Counter) -> str:
+    rounds = 0
     while _MARKERS.search(text):  # what one rule takes out may bring two brackets together
+        rounds += 1
+        if rounds > _ROUNDS:
+            raise WikitextError(f"its markup is nested more than {_ROUNDS} times")
         for name, rule in LEFTOVERS.items():
             cleaned = rule(text)
             if cleaned != text:

@@ -1,17 +1,20 @@
 """Project Gutenberg's words around a book: header, licence, small print and footer, in the spellings of fifty years."""
 
 import re
-from typing import NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional
+
+# No pattern here has two repeats behind each other that match the same characters: each takes time with the line's length.
 
 _HEAD_SHARE = 0.6  # of a text: what stands later is no header, except in very short ones
 _HEAD_LINES = 1200
+_PIECE = 1 << 20  # characters
 
 # The line behind which the book begins; the last such line of the head counts.
 _START = re.compile(
     r"""
       ^\W*START\s+OF\s+(?:THIS\s+|THE\s+|)PROJECT\s+GUTENBERG(?:'S|TM|-TM)?\s+(?:E-?BOOK|E-?TEXT|EDITION|FILE)\b
     | ^\W*START\s+OF\s+(?:THE\s+|THIS\s+)?E-?(?:BOOK|TEXT)\b.*GUTENBERG
-    | ^\W*END\W*\s*(?:OF\s+)?(?:THE\s+)?SMALL\s+PRINT\b
+    | ^\W*END\W*(?:OF\s+)?(?:THE\s+)?SMALL\s+PRINT\b
     | ^\W*END\s+OF\s+THE\s+PROJECT\s+GUTENBERG\s+HEADER
     | ^\W*(?:BEGIN|BEGINNING)\s+OF\s+(?:THE\s+|THIS\s+)?PROJECT\s+GUTENBERG\s+E-?(?:BOOK|TEXT)
     | ^\W*(?:BEGINN|ANFANG)\s+DIESES\s+PROJE[KC]T\s+GUTENBERG
@@ -25,9 +28,9 @@ _START_GOES_ON = re.compile(r"\*\*\*\s*$")
 _END = re.compile(
     r"""
       ^\W*(?:THE\s+)?END\s+OF\s+(?:THIS\s+|THE\s+|)PROJECT\s+GUTENBERG(?:'S|\u2019S|TM|-TM)?\b
-    | ^\W*END\s+OF\s+(?:THIS|THE)?\s*E-?(?:BOOK|TEXT)\b.*GUTENBERG
-    | ^\W*START\W+\s*FULL\s+LICEN[SC]E
-    | ^\W*THE\s+FULL\s+PROJECT\s+GUTENBERG\W*(?:TM)?\s+LICEN[SC]E
+    | ^\W*END\s+OF\s+(?:(?:THIS|THE)\s*)?E-?(?:BOOK|TEXT)\b.*GUTENBERG
+    | ^\W*START\W+FULL\s+LICEN[SC]E
+    | ^\W*THE\s+FULL\s+PROJECT\s+GUTENBERG\W*(?:TM\s+|(?<=\s))LICEN[SC]E
     | ^\W*ENDE\s+DIESES\s+PROJE[KC]T\s+GUTENBERG
     | ^\W*ENDE\s+(?:DES|VON)\s+PROJE[KC]T\s+GUTENBERG
     | ^\W*FIN\s+(?:DE|DU|DEL)\s+(?:CE\s+|ESTE\s+|)?(?:PROJECT|PROJET|PROYECTO|LIVRE|E-?TEXT).*(?:GUTENBERG)?
@@ -57,7 +60,7 @@ _CREDITS = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _FIRST_LINE = re.compile(
-    r"^\W*(?:\*{0,3}\s*)?(?:THE\s+|THIS\s+IS\s+THE\s+|A\s+)?PROJECT\s+GUTENBERG(?:'S|\u2019S|\s+E-?(?:BOOK|TEXT)|\s+OF|\s+LIBRARY|\s+PRESENTS)",
+    r"^\W*(?:THE\s+|THIS\s+IS\s+THE\s+|A\s+)?PROJECT\s+GUTENBERG(?:'S|\u2019S|\s+E-?(?:BOOK|TEXT)|\s+OF|\s+LIBRARY|\s+PRESENTS)",
     re.IGNORECASE,
 )
 _FIELD = re.compile(r"^(Title|Author|Authors|Language|Character set encoding)\s*:\s*(.*)$", re.IGNORECASE)
@@ -93,31 +96,60 @@ def without_boilerplate(text: str) -> Stripped:
     Args:
       text: lines end in a line feed.
     """
-    lines = text.split("\n")
-    start = _find_start(lines)
-    stop = next((number for number in range(start, len(lines)) if _END.match(lines[number])), len(lines))
+    lines = text.split("\n", _HEAD_LINES)[:_HEAD_LINES]
+    start = _find_start(lines, text.count("\n") + 1)
+    from_start = sum(len(line) + 1 for line in lines[:start])
+    stop = next((at for at, line in _lines(text, from_start) if _END.match(line)), None)
     named = any(_FIRST_LINE.match(line) for line in lines[:40] if line.strip())
-    if not start and stop == len(lines) and not named:
+    if not start and stop is None and not named:
         return Stripped(text.strip(), False)
     if not start and named:
-        start = _behind_fields(lines)
-    paragraphs = re.split(r"\n\s*\n", "\n".join(lines[start:stop]).strip("\n"))
-    while len(paragraphs) > 1 and _is_foreign(paragraphs[0]):
-        del paragraphs[0]
-    while len(paragraphs) > 1 and _is_foreign(paragraphs[-1]):
-        del paragraphs[-1]
+        from_start = sum(len(line) + 1 for line in lines[: _behind_fields(lines)])
     head = "\n".join(lines[: max(start, 60)])
-    return Stripped("\n\n".join(paragraphs).strip(), True, header_field(head, "Title"), header_field(head, "Author"))
+    body = _without_credits(even(text[from_start:stop]))
+    return Stripped(body, True, header_field(head, "Title"), header_field(head, "Author"))
+
+
+def _lines(text: str, at: int) -> Iterator[tuple[int, str]]:
+    """The lines of `text` from a place on, with their places; never all of them at once."""
+    while at <= len(text):
+        stop = text.find("\n", at)
+        stop = len(text) if stop < 0 else stop
+        yield at, text[at:stop]
+        at = stop + 1
+
+
+def even(text: str) -> str:
+    """`text` without blanks at the ends of lines and empty lines at its own, with one empty line where were more."""
+    pieces, at = [], 0
+    while at < len(text):  # by pieces: a list of all lines would take many times the text's own memory
+        stop = text.find("\n", at + _PIECE) + 1 or len(text)
+        pieces.append("\n".join(line.rstrip() for line in text[at:stop].split("\n")))
+        at = stop
+    text = "".join(pieces)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text.strip("\n")
+
+
+def _without_credits(text: str) -> str:
+    """`text`, whose paragraphs stand one empty line apart, without those at its ends that say who typed it in."""
+    start, stop = 0, len(text)
+    while (end := text.find("\n\n", start, stop)) >= 0 and _is_foreign(text[start:end]):
+        start = end + 2
+    while (end := text.rfind("\n\n", start, stop)) >= 0 and _is_foreign(text[end + 2 : stop]):
+        stop = end
+    return text[start:stop].strip()
 
 
 def _is_foreign(paragraph: str) -> bool:
     return _CREDITS.search(paragraph) is not None or re.search(r"\w", paragraph) is None
 
 
-def _find_start(lines: list[str]) -> int:
-    """The number of the book's first line; 0 where no line says so."""
+def _find_start(lines: list[str], count: int) -> int:
+    """The number of the book's first line, of so many in all; 0 where no line says so."""
     start = 0
-    for number in range(min(len(lines), max(60, min(_HEAD_LINES, int(len(lines) * _HEAD_SHARE))))):
+    for number in range(min(len(lines), max(60, min(_HEAD_LINES, int(count * _HEAD_SHARE))))):
         if _END.match(lines[number]) and not _START.match(lines[number]):
             break
         if _START.match(lines[number]):
