@@ -4,6 +4,7 @@
 of at least 3" (the T5 paper, section 3.4.1, on WebText-like).
 """
 
+import math
 import re
 from typing import Any, NamedTuple, Optional
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,8 @@ import idna
 from c4build.filters.urls import normalize_url
 
 LEAST_SCORE = 3
+_LONGEST_URL = 4096  # characters; what browsers take, twice
+_LONGEST_HOST = 253  # characters of a name, by RFC 1035
 
 # Why a submission is left out, in the order in which it is asked; the last is not a loss.
 REASONS = (
@@ -55,7 +58,7 @@ def outbound_link(post: Any) -> Link:
     """The link of a submission (a decoded JSON object), or why it has none."""
     if not isinstance(post, dict):
         return Link("broken_line")
-    if post.get("is_self") is True or str(post.get("domain") or "").startswith("self."):
+    if post.get("is_self") is True or _text(post.get("domain")).startswith("self."):
         return Link("self_post")
     url = post.get("url_overridden_by_dest") or post.get("url")
     if not isinstance(url, str) or not url.strip() or url.strip() in ("[deleted]", "[removed]"):
@@ -63,9 +66,15 @@ def outbound_link(post: Any) -> Link:
     score = post.get("score")
     if isinstance(score, bool) or not isinstance(score, (int, float)):
         return Link("no_score")
+    if isinstance(score, float) and not math.isfinite(score):
+        return Link("no_score")
     if score < LEAST_SCORE:
         return Link("low_score")
     return judge_url(url)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def judge_url(url: str) -> Link:
@@ -73,6 +82,8 @@ def judge_url(url: str) -> Link:
     url = url.strip().replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")  # as Reddit escapes it
     if url.startswith("/") and not url.startswith("//"):
         return Link("within_reddit")
+    if len(url) > _LONGEST_URL:
+        return Link("bad_url")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -82,7 +93,7 @@ def judge_url(url: str) -> Link:
     if parts.scheme not in ("http", "https"):
         return Link("not_web" if parts.scheme else "bad_url")
     host = _ascii_host(host.rstrip("."))
-    if host is None or "." not in host:
+    if host is None or "." not in host or len(host) > _LONGEST_HOST:
         return Link("bad_url")
     if _is_of(host, REDDIT_HOSTS):
         return Link("within_reddit")
@@ -100,9 +111,11 @@ def _is_of(host: str, domains: frozenset[str]) -> bool:
 
 def _ascii_host(host: str) -> Optional[str]:
     """The host as Common Crawl writes it: lower case, other scripts by IDNA; None where it cannot be one."""
+    if len(host) > _LONGEST_HOST:
+        return None
     try:
         return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
+    except (idna.IDNAError, UnicodeError):
         return None
 
 

@@ -1,22 +1,24 @@
 """What Wikipedia and books are made of: which files a command names, how they are cut into units, what is kept."""
 
 import os
+import re
 from collections import Counter
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Union
 
 import mmh3
 
 from c4build.corpora.collect import URLS, Found, Part, Prepared, Recipe, Unit, prepare
 from c4build.corpora.links import REASONS, outbound_link
-from c4build.errors import UsageError
+from c4build.corpora.parser_process import PAGE_SECONDS, Parser, parser
+from c4build.errors import C4BuildError, UsageError
 from c4build.filters.language import language_test
 from c4build.filters.urls import in_validation, normalize_url
-from c4build.filters.wikitext import RULES, WikiRules, WikitextError, is_disambiguation, is_redirect, to_text
-from c4build.read.books import BookError, find_books, read_book
+from c4build.filters.wikitext import RULES, WikiRules, WikitextError, is_disambiguation, is_redirect
+from c4build.read.books import BookError, check_book, find_books, read_book
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, find_files
-from c4build.read.reddit import read_submissions
-from c4build.read.wikipedia import Piece, Site, cut_into_pieces, dump_date, page_url, read_pages, read_site
+from c4build.read.reddit import check_submissions, read_submissions
+from c4build.read.wikipedia import Piece, Site, cut_into_pieces, dump_date, page_url, placed_pages, read_site
 from c4build.write.files import is_local, join
 from c4build.write.metadata import Dataset
 
@@ -32,6 +34,54 @@ WIKIPEDIA_CITATION = """@ONLINE {wikidump,
 }"""
 
 
+# What is told of damage
+
+_TOLD = 100  # damages of a piece of an input that are described; all are counted
+_CLIPPED = 200  # characters of a damage
+
+
+def clip(text: str) -> str:
+    """`text` as it can be shown on a terminal: not long, and what is unprintable escaped."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: _CLIPPED + 1])
+    return shown if len(shown) <= _CLIPPED else shown[: _CLIPPED - 3] + "..."
+
+
+def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected: Optional[str]):
+    """Yields what a reader found in an input, its damages with their path, clipped, and the first of many only.
+
+    An error that nobody thought of is a damage of this input, and no matter of the others.
+
+    Args:
+      source: the input.
+      found: records and damages.
+      expected: the records of which there must be one; None where there may be none.
+    """
+    records = damages = place = 0
+    more_cut = False
+    try:
+        for one in found:
+            if not isinstance(one, Damage):
+                records += 1
+                yield one
+                continue
+            damages, place = damages + 1, one.offset
+            if damages <= _TOLD:
+                yield source.path, one._replace(what=clip(one.what))
+            more_cut |= one.cut
+    except C4BuildError:
+        raise
+    except InputError as error:
+        damages, place, more_cut = damages + 1, error.offset, True
+        yield source.path, Damage(place, clip(str(error)), True)
+    except Exception as error:
+        damages, more_cut = damages + 1, True
+        yield source.path, Damage(place, clip(f"cannot be read on from about here ({type(error).__name__}: {error})"), True)
+    if damages > _TOLD:
+        yield source.path, Damage(place, f"and {damages - _TOLD:,} more damages up to here", more_cut)
+    if expected and not records and not damages:
+        yield source.path, Damage(0, f"it holds no {expected} at all", True)
+
+
 # Wikipedia
 
 WIKIPEDIA_REASONS = ("other_namespace", "redirect", "empty", "disambiguation", "unreadable", "no_text_left")
@@ -42,20 +92,30 @@ class WikipediaReader(NamedTuple):
 
     rules: WikiRules
     sites: dict[str, Site]  # by path
+    seconds: float = PAGE_SECONDS  # of CPU time for the markup of a page
 
     def settings(self) -> dict:
         return {"name": self.rules.name, **self.rules._asdict(), "sites": sorted(map(list, set(self.sites.values())))}
 
     def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
-        for source, start, stop in unit.parts:
-            site = self.sites[source.path]
-            try:
-                for page in read_pages(source, Piece(start, stop), told):
-                    yield (source.path, page) if isinstance(page, Damage) else self._judge(page, site, note)
-            except InputError as error:
-                yield source.path, Damage(error.offset, str(error))
+        with parser(self.seconds) as parse:
+            for source, start, stop in unit.parts:
+                whole = start == 0 and stop is None
+                yield from told_damages(source, self._pages(source, Piece(start, stop), parse, note, told), "pages" if whole else None)
 
-    def _judge(self, page, site: Site, note) -> Found:
+    def _pages(self, source: Input, piece: Piece, parse: Parser, note, told):
+        site = self.sites[source.path]
+        for offset, page in placed_pages(source, piece, told):
+            if isinstance(page, Damage):
+                yield page
+                continue
+            try:
+                yield self._judge(page, site, parse, note)
+            except WikitextError as error:
+                yield Damage(offset, f"the page {page.title!r} is left out: {error}")
+                yield Found("unreadable")
+
+    def _judge(self, page, site: Site, parse: Parser, note) -> Found:
         if page.namespace != 0:
             return Found("other_namespace")
         if page.redirect or is_redirect(page.text):
@@ -65,10 +125,7 @@ class WikipediaReader(NamedTuple):
         if is_disambiguation(page.title, page.text):
             return Found("disambiguation")
         found: Counter = Counter()
-        try:
-            text = to_text(page.text, self.rules, found)
-        except WikitextError:
-            return Found("unreadable")
+        text = parse.to_text(page.text, self.rules, found)
         for rule, times in found.items():
             note(rule, times)
         if not text.strip():
@@ -81,6 +138,9 @@ class WikipediaReader(NamedTuple):
             int("0" + "".join(char for char in page.timestamp if char.isdecimal() and char.isascii())[:14]),
             in_validation(normalize_url(url)),
         )
+
+
+_VERSIONS = {"tfds": "1.0.0", "strict": "1.1.0"}  # a folder for each
 
 
 def prepare_wikipedia(
@@ -103,7 +163,7 @@ def prepare_wikipedia(
         Dataset(
             name="wikipedia",
             config=config,
-            version="1.0.0",
+            version=_VERSIONS[rules],
             description=f"Wikipedia's articles without markup, made from a dump by c4build under the rules {rules}.",
             citation=WIKIPEDIA_CITATION,
             homepage="https://dumps.wikimedia.org",
@@ -133,6 +193,8 @@ def _cut(sources: Sequence[Input], shards: Optional[int]) -> list[Unit]:
 # Books
 
 BOOK_REASONS = ("unreadable", "other_language", "language_unsure", "language_unknown")
+_LANGUAGE, _LEAST = "en", 0.99
+_HASHED = 1 << 20  # characters at a time
 _JUDGED = 10_000  # characters from the middle: the beginning is titles and tables of contents
 
 
@@ -150,17 +212,20 @@ class BooksReader(NamedTuple):
         judge = language_test(self.language, self.least) if self.language else None
         size = 0
         for source, _, _ in unit.parts:
-            try:
-                book = read_book(source)
-            except BookError as error:
-                yield source.path, Damage(0, str(error))
-                yield Found("unreadable")
-            else:
-                for trouble in book.troubles:
-                    yield source.path, Damage(0, trouble)
-                yield from self._examples(source, book, judge)
+            yield from told_damages(source, self._book(source, judge), "books")
             size += max(source.size, 0)
             told(size)
+
+    def _book(self, source: Input, judge):
+        try:
+            book = read_book(source)
+        except BookError as error:
+            yield Damage(0, str(error), error.cut)
+            yield Found("unreadable")
+        else:
+            for trouble in book.troubles:
+                yield Damage(0, trouble)
+            yield from self._examples(source, book, judge)
 
     def _examples(self, source: Input, book, judge):
         parts = [chapter for chapter in book.chapters if chapter.text.strip()] if self.chapters else [None]
@@ -182,29 +247,45 @@ class BooksReader(NamedTuple):
 
 def content_key(text: str) -> bytes:
     """The same for texts that have the same letters and digits, whatever their case, spacing and marks."""
-    letters = "".join(char for char in text.casefold() if char.isalnum())
-    return mmh3.mmh3_x64_128_digest(letters.encode(errors="replace"))
+    hasher = mmh3.mmh3_x64_128()
+    for at in range(0, len(text), _HASHED):
+        letters = "".join(char for char in text[at : at + _HASHED].casefold() if char.isalnum())
+        hasher.update(letters.encode(errors="replace"))
+    return hasher.digest()
+
+
+def books_config(chapters: bool, language: str, least: float) -> str:
+    """The name of a corpus by its settings, those left out that are as usual: chapters, de, en-0.9, chapters.any."""
+    kept = language
+    if language != "any" and least != _LEAST:
+        kept = f"{language}-{least:g}"
+    return ".".join((["chapters"] if chapters else []) + ([kept] if kept != _LANGUAGE else []))
 
 
 def prepare_books(
     given: Sequence[str],
     out: str,
     chapters: bool = False,
-    language: str = "en",
-    least: float = 0.99,
+    language: str = _LANGUAGE,
+    least: float = _LEAST,
     format: str = "tfrecord",
     shards: Optional[int] = None,
     overwrite: bool = False,
 ) -> Prepared:
     """Plans a corpus of the books that are named. Raises UsageError."""
+    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z]{2,8})?", language):
+        raise UsageError(f"--language {language}: languages are named as in en or zh-cn; any keeps all")
+    if not 0 <= least <= 1:
+        raise UsageError(f"--least {least:g}: it is a probability, 0 to 1")
     sources = find_books(given)
+    check_book(sources[0])
     if shards is not None and not 1 <= shards <= len(sources):
         raise UsageError(f"--shards {shards}: it must be 1 to {len(sources)}, the number of books")
     features = ("title", "author", "text", "id", "source", *(("chapter", "number") if chapters else ()))
     recipe = Recipe(
         Dataset(
             name="books",
-            config="chapters" if chapters else "",
+            config=books_config(chapters, language, least),
             version="1.0.0",
             description="Books as plain text, made by c4build from the files of whoever ran it.",
             citation="",
@@ -243,18 +324,18 @@ class SubmissionsReader(NamedTuple):
 
     def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
         for source, _, _ in unit.parts:
-            try:
-                for entry in read_submissions(source, told):
-                    if isinstance(entry, Damage):
-                        yield source.path, entry
-                        continue
-                    link = outbound_link(entry.post)
-                    if link.url is None:
-                        yield Found(link.reason)
-                    else:
-                        yield Found("kept", {"url": link.url}, mmh3.mmh3_x64_128_digest(link.url.encode()))
-            except InputError as error:
-                yield source.path, Damage(error.offset, str(error))
+            yield from told_damages(source, self._submissions(source, told), "submissions")
+
+    def _submissions(self, source: Input, told):
+        for entry in read_submissions(source, told):
+            if isinstance(entry, Damage):
+                yield entry
+                continue
+            link = outbound_link(entry.post)
+            if link.url is None:
+                yield Found(link.reason)
+            else:
+                yield Found("kept", {"url": link.url}, mmh3.mmh3_x64_128_digest(link.url.encode()))
 
 
 def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False) -> Prepared:
@@ -262,6 +343,7 @@ def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False
     if not out.endswith(".gz"):
         raise UsageError(f"--out {out}: the list is a gzip file, so its name must end in .gz")
     sources = find_files(given, _SUBMISSIONS)
+    check_submissions(sources[0])
     out = os.path.abspath(out) if is_local(out) else out
     home, _, name = out.rpartition("/")
     recipe = Recipe(

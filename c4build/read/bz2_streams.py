@@ -7,7 +7,7 @@ start at any bit, so that one bad block costs itself only (the way of bzip2recov
 
 import bz2
 import re
-from typing import BinaryIO, Iterator, NamedTuple, Optional, Union
+from typing import BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
 
 from c4build.read.gz import Damage
 
@@ -17,7 +17,10 @@ _BLOCK_MARK = 0x314159265359  # 48 bits before each block
 _END_MARK = 0x177245385090
 _STREAM_MARK = 0
 _READ = 1 << 18  # compressed bytes at a time
+_FED = 1 << 12  # compressed bytes fed at first: there may be many streams of a few bytes
 _OUT = 1 << 22  # decompressed bytes at a time, at most
+_MAX_RATIO = 200  # of what a file unpacks to and its size; that of dumps is 5 to 20
+_LEAST_BOMB = 1 << 27  # bytes that may come of any file
 _KEPT = 1 << 22  # compressed bytes kept behind the reading point: more than a block can have
 _LONGEST_BLOCK = 1 << 22  # compressed bytes
 _TAIL = 1 << 16  # decompressed bytes by which a place is known again
@@ -75,6 +78,22 @@ def read_streams(file: BinaryIO, start: int = 0) -> Iterator[Union[Data, Damage]
     Each stream begins with a `Data`, be it empty. `file` stands at byte `start`.
     """
     window = _Window(file, start)
+    yield from without_bombs(_streams(window, start), lambda: window.tell() - start)
+
+
+def without_bombs(parts: Iterator[Union[Data, Damage]], read: Callable[[], int]) -> Iterator[Union[Data, Damage]]:
+    """`parts` until they unpack to far more than the compressed bytes `read`, which no real file does."""
+    size = 0
+    for part in parts:
+        if isinstance(part, Data):
+            size += len(part.data)
+            if size > _LEAST_BOMB and size > _MAX_RATIO * read():
+                yield Damage(part.offset, f"it unpacks to over {_MAX_RATIO} times its size; what follows is left out", True)
+                return
+        yield part
+
+
+def _streams(window: _Window, start: int) -> Iterator[Union[Data, Damage]]:
     inside = start > 0  # of a stream that started before: it is another piece's
     while True:
         before = window.tell()
@@ -96,15 +115,16 @@ def _stream(window: _Window) -> Iterator[Union[Data, Damage]]:
     level = window.buffer[window.at : window.at + 4]
     inflate = bz2.BZ2Decompressor()
     yield Data(offset, b"")
-    told, tail = 0, b""
+    told, tail, fed = 0, b"", _FED
     while not inflate.eof:
         piece = b""
         if inflate.needs_input:
             if window.at == len(window.buffer) and not window.more():
-                yield Damage(offset, "the file is cut short within a bzip2 stream")
+                yield Damage(offset, "the file is cut short within a bzip2 stream", True)
                 return
-            piece = window.buffer[window.at : window.at + _READ]
+            piece = window.buffer[window.at : window.at + fed]
             window.at += len(piece)
+            fed = min(2 * fed, _READ)
         try:
             data = inflate.decompress(piece, _OUT)
         except (OSError, ValueError):
@@ -133,7 +153,7 @@ def _recover(window: _Window, offset: int, level: bytes, told: int, tail: bytes)
             continue
         if skip is None:
             before += data
-            at = before.rfind(tail)
+            at = _last_place(before, tail)
             if at < 0:
                 before = before[-len(tail) :]
                 continue
@@ -144,6 +164,12 @@ def _recover(window: _Window, offset: int, level: bytes, told: int, tail: bytes)
             yield Data(offset, data[skipped:])
     if not bad:
         yield Damage(offset, "a bzip2 stream whose checksum is wrong, though those of its blocks are right")
+
+
+def _last_place(data: bytes, part: bytes) -> int:
+    """As data.rfind(part), which takes the time of both lengths multiplied where `find` takes that of their sum."""
+    at = data[::-1].find(part[::-1])
+    return at if at < 0 else len(data) - at - len(part)
 
 
 def _blocks(window: _Window, start: int, level: bytes) -> Iterator[tuple[int, Optional[bytes]]]:

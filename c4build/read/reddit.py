@@ -9,14 +9,18 @@ from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Optional, Unio
 
 import zstandard
 
-from c4build.read.bz2_streams import Data, read_streams
+from c4build.errors import UsageError
+from c4build.read.bz2_streams import Data, read_streams, without_bombs
 from c4build.read.gz import Damage, read_chunks
 from c4build.read.paths import Input, InputError, open_input
 
-MAX_LINE_BYTES = 1 << 26
+MAX_LINE_BYTES = 1 << 23  # Reddit's longest are some 300 KB; the objects of JSON take some twenty times their text
+_MAX_DICTIONARY = 1 << 30  # bytes of memory that xz may ask for
+_TRIED = 1000  # lines of which one at least must be an object, in a file that is a dump
 _ZSTD, _SKIPPABLE, _XZ, _GZIP, _BZIP2 = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\xfd7zXZ\0", b"\x1f\x8b", b"BZh"
 _READ = 1 << 20
-_FED = 1 << 14  # compressed bytes fed at a time: bounds what comes out at once
+_FED = 1 << 11  # compressed bytes fed at a time at most: bounds what comes out at once, a block of zstd being 4 bytes at least
+_SPLIT = 1 << 22  # decompressed bytes split into lines at a time
 _SAID = 100  # broken lines that are described; all are counted
 
 
@@ -36,7 +40,7 @@ def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None
       InputError: it cannot be opened.
     """
     file = open_input(source)
-    number = broken = 0
+    number = broken = objects = 0
     for found in _lines(file):
         if told:
             told(file.read_bytes)
@@ -50,11 +54,35 @@ def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None
             continue
         if post is None:
             broken += 1
+            if broken > _TRIED and not objects:
+                yield Damage(offset, f"its first {_TRIED:,} lines are no JSON objects: this is no dump of submissions", True)
+                break
             if broken <= _SAID:
                 yield Damage(offset, f"line {number:,} is not a JSON object: {line[:40].decode(errors='replace')!r}")
+        else:
+            objects += 1
         yield Submission(number, post)
     if broken > _SAID:
         yield Damage(0, f"{broken - _SAID:,} more lines are not JSON objects")
+
+
+def check_submissions(source: Input):
+    """Raises UsageError where the file is plainly no dump of submissions: its first line begins no JSON object."""
+    try:
+        for part in decompress(open_input(source)):
+            if isinstance(part, Damage):
+                return  # told when it is read
+            if line := part.data.lstrip(b"\xef\xbb\xbf \t\r\n"):
+                break
+        else:
+            return
+    except InputError:
+        return
+    if not line.startswith(b"{"):
+        raise UsageError(
+            f"{source.path}: this is no dump of submissions, one JSON object a line (RS_*.zst and the like); "
+            f"it begins with {line[:40].decode(errors='replace')!r}"
+        )
 
 
 def _post(line: bytes) -> Optional[dict]:
@@ -76,15 +104,17 @@ def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:
             pieces, held, cut = [], 0, True
             continue
         offset = part.offset
-        lines = part.data.split(b"\n")
-        for line in lines[:-1]:
-            yield offset, b"".join([*pieces, line]), cut
-            pieces, held, cut = [], 0, False
-        pieces.append(lines[-1])
-        held += len(lines[-1])
-        if held > MAX_LINE_BYTES:
-            yield Damage(offset, f"a line of more than {MAX_LINE_BYTES >> 20} MiB")
-            pieces, held, cut = [], 0, True
+        for at in range(0, len(part.data), _SPLIT):
+            lines = part.data[at : at + _SPLIT].split(b"\n")
+            for line in lines[:-1]:
+                yield offset, b"".join([*pieces, line]), cut
+                pieces, held, cut = [], 0, False
+            pieces.append(lines[-1])
+            held += len(lines[-1])
+            if held > MAX_LINE_BYTES:
+                if not cut:
+                    yield Damage(offset, f"a line of more than {MAX_LINE_BYTES >> 20} MiB")
+                pieces, held, cut = [], 0, True
     if held:
         yield offset, b"".join(pieces), cut
 
@@ -93,71 +123,84 @@ def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
     """Yields the file's content by what its first bytes say: zstd, gzip, bzip2, xz or plain; and its damages."""
     ahead = _Ahead(file)
     try:
-        head = ahead.peek(6)
-        if head.startswith(_ZSTD) or head[1:4] == _SKIPPABLE:
-            yield from _frames(ahead, _ZstdFrame, _ZSTD, "zstd")
-        elif head.startswith(_XZ):
-            yield from _frames(ahead, _XzStream, _XZ, "xz")
-        elif head.startswith(_GZIP):
-            for chunk in read_chunks(ahead):
-                yield chunk if isinstance(chunk, Damage) else Data(chunk.offset, chunk.data)
-        elif head.startswith(_BZIP2):
-            yield from read_streams(ahead)
-        elif not head:
-            yield Damage(0, "the file is empty")
-        else:
-            place = 0
-            while block := ahead.read(_READ):
-                yield Data(place, block)
-                place += len(block)
+        yield from without_bombs(_decompress(ahead), lambda: ahead.place)
     except InputError as error:
-        yield Damage(error.offset, str(error))
+        yield Damage(error.offset, str(error), True)
+
+
+def _decompress(ahead: "_Ahead") -> Iterator[Union[Data, Damage]]:
+    head = ahead.peek(6)
+    if head.startswith(_ZSTD) or head[1:4] == _SKIPPABLE:
+        yield from _frames(ahead, _ZstdFrame, _ZSTD, "zstd")
+    elif head.startswith(_XZ):
+        yield from _frames(ahead, _XzStream, _XZ, "xz")
+    elif head.startswith(_GZIP):
+        for chunk in read_chunks(ahead):
+            yield chunk if isinstance(chunk, Damage) else Data(chunk.offset, chunk.data)
+    elif head.startswith(_BZIP2):
+        yield from read_streams(ahead)
+    elif not head:
+        yield Damage(0, "the file is empty", True)
+    else:
+        place = 0
+        while block := ahead.read(_READ):
+            yield Data(place, block)
+            place += len(block)
 
 
 class _Ahead:
     """A file whose next bytes can be looked at, and that knows where it is."""
 
     def __init__(self, file: BinaryIO):
-        self._file, self._held = file, b""
-        self.place = 0
+        self._file, self._held, self._at, self._base = file, b"", 0, 0
+
+    @property
+    def place(self) -> int:
+        return self._base + self._at
 
     def peek(self, size: int) -> bytes:
-        while len(self._held) < size and (block := self._file.read(_READ)):
-            self._held += block
-        return self._held[:size]
+        while len(self._held) - self._at < size and self._more():
+            pass
+        return self._held[self._at : self._at + size]
+
+    def _more(self) -> bool:
+        block = self._file.read(_READ)
+        if block:
+            # What was read last can be put back.
+            passed = max(self._at - _FED, 0)
+            self._held = self._held[passed:] + block
+            self._base += passed
+            self._at -= passed
+        return bool(block)
 
     def read(self, size: int) -> bytes:
-        data = self.peek(min(size, max(len(self._held), 1)))
-        self._held = self._held[len(data) :]
-        self.place += len(data)
+        data = self.peek(min(size, max(len(self._held) - self._at, 1)))
+        self._at += len(data)
         return data
 
-    def back(self, data: bytes):
-        self._held = data + self._held
-        self.place -= len(data)
+    def back(self, size: int):
+        """Puts back so many of the bytes of the last `read`, which was of `_FED` at most."""
+        self._at -= size
 
     def find(self, mark: bytes) -> bool:
         """Moves to the next `mark`; False at the file's end."""
         while True:
-            at = self._held.find(mark)
+            at = self._held.find(mark, self._at)
             if at >= 0:
-                self.read(at)
+                self._at = at
                 return True
-            passed = max(len(self._held) - len(mark) + 1, 0)
-            self._held = self._held[passed:]
-            self.place += passed
-            block = self._file.read(_READ)
-            if not block:
+            self._at = max(self._at, len(self._held) - len(mark) + 1)
+            if not self._more():
+                self._at = len(self._held)
                 return False
-            self._held += block
 
 
 class _ZstdFrame:
     def __init__(self):
         self._inflate = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
 
-    def feed(self, data: bytes) -> bytes:
-        return self._inflate.decompress(data)
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield self._inflate.decompress(data)
 
     @property
     def unused(self) -> Optional[bytes]:
@@ -167,10 +210,12 @@ class _ZstdFrame:
 
 class _XzStream:
     def __init__(self):
-        self._inflate = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        self._inflate = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MAX_DICTIONARY)
 
-    def feed(self, data: bytes) -> bytes:
-        return self._inflate.decompress(data)
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield self._inflate.decompress(data, _SPLIT)
+        while not self._inflate.needs_input and not self._inflate.eof:
+            yield self._inflate.decompress(b"", _SPLIT)
 
     @property
     def unused(self) -> Optional[bytes]:
@@ -182,21 +227,23 @@ def _frames(ahead: _Ahead, frame_type, mark: bytes, name: str) -> Iterator[Union
     while ahead.peek(1):
         start = ahead.place
         frame = frame_type()
+        fed = _FED >> 5  # little at first: there may be many frames of a few bytes
         try:
             while frame.unused is None:
-                data = ahead.read(_FED)
+                data = ahead.read(fed)
+                fed = min(2 * fed, _FED)
                 if not data:
-                    yield Damage(start, f"the file is cut short within {name} data")
+                    yield Damage(start, f"the file is cut short within {name} data", True)
                     return
-                out = frame.feed(data)
-                if out:
-                    yield Data(start, out)
-            ahead.back(frame.unused)
+                for out in frame.feed(data):
+                    if out:
+                        yield Data(start, out)
+            ahead.back(len(frame.unused))
             if name == "xz":
                 _skip_padding(ahead)
-        except (zstandard.ZstdError, lzma.LZMAError) as error:
+        except (zstandard.ZstdError, lzma.LZMAError, MemoryError) as error:
             yield Damage(start, f"bad {name} data ({error})")
-            ahead.back(data)
+            ahead.back(len(data))
             if ahead.place == start:
                 ahead.read(1)
             if not ahead.find(mark):

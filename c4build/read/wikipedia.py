@@ -18,12 +18,19 @@ from c4build.read.bz2_streams import STREAM, Data, read_streams
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError
 
-MAX_PAGE_BYTES = 1 << 26  # of one <page>; MediaWiki's own limit for a text is 2 MiB
-_HEAD_BYTES = 1 << 22
+MAX_PAGE_BYTES = 1 << 24  # of one <page>; MediaWiki's own limit for a text is 2 MiB, which escaping makes 12 at most
+_MAX_TAGS = 1000  # in a <page>: one revision has some twenty
+_NAMED_BYTES = 2000  # of a page, within which its title stands
+_HEAD_BYTES, _HEAD_END = 1 << 22, b"</siteinfo>"
 _READ = 1 << 20
 _PAGE, _END = b"<page>", b"</page>"
+_LAST, _TAIL = b"</mediawiki>", 256  # bytes, line ends and all
 _TAG = re.compile(rb"<page>|</page>")
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REVISION = b"<revision>"
+_HISTORY = "this is a dump of histories (pages-meta-history): take pages-articles.xml.bz2 instead"
+_NO_TEXT = re.compile(rb"<text [^<>]{0,200}bytes=\"[1-9][^<>]{0,200}/>")
+_DATABASE = re.compile(rb"[a-z][a-z0-9_]{0,60}")
 _TITLE = re.compile(rb"<title>([^<]{1,300})</title>")
 
 
@@ -52,13 +59,15 @@ class Piece(NamedTuple):
 
 def read_site(source: Input) -> Site:
     """The dump's head, or what its name tells where the head is damaged. Raises UsageError for other files."""
-    data = b""
+    data = bytearray()
     try:
         with _open(source) as file:
             for part in _parts(file, Piece(0, None)):
-                if isinstance(part, Data):
-                    data += part.data
-                if b"</siteinfo>" in data or len(data) > _HEAD_BYTES:
+                if not isinstance(part, Data):
+                    continue
+                before = max(len(data) - len(_HEAD_END), 0)
+                data += part.data
+                if data.find(_HEAD_END, before) >= 0 or len(data) > _HEAD_BYTES:
                     break
     except InputError as error:
         raise UsageError(f"{source.path}: {error}") from error
@@ -67,16 +76,28 @@ def read_site(source: Input) -> Site:
             f"{source.path}: this is not a dump of MediaWiki (pages-articles.xml or .xml.bz2); "
             "https://dumps.wikimedia.org has them"
         )
+    _check_kind(source, data)
     base = re.search(rb"<base>([^<]+)</base>", data)
     name = re.search(rb"<dbname>([^<]+)</dbname>", data)
+    if name and not _DATABASE.fullmatch(name.group(1)):
+        name = None  # it becomes part of a path
     named = re.match(r"([a-z_]+)wiki(?=\W)", source.name)
     language = named.group(1).replace("_", "-") if named else "en"
     return Site(
-        name.group(1).decode(errors="replace") if name else language + "wiki",
+        name.group(1).decode() if name else language + "wiki",
         base.group(1).decode(errors="replace").rpartition("/")[0] + "/"
         if base
         else f"https://{language}.wikipedia.org/wiki/",
     )
+
+
+def _check_kind(source: Input, data: bytes):
+    """Raises UsageError where the first pages show that the dump is none of articles."""
+    pages = data.split(_END)[:-1]
+    if any(page.count(_REVISION) > 1 for page in pages):
+        raise UsageError(f"{source.path}: pages have several revisions here: {_HISTORY}")
+    if any(_NO_TEXT.search(page) for page in pages) and not any(b"</text>" in page for page in pages):
+        raise UsageError(f"{source.path}: its pages have no text (a dump of stubs): take pages-articles.xml.bz2 instead")
 
 
 def dump_date(source: Input) -> str:
@@ -120,12 +141,21 @@ def read_pages(source: Input, piece: Piece = Piece(0, None), told: Optional[Call
     Raises:
       InputError: the file cannot be opened.
     """
+    for _, found in placed_pages(source, piece, told):
+        yield found
+
+
+def placed_pages(
+    source: Input, piece: Piece = Piece(0, None), told: Optional[Callable[[int], None]] = None
+) -> Iterator[tuple[int, Union[WikiPage, Damage]]]:
+    """As `read_pages`, each with its offset."""
     with _open(source) as file:
         for found in _elements(_parts(file, piece, told), piece):
             if isinstance(found, Damage):
-                yield found
+                yield found.offset, found
             else:
-                yield from _page(*found)
+                for page in _page(*found):
+                    yield found[0], page
 
 
 def _open(source: Input) -> BinaryIO:
@@ -160,7 +190,7 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
             if STREAM.search(head):
                 yield from read_streams(counted, piece.start)
                 return
-            yield Damage(0, "this is neither XML nor bzip2" if head else "the file is empty")
+            yield Damage(0, "this is neither XML nor bzip2" if head else "the file is empty", True)
         while True:
             place = counted.place
             left = piece.stop - place if piece.stop is not None and place < piece.stop else _READ
@@ -169,7 +199,7 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
                 break
             yield Data(place, block)
     except Exception as error:  # what a remote file's library raises is its own
-        yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}")
+        yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True)
 
 
 def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Union[tuple[int, bytes], Damage]]:
@@ -177,6 +207,8 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
     buffer, base = bytearray(), 0  # decompressed bytes ahead, and how many went before
     starts = deque([(0, piece.start)])  # where a stream or block of the file starts: (decompressed, in the file)
     limit: Optional[int] = None  # decompressed bytes of the piece
+    tail: Optional[bytes] = None  # the last bytes that were seen
+    damaged = False
     page: Optional[int] = None  # where the page being read starts, in the buffer
     seen = 0  # in the buffer: no tag starts before it that was not met
 
@@ -190,8 +222,9 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
             if limit is not None and page is None:
                 return  # of the next piece
             yield part
+            damaged = True
             if page is not None:
-                yield Damage(offset(page), f"{_name(buffer[page:])} is cut off by this damage and left out")
+                yield Damage(offset(page), f"{_name(buffer, page)} is cut off by this damage and left out")
             page, seen, base = None, 0, base + len(buffer)
             buffer.clear()
             continue
@@ -201,20 +234,21 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
         if limit is None and piece.stop is not None and part.offset >= piece.stop:
             limit = end
         buffer += part.data
-        for tag in list(_TAG.finditer(buffer, seen)):
+        tail = ((tail or b"") + part.data[-_TAIL:])[-_TAIL:]
+        for tag in _TAG.finditer(buffer, seen):
             seen = tag.end()
             if page is not None:
                 if tag.group() == _END:
                     yield offset(page), bytes(buffer[page : tag.end()])
                 else:
-                    yield Damage(offset(page), f"{_name(buffer[page:])} has no end and is left out")
+                    yield Damage(offset(page), f"{_name(buffer, page)} has no end and is left out")
                 page = None
             if tag.group() == _PAGE:
                 if limit is not None and base + tag.start() >= limit:
                     return
                 page = tag.start()
         if page is not None and len(buffer) - page > MAX_PAGE_BYTES:
-            yield Damage(offset(page), f"{_name(buffer[page:])} is over {MAX_PAGE_BYTES >> 20} MiB long and left out")
+            yield Damage(offset(page), f"{_name(buffer, page)} is over {MAX_PAGE_BYTES >> 20} MiB long and left out")
             page = None
         seen = max(seen, len(buffer) - len(_END) + 1)
         if page is None and limit is not None and base + seen >= limit:
@@ -222,17 +256,26 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
         done = seen if page is None else page
         del buffer[:done]
         base, seen, page = base + done, seen - done, None if page is None else 0
+        offset(0)  # forgets the starts that were passed
     if page is not None:
-        yield Damage(offset(page), f"the file ends within {_name(buffer[page:])}, which is left out")
+        yield Damage(offset(page), f"the file ends within {_name(buffer, page)}, which is left out", True)
+    elif tail is not None and _LAST not in tail and piece.stop is None and not damaged:
+        yield Damage(starts[-1][1], "the dump ends before its end (</mediawiki>): pages are missing", True)
 
 
-def _name(fragment: bytes) -> str:
-    title = _TITLE.search(fragment, 0, 2000)
+def _name(data: Union[bytes, bytearray], at: int = 0) -> str:
+    title = _TITLE.search(data, at, at + _NAMED_BYTES)
     return f"the page {title.group(1).decode(errors='replace')!r}" if title else "a page"
 
 
 def _page(offset: int, fragment: bytes) -> Iterator[Union[WikiPage, Damage]]:
     """The page of one element; what cannot be text in XML is replaced, and said."""
+    if (revisions := fragment.count(_REVISION)) > 1:
+        yield Damage(offset, f"{_name(fragment)} has {revisions:,} revisions and is left out: {_HISTORY}")
+        return
+    if fragment.count(b"<") > _MAX_TAGS:
+        yield Damage(offset, f"{_name(fragment)} has over {_MAX_TAGS:,} tags of XML and is left out")
+        return
     try:
         yield _parse(fragment)
         return
@@ -242,7 +285,7 @@ def _page(offset: int, fragment: bytes) -> Iterator[Union[WikiPage, Damage]]:
         page = _parse(_ILLEGAL.sub("\ufffd", fragment.decode(errors="replace")).encode())
         yield Damage(offset, f"{_name(fragment)} has bytes that are not text; they stand as U+FFFD")
         yield page
-    except (ElementTree.ParseError, ValueError) as error:
+    except Exception as error:  # nothing in one page ends the run
         yield Damage(offset, f"{_name(fragment)} is not well-formed XML ({error}) and is left out")
 
 

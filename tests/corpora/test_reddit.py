@@ -139,7 +139,7 @@ PACKERS = {"zst": long_zstd, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzm
 def links(path):
     found = list(read_submissions(material.source(path)))
     judged = [outbound_link(entry.post) for entry in found if not isinstance(entry, Damage)]
-    damages = [tuple(entry) for entry in found if isinstance(entry, Damage)]
+    damages = [tuple(entry[:2]) for entry in found if isinstance(entry, Damage)]
     return [link.url for link in judged if link.url], Counter(link.reason for link in judged), damages
 
 

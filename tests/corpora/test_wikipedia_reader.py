@@ -35,7 +35,7 @@ def titles(found) -> list[str]:
 
 
 def damages(found) -> list[tuple[int, str]]:
-    return [tuple(damage) for damage in found if isinstance(damage, Damage)]
+    return [tuple(damage[:2]) for damage in found if isinstance(damage, Damage)]
 
 
 ALL = [f"Title {number}" for number in range(1, 21)]
