@@ -10,7 +10,7 @@ import mmh3
 from c4build.corpora.collect import URLS, Found, Part, Prepared, Recipe, Unit, prepare
 from c4build.corpora.links import REASONS, outbound_link
 from c4build.corpora.parser_process import PAGE_SECONDS, Parser, parser
-from c4build.errors import C4BuildError, UsageError
+from c4build.errors import C4BuildError, UsageError, printable
 from c4build.filters.language import language_test
 from c4build.filters.urls import in_validation, normalize_url
 from c4build.filters.wikitext import RULES, WikiRules, WikitextError, is_disambiguation, is_redirect
@@ -36,18 +36,9 @@ WIKIPEDIA_CITATION = """@ONLINE {wikidump,
 
 # What is told of damage
 
-_TOLD = 100  # damages of a piece of an input that are described; all are counted
-_CLIPPED = 200  # characters of a damage
-
-
-def clip(text: str) -> str:
-    """`text` as it can be shown on a terminal: not long, and what is unprintable escaped."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: _CLIPPED + 1])
-    return shown if len(shown) <= _CLIPPED else shown[: _CLIPPED - 3] + "..."
-
-
+_TOLD = 50  # damages of a piece of an input that are described, besides those that cut it short; all are counted
 def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected: Optional[str]):
-    """Yields what a reader found in an input, its damages with their path, clipped, and the first of many only.
+    """Yields what a reader found in an input, its damages with their path, printable, and the first of many only.
 
     An error that nobody thought of is a damage of this input, and no matter of the others.
 
@@ -56,8 +47,7 @@ def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected:
       found: records and damages.
       expected: the records of which there must be one; None where there may be none.
     """
-    records = damages = place = 0
-    more_cut = False
+    records = damages = more = place = 0
     try:
         for one in found:
             if not isinstance(one, Damage):
@@ -65,19 +55,20 @@ def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected:
                 yield one
                 continue
             damages, place = damages + 1, one.offset
-            if damages <= _TOLD:
-                yield source.path, one._replace(what=clip(one.what))
-            more_cut |= one.cut
+            if damages <= _TOLD or one.cut:
+                yield source.path, one._replace(what=printable(one.what))
+            else:
+                more += 1
     except C4BuildError:
         raise
     except InputError as error:
-        damages, place, more_cut = damages + 1, error.offset, True
-        yield source.path, Damage(place, clip(str(error)), True)
+        damages += 1
+        yield source.path, Damage(error.offset, printable(str(error)), True)
     except Exception as error:
-        damages, more_cut = damages + 1, True
-        yield source.path, Damage(place, clip(f"cannot be read on from about here ({type(error).__name__}: {error})"), True)
-    if damages > _TOLD:
-        yield source.path, Damage(place, f"and {damages - _TOLD:,} more damages up to here", more_cut)
+        damages += 1
+        yield source.path, Damage(place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True)
+    if more:
+        yield source.path, Damage(place, f"and {more:,} more damages up to here")
     if expected and not records and not damages:
         yield source.path, Damage(0, f"it holds no {expected} at all", True)
 

@@ -21,7 +21,7 @@ _ZSTD, _SKIPPABLE, _XZ, _GZIP, _BZIP2 = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"
 _READ = 1 << 20
 _FED = 1 << 11  # compressed bytes fed at a time at most: bounds what comes out at once, a block of zstd being 4 bytes at least
 _SPLIT = 1 << 22  # decompressed bytes split into lines at a time
-_SAID = 100  # broken lines that are described; all are counted
+_SAID = 20  # broken lines that are described; all are counted
 
 
 class Submission(NamedTuple):
@@ -40,17 +40,18 @@ def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None
       InputError: it cannot be opened.
     """
     file = open_input(source)
-    number = broken = objects = 0
+    broken = objects = 0
     for found in _lines(file):
         if told:
             told(file.read_bytes)
         if isinstance(found, Damage):
             yield found
             continue
-        offset, line, cut = found
-        number += 1
+        number, offset, line, cut = found
+        if not line.strip():
+            continue
         post = _post(line)
-        if not line.strip() or cut and post is None:
+        if cut and post is None:
             continue
         if post is None:
             broken += 1
@@ -93,10 +94,10 @@ def _post(line: bytes) -> Optional[dict]:
     return post if isinstance(post, dict) else None
 
 
-def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:
-    """Yields (offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
+def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, int, bytes, bool], Damage]]:
+    """Yields (number, offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
     pieces: list[bytes] = []
-    held = offset = 0
+    held = offset = number = 0
     cut = False  # what comes next may be the rest of a line whose start is lost
     for part in decompress(file):
         if isinstance(part, Damage):
@@ -107,7 +108,11 @@ def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:
         for at in range(0, len(part.data), _SPLIT):
             lines = part.data[at : at + _SPLIT].split(b"\n")
             for line in lines[:-1]:
-                yield offset, b"".join([*pieces, line]), cut
+                number += 1
+                if not line and not held:
+                    pieces, cut = [], False
+                    continue
+                yield number, offset, b"".join([*pieces, line]), cut
                 pieces, held, cut = [], 0, False
             pieces.append(lines[-1])
             held += len(lines[-1])
@@ -116,7 +121,7 @@ def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, bytes, bool], Damage]]:
                     yield Damage(offset, f"a line of more than {MAX_LINE_BYTES >> 20} MiB")
                 pieces, held, cut = [], 0, True
     if held:
-        yield offset, b"".join(pieces), cut
+        yield number + 1, offset, b"".join(pieces), cut
 
 
 def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
