@@ -168,6 +168,7 @@ def _made_from(
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {
+        "corpus": f"c4/{variant.name}",
         "rules": rules.to_json(),
         "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,

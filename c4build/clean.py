@@ -145,7 +145,7 @@ class Cleaner:
                         else:
                             damages.add(found.offset, found.what)
                             # What a server sent in place of the file, or did not send, may be there the next time.
-                            complete &= is_local(source.path) or not getattr(found, 'cut', False)
+                            complete &= is_local(source.path) or not found.cut
                             continue
                         self._take(batch, table, counts, damages, opened.read_bytes)
                         batch.clear()

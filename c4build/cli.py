@@ -13,9 +13,9 @@ from typing import Annotated, Callable, Optional, Sequence, Union
 import typer
 
 from c4build import __version__
-from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes, visible
+from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
 from c4build.corpora.cli import attach, check, run_collect
-from c4build.errors import C4BuildError, DamageError, UsageError
+from c4build.errors import C4BuildError, DamageError, UsageError, visible
 from c4build.rules import RULE_SETS, VARIANTS
 from c4build.t5.cli import ablate, app as trainer
 

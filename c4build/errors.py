@@ -1,4 +1,6 @@
-"""What can go wrong in a way that a person can mend: one line, without a traceback."""
+"""What can go wrong in a way that a person can mend: one line, without a traceback, safe to print."""
+
+import unicodedata
 
 
 class C4BuildError(Exception):
@@ -39,5 +41,22 @@ class CountsError(C4BuildError):
 
 def printable(text: str, most: int = 300) -> str:
     """The text on one line, so long at most, with whatever a terminal would act on or not show written out."""
-    text = text if len(text) <= most else text[: most - 3] + "..."
-    return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return visible(text if len(text) <= most else text[: most - 3] + "...")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` without what a terminal could take for a command: characters that cannot be seen are written as escapes.
+
+    Names and texts of inputs are other people's. `keep` are characters that stay, such as line ends in a text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char in keep or _can_be_seen(char) else _escaped(char) for char in text)
+
+
+def _can_be_seen(char: str) -> bool:
+    return char.isprintable() or unicodedata.category(char) == "Zs"  # spaces of any width
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

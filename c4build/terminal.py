@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from c4build.commandline import counted, visible
+from c4build.commandline import counted
+from c4build.errors import visible
 from c4build.rules import VARIANTS, reasons_in_order
 from c4build.write.folder import manifest_name
 

@@ -134,6 +134,7 @@ def _be_command(arguments: list[str], said: str, folder, environment: dict, larg
     for name, number in (("out", 1), ("err", 2)):
         os.dup2(os.open(os.path.join(said, name), os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
+    tempfile.tempdir = None  # as the first process that was forked from may have found it
     if folder:
         os.chdir(folder)
     if largest_file:

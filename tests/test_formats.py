@@ -183,10 +183,14 @@ def test_a_corpus_without_validation_pages_and_with_empty_shards_loads(tmp_path,
         load("c4/en:1.0.0", split="validation", data_dir=str(out), download=False)
 
 
-def test_a_variant_without_any_page_loads_as_no_splits(sources, tmp_path):
+def test_a_variant_without_any_page_has_an_empty_train_split(sources, tmp_path):
+    """TFDS opens it and counts its examples; to read a split without any is what it refuses, whoever wrote it."""
     tfds = pytest.importorskip("tensorflow_datasets")
     nowhere = tmp_path / "nowhere.txt"
     nowhere.write_text("http://example.org/not-in-the-crawl\n")
     request = sources.request(tmp_path / "out", webtext_urls=[str(nowhere)], variants=("en", "webtextlike"))
     assert build(request)["webtextlike"]["splits"] == {"train": 0, "validation": 0}
-    assert tfds.load("c4/webtextlike:1.0.0", data_dir=str(tmp_path / "out"), download=False) == {}
+    builder = tfds.builder("c4/webtextlike:1.0.0", data_dir=str(tmp_path / "out"))
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {"train": 0}
+    with pytest.raises(ValueError, match="corresponds to no data"):
+        builder.as_dataset(split="train")

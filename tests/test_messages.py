@@ -16,9 +16,9 @@ import pytest
 import wet_files
 from command import run_command
 
-from c4build.commandline import counted, visible
+from c4build.commandline import counted
 from c4build.corpora.examples import newest_version
-from c4build.errors import UsageError
+from c4build.errors import UsageError, visible
 from c4build.rules import REASONS, RULE_SETS, VARIANTS
 from c4build.terminal import _Meter, duration, print_damages, print_outcome
 from c4build.write.shards import FORMATS

@@ -6,8 +6,8 @@ from typing import Annotated, Callable, Optional
 
 import typer
 
-from c4build.commandline import DAMAGED, cores, counted, split_at_dashes, visible
-from c4build.errors import UsageError
+from c4build.commandline import DAMAGED, cores, counted, split_at_dashes
+from c4build.errors import UsageError, visible
 
 _Out = Annotated[str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 _Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]

@@ -225,7 +225,7 @@ def prepare(
     sources = _sources(units)
     made_from = {
         **settings,
-        "config": dataset.config,
+        "corpus": f"{dataset.name}/{dataset.config}",
         "inputs": digest([unit.identity for unit in units]),
         "format": format,
         "shards": shards,
@@ -396,7 +396,7 @@ class Take(_Step):
                 else:
                     more += 1
                 # What a server sent in place of the file, or did not send, may be there the next time.
-                complete &= is_local(source) or not getattr(damage, "cut", False)
+                complete &= is_local(source) or not damage.cut
             if write.rows != counts["kept"]:
                 raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
             report = Report(

@@ -37,6 +37,8 @@ WIKIPEDIA_CITATION = """@ONLINE {wikidump,
 # What is told of damage
 
 _TOLD = 50  # damages of a piece of an input that are described, besides those that cut it short; all are counted
+
+
 def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected: Optional[str]):
     """Yields what a reader found in an input, its damages with their path, printable, and the first of many only.
 
@@ -59,7 +61,7 @@ def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected:
                 yield source.path, one._replace(what=printable(one.what))
             else:
                 more += 1
-    except C4BuildError:
+    except (C4BuildError, MemoryError):
         raise
     except InputError as error:
         damages += 1

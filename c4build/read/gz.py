@@ -37,12 +37,6 @@ class Damage(NamedTuple):
     cut: bool = False  # the file could not be read to its end, or is not what it should be
 
 
-def clip(text: str, most: int = 200) -> str:
-    """Text of an input as it can be shown: its first `most` characters, and what a terminal would act on as escapes."""
-    clipped = text[:most] + "\N{HORIZONTAL ELLIPSIS}" * (len(text) > most)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in clipped)
-
-
 class _Source:
     """A file with a look-ahead buffer and the offset of its first byte."""
 

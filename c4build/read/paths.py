@@ -18,8 +18,7 @@ from requests.adapters import HTTPAdapter
 from smart_open.transport import get_transport
 from urllib3.util import Retry
 
-from c4build.errors import UsageError
-from c4build.read.gz import clip
+from c4build.errors import UsageError, printable
 from c4build.read.wet import other_than_wet
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
@@ -121,7 +120,7 @@ def _check_wet(inputs: Sequence[Input]):
     found = [(source, *other_than_wet(_start_of(source))) for source in looked_at]
     for source, what, is_warc in found:
         if is_warc or not remote and all(what for _, what, _ in found):
-            raise UsageError(f"{clip(source.path)}: it holds {what}; c4build reads WET files (NAME.warc.wet.gz)")
+            raise UsageError(f"{printable(source.path)}: it holds {what}; c4build reads WET files (NAME.warc.wet.gz)")
 
 
 def _start_of(source: Input) -> bytes:
@@ -208,11 +207,11 @@ def _read_list(name: str) -> list[str]:
         data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
         text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except Exception as error:
-        raise UsageError(f"{clip(name)}: cannot be read as a list of paths ({_reason(error)})") from error
+        raise UsageError(f"{printable(name)}: cannot be read as a list of paths ({_reason(error)})") from error
     paths = [line.strip() for line in re.split(r"[\r\n]+", text)]
     paths = [path for path in paths if path and not path.startswith("#")]
     if not paths:
-        raise UsageError(f"{clip(name)}: this list of paths is empty")
+        raise UsageError(f"{printable(name)}: this list of paths is empty")
     folder = os.path.dirname(os.path.abspath(name)) if "://" not in name else None
     return [_of_list(path, folder) for path in paths]
 
@@ -220,7 +219,7 @@ def _read_list(name: str) -> list[str]:
 def _of_list(path: str, folder: Optional[str]) -> str:
     path = path.removeprefix("file://")
     if "\0" in path:
-        raise UsageError(f"{clip(path)}: a list of paths names this, which is no path")
+        raise UsageError(f"{printable(path)}: a list of paths names this, which is no path")
     if "://" in path:
         return path
     if os.path.isabs(path):
@@ -230,7 +229,7 @@ def _of_list(path: str, folder: Optional[str]) -> str:
     if path.startswith("crawl-data/"):
         return CRAWL_HOST + path
     if folder:
-        raise UsageError(f"{clip(path)}: a list of paths in {folder} names this file, which is not there")
+        raise UsageError(f"{printable(path)}: a list of paths in {folder} names this file, which is not there")
     return path
 
 
@@ -279,7 +278,7 @@ def _local_state(path: str) -> _State:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{clip(path)}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"{printable(path)}: {getattr(error, 'strerror', None) or error}") from error
     return _State(status.st_size, str(status.st_mtime_ns))
 
 
@@ -464,4 +463,4 @@ def open_input(source: Input) -> OpenedInput:
 
 
 def _reason(error: Exception) -> str:
-    return clip(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -12,8 +12,9 @@ from typing import BinaryIO, Generator, Iterable, Iterator, NamedTuple, Optional
 
 from isal import isal_zlib
 
+from c4build.errors import printable
 from c4build.page import Page
-from c4build.read.gz import Chunk, Damage, clip, read_chunks
+from c4build.read.gz import Chunk, Damage, read_chunks
 
 _MOST_BYTES = 1 << 22  # see `_most_bytes`
 _LINE_BYTES = 1 << 16  # what is kept of a header line, and the most bytes of a record's header
@@ -370,7 +371,7 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, int]
     if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
         if not data.strip():
             return shown  # empty lines before the first record
-        yield Damage(segment.offset, f"{clip(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
+        yield Damage(segment.offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged
     return shown
 
@@ -596,7 +597,7 @@ def _warc_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
                 run.skip_to_record()
             sure = False
             if not told:
-                name = clip(fields.get("warc-target-uri", "")) or "a record"
+                name = printable(fields.get("warc-target-uri", "")) or "a record"
                 yield Damage(offset, f"{name}: {bad}", cut=bad.short and run.over())
             if fields.get("warc-type", "").lower() == "conversion":
                 yield Dropped("damaged")
@@ -608,8 +609,8 @@ def _warc_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
             yield _not_wet(offset, _records_of(kind))
             return
         elif kind != "warcinfo":
-            what = f"of type '{clip(kind, 40)}'" if kind else "without a WARC-Type"
-            yield Damage(offset, f"{clip(fields.get('warc-target-uri', '')) or 'a record'}: a record {what} is no page")
+            what = f"of type '{printable(kind, 40)}'" if kind else "without a WARC-Type"
+            yield Damage(offset, f"{printable(fields.get('warc-target-uri', '')) or 'a record'}: a record {what} is no page")
 
 
 def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes]:
@@ -625,7 +626,7 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes
             fields[_USUAL_NAMES.get(name) or name.strip().lower()] = value.strip()
     length = fields.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
-        raise _Bad(f"its Content-Length is '{clip(length, 40)}'")
+        raise _Bad(f"its Content-Length is '{printable(length, 40)}'")
     if len(length) > 18:
         raise _Bad(f"its Content-Length is a number of {len(length):,} digits")
     size, start, stop = int(length), end + 4, end + 4
@@ -664,10 +665,10 @@ def _warc_page(offset: int, fields: dict[str, str], body: Optional[bytes], max_c
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        yield Damage(offset, f"{clip(page.url) or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})")
+        yield Damage(offset, f"{printable(page.url) or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})")
         yield Dropped("damaged")
         return
     judged = _judged(page, max_chars)
     if judged is not page and judged.reason in ("no_url", "no_date"):
-        yield Damage(offset, f"{clip(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
+        yield Damage(offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged

@@ -132,7 +132,7 @@ def is_complete(
 
     Args:
       folder: of the corpus.
-      made_from: all that decides what is in it, by name.
+      made_from: all that decides what is in it, by name; `corpus` is its own name.
       sources: the identities of the inputs, by path.
       overwrite: another corpus that is there may be replaced.
       say: is told in a line which file is not what it was.
@@ -146,6 +146,11 @@ def is_complete(
     except CorruptFileError as error:
         raise CorruptFileError(f"{error}; if all in {folder} is c4build's, delete it and run the same command again") from error
     made_from = json.loads(json.dumps(made_from))  # as the manifest has it
+    if manifest is not None and manifest.get("made_from", {}).get("corpus") != made_from["corpus"]:
+        raise CorruptFileError(
+            f"{find_manifest(folder)} is the manifest of another corpus; if all in {folder} is c4build's, delete it and run "
+            "the same command again"
+        )
     done = False
     if manifest is not None and manifest.get("made_from") == made_from:
         sums = sums_in(manifest)
