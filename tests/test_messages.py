@@ -161,7 +161,7 @@ def test_inspect_shows_texts_and_urls_of_others_harmlessly(tmp_path):
     done = run_command("inspect", folder)
     assert done.code == 0 and harmless(done.out)
     assert r"url: http://x/\x1b]0;mine\x07" in done.out
-    assert "1 example (1 train), 2 words, " in done.out
+    assert "1 example (1 train), 3 words, " in done.out
     assert "not complete" in done.out
 
 

@@ -50,7 +50,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def summary(out: Path, name: str) -> dict:
-    (path,) = (out / name).rglob("c4build.json")
+    (path,) = (out / name).rglob("*c4build.json")
     return json.loads(path.read_text())
 
 
@@ -235,7 +235,7 @@ def test_inspect_counts_any_format_finished_or_not(library, tmp_path, format):
     assert ": complete\n" in done.out
     assert f"5 examples (5 train), {said['words']:,} words" in done.out
     assert "1,024-2,047 words:            5 " in done.out
-    for name in ("c4build.json", "dataset_info.json"):
+    for name in ("c4build.json", "_c4build.json", "dataset_info.json"):
         Path(said["folder"], name).unlink(missing_ok=True)
     assert "not complete: finished shards only\n5 examples" in run_command("inspect", said["folder"]).out
 
