@@ -472,7 +472,7 @@ def test_a_text_of_the_greatest_length_is_read_in_a_gigabyte(tmp_path, line):
 OTHERS = [
     (b"<!DOCTYPE html><html><body>Not found</body></html>", "page of HTML"),
     (b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\n", "WARC file"),
-    (gzip.compress(b"text"), "gzip file"),
+    (gzip.compress(b"text", mtime=0), "gzip file"),
     (b"%PDF-1.4 ...", "PDF"),
     ((material.HEAD + material.TAIL).encode(), "dump of MediaWiki"),
 ]
