@@ -18,7 +18,7 @@ def words() -> Measure:
 
 
 def text_bytes() -> Measure:
-    return Measure("bytes", lambda text: len(text.encode()), _cut_bytes)
+    return Measure("bytes", lambda text: len(text.encode(errors="surrogatepass")), _cut_bytes)
 
 
 def tokens(vocabulary: str) -> Measure:
@@ -43,7 +43,7 @@ def _cut_words(text: str, count: int) -> Optional[str]:
 def _cut_bytes(text: str, count: int) -> Optional[str]:
     """None where a character would be split."""
     try:
-        return text.encode()[:count].decode()
+        return text.encode(errors="surrogatepass")[:count].decode()
     except UnicodeDecodeError:
         return None
 

@@ -7,6 +7,7 @@ from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Union
 
 import mmh3
 
+from c4build.commandline import counted
 from c4build.corpora.collect import URLS, Found, Part, Prepared, Recipe, Unit, prepare
 from c4build.corpora.links import REASONS, outbound_link
 from c4build.corpora.parser_process import PAGE_SECONDS, Parser, parser
@@ -299,7 +300,7 @@ def _group(sources: Sequence[Input], shards: Optional[int]) -> list[Unit]:
     count = shards or min(len(sources), max(-(-whole // _UNIT_BYTES), min(len(sources), _USEFUL_UNITS)))
     bounds = [len(sources) * index // count for index in range(count + 1)]
     return [
-        Unit(f"{stop - start:,} books from {sources[start].name}", tuple(Part(source) for source in sources[start:stop]))
+        Unit(f"{counted(stop - start, 'books')} from {sources[start].name}", tuple(Part(source) for source in sources[start:stop]))
         for start, stop in zip(bounds, bounds[1:])
     ]
 

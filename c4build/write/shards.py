@@ -74,7 +74,8 @@ def _open_parquet(path: str, names: Sequence[str], sums: Optional[FileSums] = No
         rows: list[Example] = []
 
         def flush():
-            writer.write_table(pa.Table.from_pylist(rows, schema))
+            if rows:  # Hugging Face's `datasets` fails on a row group without any
+                writer.write_table(pa.Table.from_pylist(rows, schema))
             rows.clear()
 
         def write(example: Example):
