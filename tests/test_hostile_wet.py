@@ -308,7 +308,6 @@ LARGE = {
     "one header line": b"WARC-",
     "empty lines": b"\n",
     "line ends behind a record": b"\r\n\r\n",
-    "delimiters in one line": b"WARC/1.0 ",
 }
 
 
