@@ -259,7 +259,9 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
         offset(0)  # forgets the starts that were passed
     if page is not None:
         yield Damage(offset(page), f"the file ends within {_name(buffer, page)}, which is left out", True)
-    elif tail is not None and _LAST not in tail and piece.stop is None and not damaged:
+    elif piece.stop is not None or damaged or tail is None or len(tail) < _TAIL and piece.start:
+        return  # the end is another piece's, or not known
+    elif _LAST not in tail:
         yield Damage(starts[-1][1], "the dump ends before its end (</mediawiki>): pages are missing", True)
 
 
