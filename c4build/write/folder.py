@@ -101,7 +101,8 @@ def claim(folder: str, names: Collection[str]):
     make_folder(folder)
     check_foreign(folder)
     ours = ours_in(folder)
-    write_sealed(join(folder, CLAIM), {"files": dict.fromkeys(sorted({*ours, *names} - {CLAIM}), {})})
+    kept = {*ours, *names} - {CLAIM, *MANIFESTS}  # which are ours wherever they lie beside a claim
+    write_sealed(join(folder, CLAIM), {"files": dict.fromkeys(sorted(kept), {})})
     # The manifest first, then what else makes a reader take the folder for a corpus.
     first = {MANIFEST: 0, PARQUET_MANIFEST: 0, "dataset_info.json": 1}
     found = [name for name in map(base_name, list_files(folder)) if name in ours or temporary_for(name) in ours]
