@@ -20,7 +20,8 @@ import tomllib
 from pathlib import Path
 
 from c4build.errors import UsageError
-from c4build.t5 import paper
+from c4build.t5 import digests, paper
+from c4build.t5.progress import silent
 
 CONFIGS = Path(__file__).with_name("configs")
 SECTIONS = {
@@ -112,13 +113,6 @@ def all_folders(study) -> dict[str, list[Path]]:
     }
 
 
-def write_json(path, value) -> None:
-    part = Path(f"{path}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    part.rename(path)
-
-
 def task_columns(names) -> list[tuple[str, str]]:
     """(what to fine-tune on, its column): the paper's columns by their names, single tasks by their own."""
     from c4build.t5.tasks import tasks_of
@@ -138,9 +132,9 @@ def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=prin
     corpora = all_folders(study)
     columns = task_columns(study.get("finetune", {}).get("tasks", []))
     known = out / "study.json"
-    if known.exists() and json.loads(known.read_text()) != study and not resume:
+    if known.exists() and digests.read_json(known) != json.loads(json.dumps(study)) and not resume:
         raise UsageError(f"{out} holds a study of another config; name another --out, or --resume to go on in it")
-    write_json(known, study)
+    digests.write_json(known, study)
 
     import jax
 
@@ -148,7 +142,7 @@ def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=prin
         jax.config.update("jax_compilation_cache_dir", str((out / "compiled").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     started = time.time()
-    vocabulary = study_vocabulary(study, corpora, out)
+    vocabulary = study_vocabulary(study, corpora, out, silent if quiet else say)
     results, runs, curves = [], {}, {}
     for corpus in study["corpus"]:
         for seed in study.get("seeds", [0]):
@@ -173,7 +167,7 @@ def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=prin
     return table
 
 
-def study_vocabulary(study, corpora, out):
+def study_vocabulary(study, corpora, out, say):
     from c4build.t5.vocabulary import Vocabulary, train_vocabulary
 
     settings = dict(study.get("vocabulary", {}))
@@ -181,12 +175,17 @@ def study_vocabulary(study, corpora, out):
         return Vocabulary(settings["file"])
     path = out / "vocab.model"
     if path.exists():
+        fault = digests.fault(out, whole=False)
+        if fault:
+            raise digests.ChangedFile(f"{fault}: take it from a copy, or start anew in another folder")
         return Vocabulary(path)
     names = settings.pop("corpora", None) or list(corpora)
     sample = list(dict.fromkeys(folder for name in names for folder in corpora[name]))
     part = out / "vocab.part"
-    train_vocabulary(sample, part, settings.pop("size", 32000), **settings)
-    part.rename(path)
+    train_vocabulary(sample, part, settings.pop("size", 32000), say=say, **settings)
+    digests.write_bytes(path, part.read_bytes())
+    part.unlink()
+    digests.seal(out, ["vocab.model"])
     return Vocabulary(path)
 
 
@@ -221,8 +220,8 @@ def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict
         )  # fmt: skip
         lines = [line for line in read_metrics(run) if "loss" in line]
         tail = [line["loss"] for line in lines[-max(1, len(lines) // 10) :]]
-        write_json(done, {"loss": statistics.fmean(tail), "repeats": max(line["epoch"] for line in lines)})
-    return json.loads(done.read_text())
+        digests.write_json(done, {"loss": statistics.fmean(tail), "repeats": max(line["epoch"] for line in lines)})
+    return digests.read_json(done)
 
 
 def finetune_stage(study, name, seed, start, run, quiet) -> float:
@@ -237,8 +236,8 @@ def finetune_stage(study, name, seed, start, run, quiet) -> float:
         best = finetune(
             run, start, [name], training, task_data=section.get("data"), mesh=study_mesh(study), quiet=quiet, **more
         )
-        write_json(done, best)
-    return json.loads(done.read_text())["score"]
+        digests.write_json(done, best)
+    return digests.read_json(done)["score"]
 
 
 def curve(run) -> list[tuple[int, float]]:
@@ -252,7 +251,7 @@ def loss_matrix(study, corpora, runs, out):
     from c4build.t5.pretrain import corpus_loss
 
     path = out / "losses.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = digests.read_json(path) if path.exists() else {}
     whole = [corpus["name"] for corpus in study["corpus"] if not corpus["tokens"]] or list(corpora)[:1]
     settings = study.get("losses", {})
     for name, folders_of_runs in runs.items():
@@ -261,7 +260,7 @@ def loss_matrix(study, corpora, runs, out):
                 key = f"{run.relative_to(out)} on {text}"
                 if key not in found:
                     found[key] = corpus_loss(run, corpora[text], **settings)["loss"]
-                    write_json(path, found)
+                    digests.write_json(path, found)
     matrix = [
         [statistics.fmean(found[f"{run.relative_to(out)} on {text}"] for run in runs[name]) for text in whole]
         for name in runs

@@ -2,7 +2,8 @@
 
     RUN/run.json            how the run was started, and its model's numbers
     RUN/vocab.model         the vocabulary
-    RUN/checkpoints/STEP/   state (parameters, optimiser, step) and data (each stream's place); written whole or not at all
+    RUN/checkpoints/STEP/   state (parameters, optimiser, step) and data (each stream's place); written whole or not at all;
+                            digest.json has the size and SHA-256 of each of its files
     RUN/best/STEP/          the parameters of the best-scored checkpoint of a fine-tuning run
     RUN/metrics.jsonl       a line for every logged step and evaluation
     RUN/tensorboard/        the same for TensorBoard
@@ -10,8 +11,10 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import jax
@@ -20,10 +23,11 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from jax.experimental import multihost_utils
 
-from c4build.errors import UsageError
-from c4build.t5 import hf
+from c4build.errors import C4BuildError, UsageError
+from c4build.t5 import digests, hf
 from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
+from c4build.t5.progress import say
 from c4build.t5.sharding import name
 from c4build.t5.vocabulary import Vocabulary
 
@@ -53,56 +57,138 @@ def gather_states(states: dict) -> dict:
     return merged
 
 
+class DamagedCheckpoint(C4BuildError):
+    """No checkpoint of a folder is as it was written."""
+
+
+def everywhere_alike(number: int) -> int:
+    """The first process's number, on every process."""
+    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+
+
 class Checkpoints:
-    """The checkpoints of a run: `save`, `restore`, `latest`."""
+    """The checkpoints of a run: `save`, `restore`, `parameters`.
+
+    A checkpoint is written as STEP.part by orbax, beside the training; a thread waits for the end of that, writes its
+    digest, and gives it its name. So STEP is whole, or something has changed it since: then the one before is taken.
+    """
 
     def __init__(self, folder, keep: int | None = 2):
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
         self.folder = Path(folder).absolute()
-        self.manager = ocp.CheckpointManager(self.folder, options=options)
+        self.keep = keep
+        self.writer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        self.sealing: threading.Thread | None = None
+        self.failure: BaseException | None = None
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, whether they verify or not."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return sorted(int(name) for name in names if name.isdigit())
 
     def latest(self) -> int | None:
-        return self.manager.latest_step()
+        return max(self.steps(), default=None)
 
-    def existing(self, step: int | None) -> int:
-        """`step`, or the latest. Raises UsageError where there is no such checkpoint."""
-        steps = self.manager.all_steps()
+    def verified(self, step: int | None = None) -> int:
+        """`step`, or the latest that is as it was written.
+
+        Raises UsageError where there is no such checkpoint, DamagedCheckpoint where none verifies.
+        """
+        steps = self.steps()
         if not steps:
             raise UsageError(f"{self.folder}: no checkpoint")
         if step is not None and step not in steps:
-            raise UsageError(f"{self.folder}: no checkpoint of step {step}; there are {', '.join(map(str, sorted(steps)))}")
-        return max(steps) if step is None else step
+            raise UsageError(f"{self.folder}: no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
+        faults = []
+        good = -1
+        if jax.process_index() == 0:
+            for candidate in [step] if step is not None else reversed(steps):
+                fault = digests.fault(self.folder / str(candidate), step=candidate)
+                if fault is None:
+                    good = candidate
+                    break
+                faults.append(fault)
+        good = everywhere_alike(good)
+        if good < 0:
+            raise DamagedCheckpoint(
+                f"{self.folder}: no checkpoint verifies ({'; '.join(faults)}); take it from a copy, or delete the folder to "
+                f"start anew"
+            )
+        for fault in faults:
+            say(f"{fault}: the checkpoint of step {good:,} is taken instead")
+        return good
 
     def save(self, step: int, state, data: dict | None = None) -> None:
-        if step in self.manager.all_steps():  # written before a kill that lost what should have followed
-            self.manager.delete(step)
+        """Begins to write a checkpoint; what was saved before is on the disk when this returns."""
+        self.wait()
+        if jax.process_index() == 0:
+            for leftover in self.folder.glob("*.part*"):
+                shutil.rmtree(leftover)
         items = {"state": ocp.args.StandardSave(flatten(state))}
         if data is not None:
             items["data"] = ocp.args.JsonSave(gather_states(data))
-        self.manager.save(step, args=ocp.args.Composite(**items), force=True)
+        self.writer.save(self.part(step), args=ocp.args.Composite(**items), force=True)
+        self.sealing = threading.Thread(target=self.finish, args=(step,))
+        self.sealing.start()
+
+    def part(self, step: int) -> Path:
+        return self.folder / f"{step}.part"
+
+    def finish(self, step: int) -> None:
+        """Gives a checkpoint that orbax has written its digest and its name, and removes those before it."""
+        try:
+            self.writer.wait_until_finished()
+            if jax.process_index() != 0:
+                return
+            digests.seal(self.part(step), step=step)
+            self.remove(step)  # written before a kill that lost what should have followed
+            self.part(step).rename(self.folder / str(step))
+            digests.sync(self.folder)
+            if self.keep is not None:
+                self.keep_only([s for s in self.steps() if s <= step][-self.keep :])
+        except BaseException as error:  # said by the next `wait`
+            self.failure = error
+
+    def remove(self, step: int) -> None:
+        if (self.folder / str(step)).exists():
+            shutil.rmtree(self.folder / str(step))
+
+    def keep_only(self, steps) -> None:
+        for step in {*self.steps()} - {*steps}:
+            self.remove(step)
 
     def restore(self, like, step: int | None = None):
-        """(state, data): the state in the shape and on the devices of `like` (arrays, or shapes with a sharding)."""
-        step = self.existing(step)
+        """(state, data, step): the state in the shape and on the devices of `like` (arrays, or shapes with a sharding)."""
+        step = self.verified(step)
         wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), flatten(like))
         items = {"state": ocp.args.StandardRestore(wanted)}
         if (self.folder / str(step) / "data").exists():
             items["data"] = ocp.args.JsonRestore()
-        found = self.manager.restore(step, args=ocp.args.Composite(**items))
-        return unflatten(like, found["state"]), found.get("data")
+        found = self.writer.restore(self.folder / str(step), args=ocp.args.Composite(**items))
+        return unflatten(like, found["state"]), found.get("data"), step
 
     def parameters(self, step: int | None = None) -> dict:
         """The parameters alone, by name, as NumPy arrays on this host."""
-        path = self.folder / str(self.existing(step)) / "state"
+        path = self.folder / str(self.verified(step)) / "state"
         handler = ocp.PyTreeCheckpointHandler()
         wanted = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in handler.metadata(path).tree.keys()}
         found = handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=wanted))
         prefix = "params."
         return {key.removeprefix(prefix): np.asarray(value) for key, value in found.items() if key.startswith(prefix)}
 
+    def wait(self) -> None:
+        """Returns when the last checkpoint is on the disk; raises what went wrong with it."""
+        if self.sealing:
+            self.sealing.join()
+            self.sealing = None
+        failure, self.failure = self.failure, None
+        if failure:
+            raise failure
+
     def close(self):
-        self.manager.wait_until_finished()
-        self.manager.close()
+        try:
+            self.wait()
+        finally:
+            self.writer.close()
 
 
 @functools.cache
@@ -117,20 +203,18 @@ MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit"}  # of a
 def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> None:
     """run.json and vocab.model. Raises UsageError where `run` has checkpoints of a run that was started otherwise."""
     run = Path(run)
-    fields = {"model": dataclasses.asdict(config), **settings}
+    model = Path(vocabulary.path).read_bytes()
+    fields = {"model": dataclasses.asdict(config), **settings, "vocabulary": hashlib.sha256(model).hexdigest()}
     fields = json.loads(json.dumps(fields, default=str))
     if (run / "run.json").exists():
-        before = json.loads((run / "run.json").read_text())
+        before = digests.read_json(run / "run.json")
         for name, old, new in differences(before, fields):
+            if name == "vocabulary":
+                raise UsageError(f"{run} was started with another vocabulary than {vocabulary.path}; name another --out")
             raise UsageError(f"{run} was started with {name} = {old}, not {new}; name another --out")
-        if (run / "vocab.model").read_bytes() != Path(vocabulary.path).read_bytes():
-            raise UsageError(f"{run} was started with another vocabulary than {vocabulary.path}; name another --out")
-    run.mkdir(parents=True, exist_ok=True)
     if Path(vocabulary.path).absolute() != (run / "vocab.model").absolute():
-        shutil.copyfile(vocabulary.path, run / "vocab.model")
-    part = run / "run.json.part"
-    part.write_text(json.dumps(fields, indent=2) + "\n")
-    part.rename(run / "run.json")
+        digests.write_bytes(run / "vocab.model", model)
+    digests.write_json(run / "run.json", fields)
 
 
 def differences(before: dict, now: dict):
@@ -144,11 +228,20 @@ def differences(before: dict, now: dict):
 
 
 def read_run(run) -> tuple[ModelConfig, dict]:
+    """(the model's numbers, how the run was started). Raises ChangedFile where run.json is not as it was written."""
     path = Path(run) / "run.json"
     if not path.exists():
         raise UsageError(f"{run}: not a run of `c4build t5` (no run.json)")
-    fields = json.loads(path.read_text())
+    fields = digests.read_json(path)
     return ModelConfig(**fields.pop("model")), fields
+
+
+def run_vocabulary(run, fields: dict) -> Vocabulary:
+    """A run's own vocabulary. Raises ChangedFile where it is not the one that the run was started with."""
+    path = Path(run) / "vocab.model"
+    if not path.is_file() or digests.sha256(path) != fields["vocabulary"]:
+        raise digests.ChangedFile(f"{path} is not the vocabulary that the run was started with: take it from a copy")
+    return Vocabulary(path)
 
 
 def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfig, nnx.State, Vocabulary]:
@@ -161,7 +254,8 @@ def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfi
         config, params = hf.load(run, **changes)
         names = [run / "vocab.model", run / "spiece.model"]
         return config, params, Vocabulary(next((path for path in names if path.exists()), names[0]))
-    config, _ = read_run(run)
+    config, fields = read_run(run)
+    vocabulary = run_vocabulary(run, fields)
     config = changed(config, **changes)
     best = run / "best"
     folder = best if step is None and best.exists() else run / "checkpoints"
@@ -171,4 +265,4 @@ def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfi
     finally:
         checkpoints.close()
     _, shapes = model_graph(config)
-    return config, jax.tree.map(jax.numpy.asarray, unflatten(shapes, flat)), Vocabulary(run / "vocab.model")
+    return config, jax.tree.map(jax.numpy.asarray, unflatten(shapes, flat)), vocabulary

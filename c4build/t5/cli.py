@@ -25,6 +25,7 @@ DataAxis = Annotated[Optional[int], typer.Option("--data", help="devices that sh
 ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
 Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
 Coordinator = Annotated[Optional[str], typer.Option(help="HOST:PORT of the first of several processes")]
+Bind = Annotated[Optional[str], typer.Option(help="HOST:PORT that the first listens on, where it is not --coordinator")]
 Processes = Annotated[Optional[int], typer.Option(help="how many processes there are")]
 Process = Annotated[Optional[int], typer.Option(help="which of them this is, from 0")]
 
@@ -88,11 +89,13 @@ def shares(text: Optional[str]) -> Optional[list[float]]:
         raise UsageError(f"--rates {text}: write numbers, as in 0.8,0.2") from error
 
 
-def start_distributed(coordinator, processes, process) -> None:
+def start_distributed(coordinator, processes, process, bind=None) -> None:
+    """Joins the other processes. The first listens on `bind`, else on the coordinator's address: by itself JAX would
+    listen on all of the machine's."""
     import jax
 
     if coordinator or processes:
-        jax.distributed.initialize(coordinator, processes, process)
+        jax.distributed.initialize(coordinator, processes, process, coordinator_bind_address=bind or coordinator)
 
 
 def mesh_and_streams(data, model, streams):
@@ -114,9 +117,10 @@ def vocab(
     """Train a sentencepiece vocabulary on a sample of corpora: pad 0, eos 1, unk 2, 100 sentinels at the top."""
 
     def run():
+        from c4build.t5.progress import say
         from c4build.t5.vocabulary import train_vocabulary
 
-        made = train_vocabulary(folders, out, size, characters, threads=threads)
+        made = train_vocabulary(folders, out, size, characters, threads=threads, say=say)
         typer.echo(f"{out}: {made.pieces:,} pieces, {made.size:,} ids with the sentinels")
 
     guarded(run)
@@ -152,13 +156,14 @@ def pretrain(
     model_parallel: ModelAxis = 1,
     streams: Streams = None,
     coordinator: Coordinator = None,
+    bind: Bind = None,
     processes: Processes = None,
     process: Process = None,
 ):  # fmt: skip
     """Pre-train a model on one or several corpora; resumes what is in --out."""
 
     def run():
-        start_distributed(coordinator, processes, process)
+        start_distributed(coordinator, processes, process, bind)
         from c4build.t5 import hf
         from c4build.t5.ablation import token_count
         from c4build.t5.config import model_config, padded_vocabulary
@@ -208,13 +213,14 @@ def finetune(
     model_parallel: ModelAxis = 1,
     streams: Streams = None,
     coordinator: Coordinator = None,
+    bind: Bind = None,
     processes: Processes = None,
     process: Process = None,
 ):
     """Fine-tune a run's model on tasks, score every checkpoint, keep the best; resumes what is in --out."""
 
     def run():
-        start_distributed(coordinator, processes, process)
+        start_distributed(coordinator, processes, process, bind)
         from c4build.t5.finetune import finetune as tune
         from c4build.t5.train import Training
 
@@ -300,14 +306,11 @@ def export(
     """Write a run's model as a Hugging Face checkpoint: config.json, model.safetensors, spiece.model."""
 
     def run():
-        import shutil
-
         from c4build.t5 import hf as files
         from c4build.t5.checkpoint import load_parameters
 
         config, params, vocabulary = load_parameters(start, step)
-        files.save(hf, config, params)
-        shutil.copyfile(vocabulary.path, hf / "spiece.model")
+        files.save(hf, config, params, vocabulary)
         typer.echo(f"{hf}: {files.count(params):,} parameters")
 
     guarded(run)

@@ -17,11 +17,12 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from c4build.errors import UsageError
-from c4build.t5 import sharding
+from c4build.t5 import digests, sharding
 from c4build.t5.checkpoint import Checkpoints, load_parameters, model_graph, write_run
 from c4build.t5.data import Feed, Rows
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
+from c4build.t5.progress import say, silent
 from c4build.t5.tasks import examples as task_examples, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import EOS
@@ -105,7 +106,7 @@ class Writer:
         return written
 
 
-def score_tasks(writer: Writer, tasks, task_data=None, limit=None) -> tuple[dict, list[dict]]:
+def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -> tuple[dict, list[dict]]:
     """({task: {split: metrics}}, the predictions): every validation split of every task."""
     scores, predictions = {}, []
     for task in tasks:
@@ -114,6 +115,7 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None) -> tuple[dict
             found = task_examples(task, split, task_data)
             some = [found[i] for i in range(min(len(found), limit or len(found)))]
             pairs = [task.pairs(example)[0] for example in some]
+            say(f"scoring {task.name}, {split}: {len(some):,} examples")
             written = writer([pair[0] for pair in pairs], task.beams)
             scores[task.name][split] = task.score(written, some)
             predictions += [
@@ -152,22 +154,22 @@ def finetune(
         writer = Writer(
             config, state["params"], vocabulary, mesh, training.inputs_length, training.targets_length, training.batch
         )
-        scores, predictions = score_tasks(writer, tasks, task_data, limit)
+        scores, predictions = score_tasks(writer, tasks, task_data, limit, log.say)
         mean = suite_score(scores)
         flat = {f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()}
         log.write(step, f"step {step:,}  score {mean:.2f}  " + describe(flat), score=mean, **flat)
-        best = json.loads(best_path.read_text())["score"] if best_path.exists() else -np.inf
+        best = digests.read_json(best_path)["score"] if best_path.exists() else -np.inf
         if mean > best:
             best_checkpoints.save(step, {"params": state["params"]})
-            best_checkpoints.manager.wait_until_finished()
+            best_checkpoints.wait()
             if jax.process_index() == 0:
                 write_lines(run / "predictions.jsonl", predictions)
-                best_path.write_text(json.dumps({"step": step, "score": mean, "scores": scores}, indent=2) + "\n")
+                digests.write_json(best_path, {"step": step, "score": mean, "scores": scores})
 
     feed = training_feed(source, training, mesh, streams, training.seed)
     with contextlib.closing(feed), contextlib.closing(best_checkpoints):
         train(run, config, training, feed, constant(learning_rate), mesh, params, after=score, quiet=quiet)
-    return json.loads(best_path.read_text())
+    return digests.read_json(best_path)
 
 
 def describe(flat: dict) -> str:
@@ -185,7 +187,7 @@ def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=12
     config, params, vocabulary = load_parameters(run, step)
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     writer = Writer(config, params, vocabulary, mesh, inputs_length, targets_length, batch)
-    scores, predictions = score_tasks(writer, tasks, task_data, limit)
+    scores, predictions = score_tasks(writer, tasks, task_data, limit, say)
     numbers = {task.name: table_score(task, scores[task.name]) for task in tasks}
     return {"score": suite_score(scores), "numbers": numbers, "scores": scores}, predictions
 

@@ -8,6 +8,7 @@ says: transformers decides in the same way.
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from c4build.errors import UsageError
+from c4build.t5 import digests
 from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
 
@@ -117,6 +119,7 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise UsageError(f"{folder}: no {name}; a Hugging Face folder of a T5 has config.json and model.safetensors")
+    check_export(folder)
     try:
         arrays = load_file(folder / "model.safetensors")
     except SafetensorError as error:
@@ -147,12 +150,26 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     return config, params
 
 
-def save(folder, config: ModelConfig, params: nnx.State) -> None:
-    """Writes config.json and model.safetensors as `transformers` reads them."""
+def save(folder, config: ModelConfig, params: nnx.State, vocabulary=None) -> None:
+    """Writes config.json and model.safetensors as `transformers` reads them, spiece.model, and their digests."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / digests.DIGEST).unlink(missing_ok=True)
     save_file(to_hf(params, config), folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(write_config(config), indent=2) + "\n")
+    if vocabulary is not None:
+        shutil.copyfile(vocabulary.path, folder / "spiece.model")
+    names = ["config.json", "model.safetensors", *(["spiece.model"] if vocabulary is not None else [])]
+    digests.seal(folder, names)
+
+
+def check_export(folder: Path) -> None:
+    """Raises ChangedFile where a folder of ours is not as it was written. One that others wrote has no digest."""
+    fault = digests.fault(folder, whole=False) if (folder / digests.DIGEST).is_file() else None
+    if fault:
+        raise digests.ChangedFile(
+            f"{fault}: export the run again, or delete {folder / digests.DIGEST} if the change was meant"
+        )
 
 
 def count(params: nnx.State) -> int:

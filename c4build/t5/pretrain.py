@@ -11,6 +11,8 @@ from c4build.t5.checkpoint import load_parameters, model_graph, read_run, write_
 from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batches
 from c4build.t5.optimizer import inverse_square_root
+from c4build.t5.progress import say
+from c4build.t5.records import corpus_files
 from c4build.t5.train import Training, check_batch, evaluate_loss, train
 
 
@@ -51,6 +53,10 @@ def pretrain(
         corpora, rates, vocabulary, corrupt, lengths, training.batch, mesh,
         streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window,
     )  # fmt: skip
+    if not quiet and jax.process_index() == 0:
+        for corpus in corpora:
+            files, _ = corpus_files(corpus, "train")
+            say(f"reading {corpus}: {len(files):,} file{'s' if len(files) > 1 else ''}")
     with contextlib.closing(feed):
         if jax.process_index() == 0:
             write_run(

@@ -224,7 +224,7 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
     state = start_state(params, optimizer, mesh)
     del params
     if first is not None:
-        state, data = checkpoints.restore(state)
+        state, data, first = checkpoints.restore(state)
         feed.restore(data)
     first = first or 0
     log = Log(run, first, quiet)
@@ -239,6 +239,7 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
             return loss
         what = f"loss {loss} at step {step}" if not math.isfinite(loss) else f"parameters not finite after step {step}"
         some = ", ".join(origins[:SOME]) + (f" and {len(origins) - SOME} more" if len(origins) > SOME else "")
+        checkpoints.wait()  # the last may still be on its way to the disk
         good = checkpoints.latest()
         where = "no checkpoint was written yet" if good is None else f"last good checkpoint: {checkpoints.folder / str(good)}"
         message = f"{what}; the batch came from {some}; {where}"
@@ -247,23 +248,27 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
 
     log.say(
         f"{sum(leaf.size for leaf in jax.tree.leaves(state['params'])):,} parameters on {mesh.size} x "
-        f"{jax.devices()[0].device_kind}, from step {first + 1:,}; compiling"
+        f"{jax.devices()[0].device_kind}, from step {first + 1:,}; reading the first batch"
     )
     waiting = tokens = 0.0
     pending = None
-    since, since_step = time.perf_counter(), first
+    begun = since = time.perf_counter()
+    since_step = first
     with contextlib.closing(log), contextlib.closing(checkpoints):
         for step in range(first + 1, training.steps + 1):
             before = time.perf_counter()
             arrays, origins, epoch = next(feed)
             batch = sharding.put_batch(arrays, mesh)
             waiting += time.perf_counter() - before
+            if step == first + 1:
+                log.say(f"the first batch is there after {hours(time.perf_counter() - begun)}; compiling the step")
             state, metrics = step_function(state, batch, training.seed)
             if pending:  # the step before: reading its loss now does not hold up the device
                 check(*pending)
             pending = (step, metrics, origins)
             if step == first + 1:  # compiling is not training
-                check(*pending)
+                loss = check(*pending)
+                log.say(f"step {step:,} is done after {hours(time.perf_counter() - begun)}, loss {loss:.4f}")
                 waiting, since, since_step = 0.0, time.perf_counter(), step
             last = step == training.steps
             saves = last or step % training.checkpoint_every == 0

@@ -5,6 +5,7 @@ counted down from the top: with 32,000 pieces `<extra_id_0>` is 32,099 and `<ext
 """
 
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import sentencepiece
 
 from c4build.errors import UsageError
 from c4build.t5.objectives import SENTINELS
+from c4build.t5.progress import Pace, silent
 from c4build.t5.records import corpus_files, read_texts
 
 PAD, EOS, UNK = 0, 1, 2
@@ -102,20 +104,42 @@ def sample_texts(corpora, characters: int):
                 return
 
 
+def sample_lines(corpora, characters: int, size: int, extra_texts, say):
+    """The lines of the sample that are not blank; says what is read and how far it is."""
+    for corpus in dict.fromkeys(map(str, corpora)):
+        say(f"reading {corpus}")
+    pace, texts, read = Pace(), 0, 0
+    for text in itertools.chain(extra_texts, sample_texts(corpora, characters)):
+        texts, read = texts + 1, read + len(text)
+        if pace():
+            say(f"{read:,} of {characters:,} characters read")
+        yield from (line for line in text.splitlines() if line.strip())
+    say(f"{read:,} characters of {texts:,} texts read; sentencepiece makes {size:,} pieces of them, which can take minutes")
+
+
 def train_vocabulary(
-    corpora, out, size: int = 32000, characters: int = 100_000_000, extra_texts=(), threads: int = 2, strict: bool = True
-):
+    corpora, out, size: int = 32000, characters: int = 100_000_000, extra_texts=(), threads: int = 2, strict: bool = True,
+    say=silent,
+):  # fmt: skip
     """Trains `size` pieces on a sample and writes the sentencepiece file `out`.
 
     The paper's vocabulary has 32,000 pieces from English, German, French and Romanian text, 10 to 1 to 1 to 1 (section
     2.4.1): name the German corpus once and the English one ten times for the same. Raises UsageError where the sample is
     too small for `size` pieces; without `strict` it makes as many as it can.
     """
-    lines = (line for text in [*extra_texts, *sample_texts(corpora, characters)] for line in text.splitlines())
+    failures = []
+
+    def lines():
+        try:
+            yield from sample_lines(corpora, characters, size, extra_texts, say)
+        except BaseException as error:  # sentencepiece makes a RuntimeError of it
+            failures.append(error)
+            raise
+
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(line for line in lines if line.strip()),
+            sentence_iterator=lines(),
             model_writer=model,
             model_type="unigram",
             vocab_size=size,
@@ -132,6 +156,8 @@ def train_vocabulary(
             minloglevel=2,
         )
     except RuntimeError as error:
+        if failures:
+            raise failures[0]
         raise UsageError(f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}") from error
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -103,6 +104,22 @@ def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, ref
     assert 1 < resumed[0] <= 8  # it went on from a checkpoint, it did not start again
     assert losses(run) == reference
     assert len(reference) == SHORT.steps
+
+
+def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(world, reference):
+    run = world[0] / "changed"
+    shutil.copytree(world[0] / "reference", run)
+    largest = max((run / "checkpoints" / "10").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 16
+    largest.write_bytes(data)
+    child = start_child(child_arguments(world, run))
+    _, errors = child.communicate(timeout=200)
+    assert child.returncode == 0, errors
+    assert errors.splitlines()[0] == f"c4build: {largest} is not as it was written: the checkpoint of step 9 is taken instead"
+    assert "step 10/10  loss" in errors and "step 9/10  loss" not in errors
+    assert losses(run) == reference
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["10", "9"]
 
 
 @pytest.mark.slow
