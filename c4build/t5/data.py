@@ -9,6 +9,7 @@ import dataclasses
 
 import grain
 import numpy as np
+from absl import flags
 from grain.experimental import ThreadPrefetchIterDataset, WindowShuffleIterDataset
 
 from c4build.errors import UsageError
@@ -229,6 +230,12 @@ def held_out_batches(corpus, vocabulary, examples, lengths, batch: int, batches:
         number += 1
 
 
+def parse_flags() -> None:
+    """grain's worker processes read absl's flags, which only `app.run` would parse: here they are at their defaults."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
 class Feed:
     """The batches of this host's streams, one after another: `next(feed)`, `feed.state()`, `feed.restore(state)`.
 
@@ -241,6 +248,7 @@ class Feed:
         self.iterators = {}
         for index, rows in streams.items():
             if workers:
+                parse_flags()
                 rows = rows.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
             else:
                 rows = ThreadPrefetchIterDataset(rows, prefetch_buffer_size=ahead * rows_per_stream)

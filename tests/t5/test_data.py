@@ -232,7 +232,7 @@ def test_an_example_longer_than_a_row_is_refused():
 # ---- the place in the data
 
 
-def feed_of(corpora, vocabulary, streams=1, only=None, **more):
+def feed_of(corpora, vocabulary, streams=1, only=None, workers=0, **more):
     corrupt, width = corrupter(vocabulary, "span_corruption", 32)
     rows = {
         index: corpus_rows(
@@ -241,7 +241,7 @@ def feed_of(corpora, vocabulary, streams=1, only=None, **more):
         )
         for index in (range(streams) if only is None else only)
     }  # fmt: skip
-    return Feed(rows, 8 // streams)
+    return Feed(rows, 8 // streams, workers=workers)
 
 
 def take(feed, count):
@@ -267,6 +267,36 @@ def test_a_feed_restored_anywhere_goes_on_with_the_same_batches(corpus, vocabula
     other.restore(state)
     assert same(take(other, 6), expected[stop:])
     for feed in (whole, part, other):
+        feed.close()
+
+
+def test_two_worker_processes_read_every_text_and_go_on_where_they_were(corpus, vocabulary):
+    """Without help grain's workers end in UnparsedFlagAccessError, since its flags are parsed by absl's `app.run` alone."""
+    whole = feed_of([corpus], vocabulary, workers=2)
+    expected = take(whole, 12)
+    whole.close()
+    part = feed_of([corpus], vocabulary, workers=2)
+    assert same(take(part, 5), expected[:5])
+    state = json.loads(json.dumps(part.state()))
+    part.close()
+    other = feed_of([corpus], vocabulary, workers=2)
+    other.restore(state)
+    assert same(take(other, 7), expected[5:])
+    other.close()
+    origins = {origin for _, origins, _ in expected for origin in origins}
+    assert origins <= {d["origin"] for d in CorpusTokens(corpus, vocabulary, epochs=1)}
+    assert len({origin.partition("@")[0] for origin in origins}) > 1  # each worker has files of its own
+
+
+def test_damage_met_by_a_worker_process_is_said_as_by_a_thread(tmp_path, vocabulary):
+    folder = make_corpus(tmp_path / "c4", 40, shards=2)
+    file = sorted(folder.rglob("*train*"))[1]
+    file.write_bytes(file.read_bytes()[:-3])
+    for workers in (0, 2):
+        feed = feed_of([folder], vocabulary, workers=workers)
+        with pytest.raises(records.DamagedRecord, match=f"{file}: damaged record at byte") as error:
+            take(feed, 100)
+        assert "\n" not in str(error.value)
         feed.close()
 
 
