@@ -4,7 +4,8 @@
     RUN/vocab.model         the vocabulary
     RUN/checkpoints/STEP/   state (parameters, optimiser, step) and data (each stream's place); written whole or not at all;
                             digest.json has the size and SHA-256 of each of its files
-    RUN/best/STEP/          the parameters of the best-scored checkpoint of a fine-tuning run
+    RUN/best/STEP/          fine-tuning: the parameters of each checkpoint that is best for a task, or as a whole
+    RUN/best.json           which those are, and their scores
     RUN/metrics.jsonl       a line for every logged step and evaluation
     RUN/tensorboard/        the same for TensorBoard
 """
@@ -108,6 +109,8 @@ class Checkpoints:
                     break
                 faults.append(fault)
         good = everywhere_alike(good)
+        if good < 0 and step is not None:
+            raise DamagedCheckpoint(f"{'; '.join(faults)}: take it from a copy, or name another step")
         if good < 0:
             raise DamagedCheckpoint(
                 f"{self.folder}: no checkpoint verifies ({'; '.join(faults)}); take it from a copy, or delete the folder to "
@@ -244,8 +247,15 @@ def run_vocabulary(run, fields: dict) -> Vocabulary:
     return Vocabulary(path)
 
 
-def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfig, nnx.State, Vocabulary]:
-    """The model of a run: of `step`, else its best checkpoint, else its latest.
+def best_step(run, task: str | None = None) -> int | None:
+    """The step in RUN/best that is best for a task, or as a whole; None for a run that was not fine-tuned."""
+    path = Path(run) / "best.json"
+    best = digests.read_json(path) if path.exists() else {"step": None, "steps": {}}
+    return best["steps"].get(task, best["step"])
+
+
+def load_parameters(run, step: int | None = None, best: int | None = None, **changes) -> tuple[ModelConfig, nnx.State, Vocabulary]:
+    """The model of a run: of `step`, else of `best` in RUN/best, else its best as a whole, else its latest.
 
     A folder that Hugging Face wrote will do as well, if the vocabulary lies in it (`vocab.model` or `spiece.model`).
     """
@@ -257,11 +267,11 @@ def load_parameters(run, step: int | None = None, **changes) -> tuple[ModelConfi
     config, fields = read_run(run)
     vocabulary = run_vocabulary(run, fields)
     config = changed(config, **changes)
-    best = run / "best"
-    folder = best if step is None and best.exists() else run / "checkpoints"
-    checkpoints = Checkpoints(folder, keep=None)
+    if step is None:
+        best = best_step(run) if best is None else best
+    checkpoints = Checkpoints(run / ("checkpoints" if best is None else "best"), keep=None)
     try:
-        flat = checkpoints.parameters(step)
+        flat = checkpoints.parameters(step if best is None else best)
     finally:
         checkpoints.close()
     _, shapes = model_graph(config)

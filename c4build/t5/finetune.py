@@ -1,7 +1,8 @@
 """Fine-tuning, scoring and predicting: tasks as text (section 3.1.3 and 3.1.4).
 
-Several tasks are mixed in proportion to their sizes. Every checkpoint is scored on the validation splits; the one with
-the best mean of the tasks' numbers is kept in RUN/best, with its predictions.
+Several tasks are mixed in proportion to their sizes. Every checkpoint is scored on the validation splits. Each task's own
+best checkpoint counts, as in the paper: all that are best for a task, and the one that is best as a whole, are kept in
+RUN/best; best.json says which is which.
 """
 
 import contextlib
@@ -18,12 +19,12 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
-from c4build.t5.checkpoint import Checkpoints, load_parameters, model_graph, write_run
+from c4build.t5.checkpoint import Checkpoints, best_step, load_parameters, model_graph, write_run
 from c4build.t5.data import Feed, Rows
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.progress import say, silent
-from c4build.t5.tasks import examples as task_examples, suite_score, table_score, tasks_of
+from c4build.t5.tasks import examples as task_examples, group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import EOS
 
@@ -148,28 +149,51 @@ def finetune(
             learning_rate=learning_rate, streams=streams, training=dataclasses.asdict(training), limit=limit,
         )  # fmt: skip
     best_path = run / "best.json"
-    best_checkpoints = Checkpoints(run / "best", keep=1)
+    best_checkpoints = Checkpoints(run / "best", keep=None)
 
     def score(step, state, log):
         writer = Writer(
             config, state["params"], vocabulary, mesh, training.inputs_length, training.targets_length, training.batch
         )
         scores, predictions = score_tasks(writer, tasks, task_data, limit, log.say)
-        mean = suite_score(scores)
         flat = {f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()}
+        mean = suite_score(scores)
         log.write(step, f"step {step:,}  score {mean:.2f}  " + describe(flat), score=mean, **flat)
-        best = digests.read_json(best_path)["score"] if best_path.exists() else -np.inf
-        if mean > best:
+        before = digests.read_json(best_path) if best_path.exists() else None
+        best = take_best(before, step, scores)
+        if best != before:
             best_checkpoints.save(step, {"params": state["params"]})
             best_checkpoints.wait()
             if jax.process_index() == 0:
-                write_lines(run / "predictions.jsonl", predictions)
-                digests.write_json(best_path, {"step": step, "score": mean, "scores": scores})
+                of_before = read_lines(run / "predictions.jsonl") if before else []
+                kept = [line for line in of_before if best["steps"][line["task"]] != step]
+                write_lines(run / "predictions.jsonl", kept + [p for p in predictions if best["steps"][p["task"]] == step])
+                digests.write_json(best_path, best)
+                best_checkpoints.keep_only({best["step"], *best["steps"].values()})
 
     feed = training_feed(source, training, mesh, streams, training.seed)
     with contextlib.closing(feed), contextlib.closing(best_checkpoints):
         train(run, config, training, feed, constant(learning_rate), mesh, params, after=score, quiet=quiet)
     return digests.read_json(best_path)
+
+
+def take_best(best: dict | None, step: int, scores: dict) -> dict:
+    """`best` with what is better at `step`, as T5's `metric_group_max` counts: each task's own best checkpoint.
+
+    {"score": the mean of the tasks' numbers, each at its own best, "scores": {task: {split: metrics}}, "steps": {task:
+    step}, "step", "mean": the checkpoint that is best as a whole, and its score}. A task's best is that with the highest
+    mean of all its metrics.
+    """
+    best = best or {"scores": {}, "steps": {}, "mean": -np.inf}
+    better = [
+        name for name, found in scores.items() if name not in best["scores"] or group_score(found) > group_score(best["scores"][name])
+    ]
+    kept = {name: scores[name] if name in better else best["scores"][name] for name in scores}
+    whole = {"step": step, "mean": suite_score(scores)}
+    if whole["mean"] <= best["mean"]:
+        whole = {"step": best["step"], "mean": best["mean"]}
+    steps = {name: step if name in better else best["steps"][name] for name in scores}
+    return {**whole, "score": suite_score(kept), "scores": kept, "steps": steps}
 
 
 def describe(flat: dict) -> str:
@@ -182,12 +206,22 @@ def write_lines(path, lines) -> None:
     part.rename(path)
 
 
+def read_lines(path) -> list[dict]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
 def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, step=None, mesh=None):
-    """The scores of a run's best checkpoint (or of `step`): {"score", "scores"}."""
-    config, params, vocabulary = load_parameters(run, step)
+    """The scores of a run's best checkpoints, each task at its own (or of `step`): {"score", "scores"}."""
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
-    writer = Writer(config, params, vocabulary, mesh, inputs_length, targets_length, batch)
-    scores, predictions = score_tasks(writer, tasks, task_data, limit, say)
+    steps = {task.name: step or best_step(run, task.name) for task in tasks}
+    scores, predictions = {}, []
+    for chosen in dict.fromkeys(steps.values()):
+        config, params, vocabulary = load_parameters(run, step, best=chosen if step is None else None)
+        writer = Writer(config, params, vocabulary, mesh, inputs_length, targets_length, batch)
+        found, lines = score_tasks(writer, [t for t in tasks if steps[t.name] == chosen], task_data, limit, say)
+        scores |= found
+        predictions += lines
+    scores = {task.name: scores[task.name] for task in tasks}
     numbers = {task.name: table_score(task, scores[task.name]) for task in tasks}
     return {"score": suite_score(scores), "numbers": numbers, "scores": scores}, predictions
 

@@ -298,6 +298,11 @@ def table_score(task: Task, scores: dict) -> float:
     return float(np.mean([scores[split][metric] for split in scores for metric in task.table]))
 
 
+def group_score(scores: dict) -> float:
+    """{split: metrics} -> the mean of all of a task's metrics, by which its best checkpoint is chosen."""
+    return float(np.mean([value for found in scores.values() for value in found.values()]))
+
+
 def suite_score(scores: dict) -> float:
     """{task: {split: metrics}} -> the mean of the tasks' numbers. WNLI is left out, as in the paper's averages."""
     counted = [table_score(TASKS[name], found) for name, found in scores.items() if name != "wnli"]

@@ -243,19 +243,24 @@ def test_the_commands_lead_from_a_corpus_to_an_answer_and_to_hugging_face(world,
     run("pretrain", "--corpus", world / "c4" / "en", "--corpus", world / "books", "--rates", "0.8,0.2", "--model", "mini",
         "--vocab", tmp_path / "v.model", "--steps", 4, "--out", pretrained, "--log-every", 2, *small)  # fmt: skip
     tuned = tmp_path / "tuned"
-    best = json.loads(run("finetune", "--from", pretrained, "--task", "sst2", "--task-data", world, "--steps", 4, "--out", tuned,
-                          "--checkpoint-every", 2, "--length", 32, "--targets", 4, "--batch", 8, "--data", 1))  # fmt: skip
-    scored = json.loads(run("eval", "--from", tuned, "--task", "sst2", "--task-data", world, "--length", 32, "--targets", 4,
+    two = ["--task", "sst2", "--task", "squad", "--task-data", world]
+    best = json.loads(run("finetune", "--from", pretrained, *two, "--steps", 4, "--out", tuned, "--checkpoint-every", 2,
+                          "--length", 32, "--targets", 4, "--batch", 8, "--data", 1))  # fmt: skip
+    scored = json.loads(run("eval", "--from", tuned, *two, "--length", 32, "--targets", 4,
                             "--batch", 8, "--predictions", tmp_path / "p.jsonl"))  # fmt: skip
     assert scored["score"] == best["score"] and scored["scores"] == best["scores"]
     predictions = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
-    assert len(predictions) == 12 and predictions[0]["input"] == "sst2 sentence: Anna lost 0 lamps"
-    assert predictions == [json.loads(line) for line in (tuned / "predictions.jsonl").read_text().splitlines()]
+    assert predictions[0]["input"] == "sst2 sentence: Anna lost 0 lamps" and len(predictions) == 12 + 12
+    kept = [json.loads(line) for line in (tuned / "predictions.jsonl").read_text().splitlines()]
+    assert sorted(kept, key=str) == sorted(predictions, key=str)
+    assert {path.name for path in (tuned / "best").iterdir()} == {str(s) for s in (best["step"], *best["steps"].values())}
+    predictions = [p for p in predictions if p["task"] == "sst2"]
     (tmp_path / "in.txt").write_text("".join(p["input"] + "\n" for p in predictions))
-    written = run("predict", tmp_path / "in.txt", "--from", tuned, "--length", 32, "--targets", 4).splitlines()
+    step = ["--step", best["steps"]["sst2"]]
+    written = run("predict", tmp_path / "in.txt", "--from", tuned, *step, "--length", 32, "--targets", 4).splitlines()
     assert written == [p["written"] for p in predictions]
 
-    run("export", "--from", tuned, "--hf", tmp_path / "hf")
+    run("export", "--from", tuned, *step, "--hf", tmp_path / "hf")
     assert run("predict", predictions[0]["input"], "--from", tmp_path / "hf", "--targets", 4).strip() == written[0]
     # A checkpoint of theirs trains on, from the same weights.
     on = tmp_path / "on"

@@ -221,6 +221,27 @@ def test_averages_are_taken_as_the_paper_takes_them():
     assert suite_score(scores) == pytest.approx((85 + 81 + 50) / 3)
 
 
+def test_each_task_counts_at_its_own_best_checkpoint():
+    from c4build.t5.finetune import take_best
+
+    def scores(mrpc, cola, em, f1):
+        return {
+            "mrpc": {"validation": {"f1": mrpc, "accuracy": mrpc}},
+            "cola": {"validation": {"matthews": cola}},
+            "squad": {"validation": {"em": em, "f1": f1}},
+        }
+
+    best = None
+    for step, found in [(100, scores(50, 20, 40, 70)), (200, scores(80, 10, 45, 60)), (300, scores(60, 10, 10, 10))]:
+        best = take_best(best, step, found)
+    assert best["steps"] == {"mrpc": 200, "cola": 100, "squad": 100}
+    # SQuAD's checkpoint is that with the best mean of both metrics, though the table takes exact match alone.
+    assert best["scores"] == scores(80, 20, 40, 70)
+    assert best["score"] == pytest.approx((80 + 20 + 40) / 3)
+    assert (best["step"], best["mean"]) == (200, pytest.approx((80 + 10 + 45) / 3))  # as a whole: to predict, to export
+    assert take_best(best, 400, scores(80, 20, 30, 40)) == best  # no better: nothing is written
+
+
 def test_the_suites_are_those_of_the_paper():
     assert [task.name for task in SUITES["glue"]] == "cola sst2 mrpc stsb qqp mnli qnli rte wnli".split()
     assert [task.name for task in SUITES["superglue"]] == "boolq cb copa multirc record superglue_rte wic wsc".split()
