@@ -39,7 +39,7 @@ class TrainingPairs:
     """All training examples of some tasks one after another: a sequence for grain."""
 
     def __init__(self, tasks, task_data, vocabulary, inputs_length, targets_length):
-        self.parts = [(task, task_examples(task, "train", task_data)) for task in tasks if task.trained]
+        self.parts = [(task, task_examples(task, "train", task_data)) for task in tasks]
         self.ends = np.cumsum([len(part) for _, part in self.parts])
         self.encode = partial(
             encode_pair, vocabulary=vocabulary, inputs_length=inputs_length, targets_length=targets_length
@@ -107,10 +107,18 @@ class Writer:
         return written
 
 
+def scored_tasks(tasks):
+    """Those with a validation split. Raises UsageError where there is none."""
+    scored = [task for task in tasks if task.validation]
+    if not scored:
+        raise UsageError(f"{', '.join(task.name for task in tasks)}: only trained on, with others; nothing could be scored")
+    return scored
+
+
 def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -> tuple[dict, list[dict]]:
     """({task: {split: metrics}}, the predictions): every validation split of every task."""
     scores, predictions = {}, []
-    for task in tasks:
+    for task in scored_tasks(tasks):
         scores[task.name] = {}
         for split in task.validation:
             found = task_examples(task, split, task_data)
@@ -137,12 +145,13 @@ def finetune(
     run = Path(run)
     mesh = mesh or sharding.make_mesh()
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
+    scored_tasks(tasks)
     changes = {} if dropout is None else {"dropout": dropout}
     config, params, vocabulary = load_parameters(start, **changes)
     check_batch(training, mesh, streams)
     source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
     if not len(source):
-        raise UsageError(f"{', '.join(names)}: nothing to train on (WNLI is only scored)")
+        raise UsageError(f"{', '.join(names)}: nothing to train on")
     if jax.process_index() == 0:
         write_run(
             run, config, vocabulary, kind="finetune", start=str(start), tasks=[task.name for task in tasks],
@@ -212,7 +221,7 @@ def read_lines(path) -> list[dict]:
 
 def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, step=None, mesh=None):
     """The scores of a run's best checkpoints, each task at its own (or of `step`): {"score", "scores"}."""
-    tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
+    tasks = scored_tasks(list({task.name: task for name in names for task in tasks_of(name)}.values()))
     steps = {task.name: step or best_step(run, task.name) for task in tasks}
     scores, predictions = {}, []
     for chosen in dict.fromkeys(steps.values()):
