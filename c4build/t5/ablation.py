@@ -26,7 +26,7 @@ from c4build.t5.progress import silent
 CONFIGS = Path(__file__).with_name("configs")
 SECTIONS = {
     "model": None,  # any number of ModelConfig, and `size`
-    "vocabulary": {"size", "file", "corpora", "characters", "strict"},
+    "vocabulary": {"size", "file", "corpora", "characters", "strict", "sentinels"},
     "pretrain": {
         "steps", "batch", "inputs_length", "accumulate", "log_every", "checkpoint_every", "keep", "objective",
         "noise_rate", "mean_span", "warmup", "learning_rate", "streams", "workers", "shuffle", "window",
@@ -171,14 +171,15 @@ def study_vocabulary(study, corpora, out, say):
     from c4build.t5.vocabulary import Vocabulary, train_vocabulary
 
     settings = dict(study.get("vocabulary", {}))
+    sentinels = settings.pop("sentinels", None) or study_sentinels(study.get("pretrain", {}))
     if "file" in settings:
-        return Vocabulary(settings["file"])
+        return Vocabulary(settings["file"], sentinels)
     path = out / "vocab.model"
     if path.exists():
         fault = digests.fault(out, whole=False)
         if fault:
             raise digests.ChangedFile(f"{fault}: take it from a copy, or start anew in another folder")
-        return Vocabulary(path)
+        return Vocabulary(path, sentinels)
     names = settings.pop("corpora", None) or list(corpora)
     sample = list(dict.fromkeys(folder for name in names for folder in corpora[name]))
     part = out / "vocab.part"
@@ -186,7 +187,15 @@ def study_vocabulary(study, corpora, out, say):
     digests.write_bytes(path, part.read_bytes())
     part.unlink()
     digests.seal(out, ["vocab.model"])
-    return Vocabulary(path)
+    return Vocabulary(path, sentinels)
+
+
+def study_sentinels(section) -> int:
+    """100, or as many as the objective takes."""
+    from c4build.t5.objectives import SENTINELS, sentinels_needed
+
+    rows = section.get("objective", "replace_spans"), section.get("inputs_length", 512)
+    return max(SENTINELS, sentinels_needed(*rows, section.get("noise_rate", 0.15), section.get("mean_span", 3.0)))
 
 
 def study_mesh(study):

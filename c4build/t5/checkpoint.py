@@ -207,7 +207,7 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
     """run.json and vocab.model. Raises UsageError where `run` has checkpoints of a run that was started otherwise."""
     run = Path(run)
     model = Path(vocabulary.path).read_bytes()
-    fields = {"model": dataclasses.asdict(config), **settings, "vocabulary": hashlib.sha256(model).hexdigest()}
+    fields = {"model": dataclasses.asdict(config), **settings, "sentinels": vocabulary.sentinels, "vocabulary": hashlib.sha256(model).hexdigest()}
     fields = json.loads(json.dumps(fields, default=str))
     if (run / "run.json").exists():
         before = digests.read_json(run / "run.json")
@@ -244,7 +244,7 @@ def run_vocabulary(run, fields: dict) -> Vocabulary:
     path = Path(run) / "vocab.model"
     if not path.is_file() or digests.sha256(path) != fields["vocabulary"]:
         raise digests.ChangedFile(f"{path} is not the vocabulary that the run was started with: take it from a copy")
-    return Vocabulary(path)
+    return Vocabulary(path, fields["sentinels"])
 
 
 def best_step(run, task: str | None = None) -> int | None:
@@ -263,7 +263,7 @@ def load_parameters(run, step: int | None = None, best: int | None = None, **cha
     if not (run / "run.json").exists() and (run / "model.safetensors").exists():
         config, params = hf.load(run, **changes)
         names = [run / "vocab.model", run / "spiece.model"]
-        return config, params, Vocabulary(next((path for path in names if path.exists()), names[0]))
+        return config, params, Vocabulary(next((path for path in names if path.exists()), names[0]), hf.sentinels(run))
     config, fields = read_run(run)
     vocabulary = run_vocabulary(run, fields)
     config = changed(config, **changes)

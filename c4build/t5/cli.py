@@ -139,6 +139,7 @@ def pretrain(
                                                 "drop_tokens, deshuffling")] = "replace_spans",
     noise_rate: Annotated[float, typer.Option(help="share of the tokens to hide")] = 0.15,
     mean_span: Annotated[float, typer.Option(help="mean length of a hidden span (span_corruption)")] = 3.0,
+    sentinels: Annotated[Optional[int], typer.Option(help="ids that stand for hidden spans; 100, or what the objective takes")] = None,
     steps: Annotated[int, typer.Option(help="steps in all")] = 2**19,
     batch: Annotated[int, typer.Option(help="rows a step")] = 128,
     length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
@@ -167,12 +168,14 @@ def pretrain(
         from c4build.t5 import hf
         from c4build.t5.ablation import token_count
         from c4build.t5.config import model_config, padded_vocabulary
+        from c4build.t5.objectives import SENTINELS, sentinels_needed
         from c4build.t5.pretrain import pretrain as start
         from c4build.t5.train import Training
         from c4build.t5.vocabulary import Vocabulary
 
         mesh, parts = mesh_and_streams(data, model_parallel, streams)
-        vocabulary = Vocabulary(vocab)
+        needed = sentinels_needed(objective, length, noise_rate, mean_span)
+        vocabulary = Vocabulary(vocab, sentinels or max(SENTINELS, needed))
         params = None
         if from_hf:
             config, params = hf.load(from_hf, **model_changes(set_))

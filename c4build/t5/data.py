@@ -13,7 +13,7 @@ from absl import flags
 from grain.experimental import ThreadPrefetchIterDataset, WindowShuffleIterDataset
 
 from c4build.errors import UsageError
-from c4build.t5.objectives import OBJECTIVES, Noise, lengths
+from c4build.t5.objectives import OBJECTIVES, Noise, lengths, sentinels_needed
 from c4build.t5.packing import make_row, pack, stack
 from c4build.t5.records import corpus_files, in_part, read_texts
 from c4build.t5.vocabulary import EOS
@@ -186,25 +186,36 @@ class RowsIterator(grain.DatasetIterator):
 
 @dataclasses.dataclass(frozen=True)
 class Corrupt:
-    """A document's examples: its tokens in pieces that fit a row, each through the objective, end tokens added."""
+    """A document's examples: its tokens in pieces that fit a row, each through the objective, end tokens added.
+
+    Targets that are too long lose their end, as T5 trims them.
+    """
 
     objective: str
     noise: Noise
     text_length: int
+    targets_length: int
 
     def __call__(self, document, rng):
         tokens = document["tokens"]
         for start in range(0, len(tokens), self.text_length):
             piece = tokens[start : start + self.text_length]
             inputs, targets = OBJECTIVES[self.objective](piece, self.noise, rng)
+            targets = targets[: self.targets_length - 1]
             yield np.append(inputs, EOS).astype(np.int32), np.append(targets, EOS).astype(np.int32)
 
 
 def corrupter(vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0) -> tuple[Corrupt, int]:
-    """The examples' maker and the width of the targets that goes with it."""
+    """The examples' maker and the width of the targets that goes with it. Raises UsageError for too few sentinels."""
     text_length, targets_length = lengths(objective, inputs_length, rate, mean_span)
-    noise = Noise(vocabulary.first_sentinel, vocabulary.pieces, rate, mean_span, targets_length - 1)
-    return Corrupt(objective, noise, text_length), targets_length
+    needed = sentinels_needed(objective, inputs_length, rate, mean_span)
+    if needed > vocabulary.sentinels:
+        raise UsageError(
+            f"{objective} of {rate:.0%} of {inputs_length} tokens takes {needed} sentinels, there are {vocabulary.sentinels}: "
+            f"ask for --sentinels {needed}"
+        )
+    noise = Noise(vocabulary.first_sentinel, vocabulary.pieces, rate, mean_span, vocabulary.sentinels)
+    return Corrupt(objective, noise, text_length, targets_length), targets_length
 
 
 def corpus_rows(corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64):

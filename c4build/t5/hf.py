@@ -21,6 +21,7 @@ from c4build.errors import UsageError
 from c4build.t5 import digests
 from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
+from c4build.t5.objectives import SENTINELS
 
 LAYER_NAMES = {
     "attention_norm": "layer.0.layer_norm",
@@ -159,8 +160,16 @@ def save(folder, config: ModelConfig, params: nnx.State, vocabulary=None) -> Non
     (folder / "config.json").write_text(json.dumps(write_config(config), indent=2) + "\n")
     if vocabulary is not None:
         shutil.copyfile(vocabulary.path, folder / "spiece.model")
-    names = ["config.json", "model.safetensors", *(["spiece.model"] if vocabulary is not None else [])]
+        fields = {"tokenizer_class": "T5Tokenizer", "extra_ids": vocabulary.sentinels}
+        (folder / "tokenizer_config.json").write_text(json.dumps(fields, indent=2) + "\n")
+    names = ["config.json", "model.safetensors", *(["spiece.model", "tokenizer_config.json"] if vocabulary is not None else [])]
     digests.seal(folder, names)
+
+
+def sentinels(folder) -> int:
+    """How many sentinels go with the vocabulary in a folder."""
+    path = Path(folder) / "tokenizer_config.json"
+    return json.loads(path.read_text()).get("extra_ids", SENTINELS) if path.exists() else SENTINELS
 
 
 def check_export(folder: Path) -> None:

@@ -5,7 +5,8 @@ without the end token. Where an objective hides tokens, choosing them (a mask) a
 separate functions, so that the paper's own example can be written down as a test.
 
 Sentinels stand for hidden spans. They are numbered from 0, and `first_sentinel - n` is the n-th one's id: T5 counts
-them down from the top of the vocabulary.
+them down from the top of the vocabulary. How many there are belongs to the vocabulary; `sentinels_needed` says how many a
+row takes. What T5's code does where there are too few, going on with ordinary pieces, is not done here.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ import numpy as np
 
 from c4build.errors import UsageError
 
-SENTINELS = 100
+SENTINELS = 100  # as many as T5 has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Noise:
     pieces: int
     rate: float = 0.15
     mean_span: float = 3.0
-    max_targets: int | None = None  # at most so many target tokens, without the end token
+    sentinels: int = SENTINELS
 
 
 # ---- which tokens are hidden
@@ -66,15 +67,13 @@ def starts(mask: np.ndarray) -> np.ndarray:
     return mask & ~np.concatenate([[False], mask[:-1]])
 
 
-def limit(mask: np.ndarray, noise: Noise) -> np.ndarray:
-    """Shows the last spans again, where there are more of them than sentinels or more targets than fit."""
+def limit(mask: np.ndarray, sentinels: int) -> np.ndarray:
+    """Shows the last spans again where there are more of them than sentinels: of a row that drew unusually many."""
     spans = np.cumsum(starts(mask))
-    most = math.inf if noise.max_targets is None else noise.max_targets
     goes_on = len(mask) > 0 and not mask[-1]  # then one more sentinel ends the targets
-    if not len(mask) or (spans[-1] + goes_on <= SENTINELS and mask.sum() + spans[-1] + goes_on <= most):
+    if not len(mask) or spans[-1] + goes_on <= sentinels:
         return mask
-    too_many = mask & ((spans >= SENTINELS) | (np.cumsum(mask) + spans + 1 > most))
-    return mask & (spans < spans[np.argmax(too_many)])
+    return mask & (spans < sentinels)
 
 
 # ---- the text rewritten by a mask
@@ -137,7 +136,7 @@ def deshuffling(tokens, noise, rng):
 
 def replace_spans(tokens, noise, rng):
     """The paper's baseline: tokens hidden one by one, neighbours share a sentinel -> the hidden spans."""
-    mask = limit(iid_mask(len(tokens), noise.rate, rng), noise)
+    mask = limit(iid_mask(len(tokens), noise.rate, rng), noise.sentinels)
     return (
         sentinels_for_spans(tokens, mask, noise.first_sentinel),
         hidden_spans(tokens, mask, noise.first_sentinel),
@@ -146,7 +145,7 @@ def replace_spans(tokens, noise, rng):
 
 def span_corruption(tokens, noise, rng):
     """The paper's final choice: whole spans hidden, of a fixed number and mean length -> the hidden spans."""
-    mask = limit(span_mask(len(tokens), noise.rate, noise.mean_span, rng), noise)
+    mask = limit(span_mask(len(tokens), noise.rate, noise.mean_span, rng), noise.sentinels)
     return (
         sentinels_for_spans(tokens, mask, noise.first_sentinel),
         hidden_spans(tokens, mask, noise.first_sentinel),
@@ -156,8 +155,6 @@ def span_corruption(tokens, noise, rng):
 def drop_tokens(tokens, noise, rng):
     """Hidden tokens are just left out -> the hidden tokens."""
     mask = iid_mask(len(tokens), noise.rate, rng)
-    if noise.max_targets is not None:
-        mask &= np.cumsum(mask) <= noise.max_targets
     return tokens[~mask], tokens[mask]
 
 
@@ -175,14 +172,64 @@ OBJECTIVES = {
 
 # ---- how long a text fills a row
 
+# The targets' widths in T5's own configs (models/gin/objectives), for 512 inputs. What does not fit is hidden, and not
+# asked for: at 10 % that is the end of two texts in five.
+T5_TARGETS = {
+    ("replace_spans", 0.10): 103, ("replace_spans", 0.15): 192, ("replace_spans", 0.25): 256, ("replace_spans", 0.50): 512,
+    ("drop_tokens", 0.15): 104,
+}  # fmt: skip
+
 
 def lengths(objective: str, inputs_length: int = 512, rate: float = 0.15, mean_span: float = 3.0) -> tuple[int, int]:
     """(tokens of text, targets) that go with `inputs_length` inputs, end tokens counted with inputs and targets.
 
     Span corruption shortens a text by a known amount: 568 tokens become exactly 512 inputs and 114 targets at 15 % and
-    3. Where tokens are hidden one by one the number of targets is random: four standard deviations above its mean, to
-    the next multiple of 8 (what does not fit is not hidden, see `limit`). The others write the whole text.
+    3 (T5's `random_spans_helper`). Where tokens are hidden one by one the number of targets is random: T5's own width
+    where it has one, else four standard deviations above the mean, to the next multiple of 8. The others write the whole
+    text.
     """
+    check(objective, inputs_length, rate, mean_span)
+    if objective == "span_corruption":
+        text = 2
+        while inputs_of(text + 1, rate, mean_span) <= inputs_length:
+            text += 1
+        hidden, spans = span_counts(text, rate, mean_span)
+        targets = hidden + spans + 1
+        if rate == 0.5 and targets > inputs_length:  # T5 prefers targets as long as the inputs
+            text, targets = text - 1, targets - 1
+        return text, targets
+    text = inputs_length - 1
+    if objective not in ("replace_spans", "drop_tokens"):
+        return text, inputs_length
+    if inputs_length == 512 and (objective, rate) in T5_TARGETS:
+        return text, T5_TARGETS[objective, rate]
+    deviation = math.sqrt(text * rate * (1 - rate))
+    marks = text * rate * (1 - rate) if objective == "replace_spans" else 0.0
+    targets = text * rate + marks + 2 + 4 * deviation * (2 if marks else 1)
+    return text, min(8 * math.ceil(targets / 8), inputs_length)
+
+
+def inputs_of(text: int, rate: float, mean_span: float) -> int:
+    """How many inputs span corruption makes of `text` tokens, with the end token."""
+    hidden, spans = span_counts(text, rate, mean_span)
+    return text - hidden + spans + 1
+
+
+def sentinels_needed(objective: str, inputs_length: int = 512, rate: float = 0.15, mean_span: float = 3.0) -> int:
+    """How many sentinels a row takes: exactly with span corruption; five standard deviations above the mean where tokens
+    are hidden one by one, whose runs number n p (1 - p) with a variance of n p (1 - p) (1 - 3 p (1 - p))."""
+    check(objective, inputs_length, rate, mean_span)
+    if objective == "span_corruption":
+        return span_counts(lengths(objective, inputs_length, rate, mean_span)[0], rate, mean_span)[1] + 1
+    if objective == "replace_spans":
+        p = rate * (1 - rate)
+        mean = (inputs_length - 1) * p
+        return math.ceil(mean + 5 * math.sqrt(mean * (1 - 3 * p))) + 1
+    return 1 if objective in ("bert_style", "mass_style") else 0
+
+
+def check(objective, inputs_length, rate, mean_span) -> None:
+    """Raises UsageError where these mean nothing."""
     if objective not in OBJECTIVES:
         raise UsageError(f"no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
     if not 0 < rate < 1:
@@ -191,19 +238,3 @@ def lengths(objective: str, inputs_length: int = 512, rate: float = 0.15, mean_s
         raise UsageError(f"a mean span of {mean_span} tokens: it is 1 or more")
     if inputs_length < 4:
         raise UsageError(f"an input of {inputs_length} tokens is too short to hide anything in")
-    if objective == "span_corruption":
-        text = 2
-        while True:
-            hidden, spans = span_counts(text + 1, rate, mean_span)
-            if text + 1 - hidden + spans + 1 > inputs_length or spans >= SENTINELS:
-                break
-            text += 1
-        hidden, spans = span_counts(text, rate, mean_span)
-        return text, hidden + spans + 1
-    text = inputs_length - 1
-    if objective in ("replace_spans", "drop_tokens"):
-        deviation = math.sqrt(text * rate * (1 - rate))
-        marks = text * rate * (1 - rate) if objective == "replace_spans" else 0.0
-        targets = text * rate + marks + 2 + 4 * deviation * (2 if marks else 1)
-        return text, min(8 * math.ceil(targets / 8), inputs_length)
-    return text, inputs_length

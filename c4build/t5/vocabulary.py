@@ -1,7 +1,8 @@
 """The vocabulary: sentencepiece unigram with pad 0, eos 1, unk 2, and 100 sentinels above the pieces, as T5's own.
 
 The pieces have ids 0 to size - 1. The sentinels `<extra_id_0>` to `<extra_id_99>` are not in the model file; they are
-counted down from the top: with 32,000 pieces `<extra_id_0>` is 32,099 and `<extra_id_99>` 32,000.
+counted down from the top: with 32,000 pieces `<extra_id_0>` is 32,099 and `<extra_id_99>` 32,000. There can be more of
+them, for rows with more hidden spans: a run says how many in its run.json, an export in tokenizer_config.json.
 """
 
 import io
@@ -23,8 +24,8 @@ SENTINEL = re.compile(r"<extra_id_(\d+)>")
 class Vocabulary:
     """Text to ids and back. Made from a sentencepiece file; can be sent to another process."""
 
-    def __init__(self, path):
-        self.path = str(path)
+    def __init__(self, path, sentinels: int = SENTINELS):
+        self.path, self.sentinels = str(path), sentinels
         if not Path(path).is_file():
             raise UsageError(f"{path}: no vocabulary; make one with `c4build t5 vocab`")
         try:
@@ -42,7 +43,7 @@ class Vocabulary:
     @property
     def size(self) -> int:
         """All ids, sentinels counted."""
-        return self.pieces + SENTINELS
+        return self.pieces + self.sentinels
 
     @property
     def first_sentinel(self) -> int:
@@ -51,7 +52,7 @@ class Vocabulary:
     def encode(self, text: str) -> list[int]:
         """Ids without the end token; a written `<extra_id_7>` becomes that sentinel."""
         ids, rest = [], text
-        while match := SENTINEL.search(rest):
+        while (match := SENTINEL.search(rest)) and int(match[1]) < self.sentinels:
             ids += self.model.encode(rest[: match.start()]) + [self.first_sentinel - int(match[1])]
             rest = rest[match.end() :]
         return ids + self.model.encode(rest)
@@ -70,7 +71,7 @@ class Vocabulary:
         return " ".join(part for part in [*parts, self.model.decode(pieces)] if part)
 
     def __reduce__(self):
-        return Vocabulary, (self.path,)
+        return Vocabulary, (self.path, self.sentinels)
 
 
 def sample_texts(corpora, characters: int):

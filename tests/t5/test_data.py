@@ -155,6 +155,17 @@ def test_the_vocabulary_has_t5s_ids(vocabulary):
     assert vocabulary.encode("<extra_id_0>") == [199] and vocabulary.encode("<extra_id_99>") == [100]
 
 
+def test_a_vocabulary_may_have_more_sentinels_for_denser_rows(vocabulary):
+    dense = Vocabulary(vocabulary.path, 158)
+    assert (dense.pieces, dense.size, dense.first_sentinel) == (100, 258, 257)
+    assert dense.encode("<extra_id_0><extra_id_157>") == [257, 100] and dense.decode([257, 100]) == "<extra_id_0> <extra_id_157>"
+    assert pickle.loads(pickle.dumps(dense)).size == 258
+    assert 99 not in vocabulary.encode("<extra_id_100>")  # no sentinel: a text like any other
+    with pytest.raises(UsageError, match="replace_spans of 50% of 512 tokens takes 158 sentinels, there are 100: ask for --sentinels 158"):
+        corrupter(vocabulary, "replace_spans", 512, 0.5)
+    assert corrupter(dense, "replace_spans", 512, 0.5)[1] == 512
+
+
 def test_transformers_reads_the_same_ids_from_the_file(vocabulary, tmp_path):
     transformers = pytest.importorskip("transformers")
     (tmp_path / "spiece.model").write_bytes(Path(vocabulary.path).read_bytes())

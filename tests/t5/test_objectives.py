@@ -1,5 +1,8 @@
 """The paper's Table 3 with its own sentence, and what must be true of every text."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from c4build.errors import UsageError
 from c4build.t5 import objectives
-from c4build.t5.objectives import SENTINELS, Noise, lengths
+from c4build.t5.objectives import SENTINELS, Noise, lengths, sentinels_needed
 
 SENTENCE = "Thank you for inviting me to your party last week .".split()
 WORDS = {word: number for number, word in enumerate(SENTENCE, 2)} | {"apple": 13}
@@ -202,19 +205,47 @@ def test_a_tenth_of_berts_hidden_tokens_are_random_ones():
 @given(st.sampled_from(sorted(objectives.OBJECTIVES)), st.integers(16, 600), rates, st.floats(1, 8), seeds)
 def test_a_text_of_the_length_that_fits_does_fit(name, row, rate, mean_span, seed):
     text, width = lengths(name, row, rate, mean_span)
-    noise = Noise(**LARGE, rate=rate, mean_span=mean_span, max_targets=width - 1)
+    noise = Noise(**LARGE, rate=rate, mean_span=mean_span, sentinels=sentinels_needed(name, row, rate, mean_span))
     inputs, targets = objectives.OBJECTIVES[name](np.arange(1000, 1000 + text), noise, np.random.default_rng(seed))
     assert len(inputs) + 1 <= row
-    assert len(targets) + 1 <= width
+    if name not in ("replace_spans", "drop_tokens"):  # there the number of targets is random
+        assert len(targets) + 1 <= width + (rate == 0.5)
 
 
-@given(st.integers(2, 300), seeds, st.integers(3, 60))
-def test_no_more_is_hidden_than_the_targets_hold(length, seed, most):
-    noise = Noise(**LARGE, rate=0.5, max_targets=most)
-    tokens = np.arange(1000, 1000 + length)
-    inputs, targets = objectives.replace_spans(tokens, noise, np.random.default_rng(seed))
-    assert len(targets) <= most
-    assert sorted(np.concatenate([inputs, targets])[~is_sentinel(np.concatenate([inputs, targets]))]) == list(tokens)
+@pytest.mark.parametrize("name", ["replace_spans", "span_corruption"])
+@pytest.mark.parametrize("rate", [0.1, 0.15, 0.25, 0.5])
+def test_as_much_is_hidden_as_the_rate_says(name, rate):
+    text, _ = lengths(name, 512, rate)
+    noise = Noise(32000 + 200, 32000, rate, sentinels=max(SENTINELS, sentinels_needed(name, 512, rate)))
+    rng = np.random.default_rng(5)
+    kept = np.mean([np.sum(objectives.OBJECTIVES[name](np.arange(1000, 1000 + text), noise, rng)[0] < 32000) for _ in range(2000)])
+    assert 1 - kept / text == pytest.approx(rate, rel=0.01)
+
+
+def test_span_corruption_fills_its_row_as_t5_does():
+    golden = json.loads((Path(__file__).parent / "golden" / "texts" / "texts.json").read_text(encoding="utf-8"))
+    for inputs_length, rate, mean_span, text, targets in golden["span_lengths"]:
+        assert lengths("span_corruption", inputs_length, rate, mean_span) == (text, targets), (inputs_length, rate, mean_span)
+    text, targets = lengths("span_corruption", 512, 0.5)
+    needed = sentinels_needed("span_corruption", 512, 0.5)
+    assert needed > SENTINELS
+    noise = Noise(32000 + needed - 1, 32000, 0.5, sentinels=needed)
+    inputs, written = objectives.span_corruption(np.arange(1000, 1000 + text), noise, np.random.default_rng(0))
+    assert len(inputs) + 1 >= 511 and len(written) + 1 >= targets - 1
+
+
+def test_the_targets_are_as_wide_as_t5s():
+    widths = {rate: lengths("replace_spans", 512, rate)[1] for rate in (0.1, 0.15, 0.25, 0.5)}
+    assert widths == {0.1: 103, 0.15: 192, 0.25: 256, 0.5: 512}
+    assert lengths("drop_tokens", 512, 0.15) == (511, 104)
+
+
+def test_the_baseline_does_with_t5s_hundred_sentinels_and_denser_rows_ask_for_more():
+    assert sentinels_needed("replace_spans", 512, 0.15) <= SENTINELS
+    assert sentinels_needed("replace_spans", 512, 0.25) == 130 and sentinels_needed("replace_spans", 512, 0.5) == 158
+    rng = np.random.default_rng(0)
+    most = max(objectives.starts(objectives.iid_mask(511, 0.5, rng)).sum() for _ in range(2000)) + 1
+    assert 140 < most <= 158
 
 
 def test_an_unknown_objective_is_refused_by_name():

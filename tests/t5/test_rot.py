@@ -18,6 +18,7 @@ from c4build.t5.checkpoint import Checkpoints, flatten, load_parameters, read_ru
 from c4build.t5.config import model_config
 from c4build.t5.model import T5
 from c4build.t5.train import to_host
+from c4build.t5.vocabulary import Vocabulary
 
 
 def flip(path: Path, rng):
@@ -192,7 +193,7 @@ def test_a_study_does_not_take_over_numbers_that_have_changed(tmp_path):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     corpus = make_corpus(folder / "c4", 60)
-    vocabulary = make_vocabulary(folder / "v.model", [corpus])
+    vocabulary = Vocabulary(make_vocabulary(folder / "v.model", [corpus]).path, 130)
     config = model_config("mini", vocab_size=256, encoder_layers=1, decoder_layers=1)
     write_run(folder / "run", config, vocabulary, kind="pretrain", learning_rate=1.0)
     checkpoints = Checkpoints(folder / "run" / "checkpoints")
@@ -202,6 +203,10 @@ def run(tmp_path_factory):
     config, params, vocabulary = load_parameters(folder / "run")
     hf.save(folder / "hf", config, params, vocabulary)
     return folder
+
+
+def test_a_run_and_its_export_remember_how_many_sentinels_there_are(run):
+    assert [load_parameters(run / name)[2].sentinels for name in ("run", "hf")] == [130, 130]
 
 
 def loaded(folder):
