@@ -26,21 +26,22 @@ from c4build.t5.progress import silent
 CONFIGS = Path(__file__).with_name("configs")
 SECTIONS = {
     "model": None,  # any number of ModelConfig, and `size`
-    "vocabulary": {"size", "file", "corpora", "characters", "strict", "sentinels"},
+    "vocabulary": {"size", "file", "corpora", "characters", "strict", "sentinels", "rates"},
     "pretrain": {
         "steps", "batch", "inputs_length", "accumulate", "log_every", "checkpoint_every", "keep", "objective",
-        "noise_rate", "mean_span", "warmup", "learning_rate", "streams", "workers", "shuffle", "window",
+        "noise_rate", "mean_span", "warmup", "learning_rate", "streams", "workers", "shuffle", "window", "join", "z_loss",
     },
     "finetune": {
         "tasks", "data", "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every",
-        "checkpoint_every", "keep", "learning_rate", "dropout", "streams", "limit",
+        "checkpoint_every", "keep", "learning_rate", "dropout", "streams", "limit", "z_loss", "optimizer", "unknown",
     },
     "losses": {"batches", "batch"},
     "devices": {"data", "model"},
 }  # fmt: skip
 CORPUS_KEYS = {"name", "folders", "rates", "tokens", "paper"}
 TRAINING_KEYS = {
-    "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every", "checkpoint_every", "keep"
+    "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every", "checkpoint_every", "keep",
+    "z_loss",
 }  # fmt: skip
 
 
@@ -66,6 +67,9 @@ def read_config(path) -> dict:
         unknown = set(value) - SECTIONS[key] if SECTIONS[key] else set()
         if unknown:
             raise UsageError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
+    words = study.get("vocabulary", {})
+    if "rates" in words and len(words["rates"]) != len(words.get("corpora", [])):
+        raise UsageError(f"{path}: [vocabulary] has {len(words.get('corpora', []))} corpora and {len(words['rates'])} rates")
     for corpus in study.get("corpus", []):
         if set(corpus) - CORPUS_KEYS or not {"name", "folders"} <= set(corpus):
             raise UsageError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
@@ -104,7 +108,9 @@ def all_folders(study) -> dict[str, list[Path]]:
     from c4build.t5.records import corpus_folder
 
     wanted = {corpus["name"]: corpus["folders"] for corpus in study["corpus"]}
-    missing = dict.fromkeys(str(pattern) for patterns in wanted.values() for pattern in patterns if not matches(pattern))
+    others = [name for name in study.get("vocabulary", {}).get("corpora", []) if name not in wanted]
+    patterns = [str(pattern) for patterns in [*wanted.values(), others] for pattern in patterns]
+    missing = dict.fromkeys(pattern for pattern in patterns if not matches(pattern))
     if missing:
         raise UsageError(f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's")
     return {
@@ -180,14 +186,28 @@ def study_vocabulary(study, corpora, out, say):
         if fault:
             raise digests.ChangedFile(f"{fault}: take it from a copy, or start anew in another folder")
         return Vocabulary(path, sentinels)
-    names = settings.pop("corpora", None) or list(corpora)
-    sample = list(dict.fromkeys(folder for name in names for folder in corpora[name]))
+    sample, rates = vocabulary_sample(study, corpora)
+    settings.pop("corpora", None), settings.pop("rates", None)
     part = out / "vocab.part"
-    train_vocabulary(sample, part, settings.pop("size", 32000), say=say, **settings)
+    train_vocabulary(sample, part, settings.pop("size", 32000), rates=rates, say=say, **settings)
     digests.write_bytes(path, part.read_bytes())
     part.unlink()
     digests.seal(out, ["vocab.model"])
     return Vocabulary(path, sentinels)
+
+
+def vocabulary_sample(study, corpora) -> tuple[list, list]:
+    """(folders, a rate for each): [vocabulary] corpora are names of corpora or folders of their own; a corpus's folders
+    share its rate."""
+    settings = study.get("vocabulary", {})
+    names = settings.get("corpora") or list(corpora)
+    rates = settings.get("rates") or [1.0] * len(names)
+    shares = {}
+    for name, rate in zip(names, rates, strict=True):
+        folders = corpora.get(name) or matches(name)
+        for folder in folders:
+            shares[folder] = shares.get(folder, 0.0) + rate / len(folders)
+    return list(shares), list(shares.values())
 
 
 def study_sentinels(section) -> int:

@@ -254,6 +254,18 @@ def best_step(run, task: str | None = None) -> int | None:
     return best["steps"].get(task, best["step"])
 
 
+def has_state(run) -> bool:
+    """Whether a run's model goes on from a whole checkpoint: not a Hugging Face folder, not the best of a fine-tuned one."""
+    run = Path(run)
+    return (run / "run.json").exists() and not (run / "best.json").exists() and (run / "checkpoints").exists()
+
+
+def load_model(run, **changes) -> tuple[ModelConfig, Vocabulary]:
+    """What a run's model is, without its parameters."""
+    config, fields = read_run(run)
+    return changed(config, **changes), run_vocabulary(run, fields)
+
+
 def load_parameters(run, step: int | None = None, best: int | None = None, **changes) -> tuple[ModelConfig, nnx.State, Vocabulary]:
     """The model of a run: of `step`, else of `best` in RUN/best, else its best as a whole, else its latest.
 
@@ -264,9 +276,7 @@ def load_parameters(run, step: int | None = None, best: int | None = None, **cha
         config, params = hf.load(run, **changes)
         names = [run / "vocab.model", run / "spiece.model"]
         return config, params, Vocabulary(next((path for path in names if path.exists()), names[0]), hf.sentinels(run))
-    config, fields = read_run(run)
-    vocabulary = run_vocabulary(run, fields)
-    config = changed(config, **changes)
+    config, vocabulary = load_model(run, **changes)
     if step is None:
         best = best_step(run) if best is None else best
     checkpoints = Checkpoints(run / ("checkpoints" if best is None else "best"), keep=None)

@@ -21,6 +21,7 @@ From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging
 TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
 TaskData = Annotated[Optional[Path], typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
 Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
+ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
 DataAxis = Annotated[Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")]
 ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
 Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
@@ -110,6 +111,7 @@ def mesh_and_streams(data, model, streams):
 def vocab(
     folders: Annotated[list[Path], typer.Argument(help="corpora; one named twice counts twice")],
     out: Annotated[Path, typer.Option("--out", help="the file to write")],
+    rates: Annotated[Optional[str], typer.Option(help="shares of the corpora, e.g. 10,1,1,1; equal by default")] = None,
     size: Annotated[int, typer.Option(help="pieces; 100 sentinels come on top")] = 32000,
     characters: Annotated[int, typer.Option(help="how much text to learn from")] = 100_000_000,
     threads: Annotated[int, typer.Option(help="threads of sentencepiece")] = 2,
@@ -120,7 +122,7 @@ def vocab(
         from c4build.t5.progress import say
         from c4build.t5.vocabulary import train_vocabulary
 
-        made = train_vocabulary(folders, out, size, characters, threads=threads, say=say)
+        made = train_vocabulary(folders, out, size, characters, threads=threads, rates=shares(rates), say=say)
         typer.echo(f"{out}: {made.pieces:,} pieces, {made.size:,} ids with the sentinels")
 
     guarded(run)
@@ -153,6 +155,8 @@ def pretrain(
     keep: Annotated[int, typer.Option(help="checkpoints to keep")] = 2,
     workers: Annotated[int, typer.Option(help="processes that prepare data; 0: a thread")] = 0,
     shuffle: Annotated[int, typer.Option(help="texts in the window that is shuffled")] = 1000,
+    join: Annotated[bool, typer.Option("--join", help="join texts before they are cut, as the paper's baseline does")] = False,
+    z_loss: ZLoss = 1e-4,
     data: DataAxis = None,
     model_parallel: ModelAxis = 1,
     streams: Streams = None,
@@ -183,13 +187,13 @@ def pretrain(
             config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **model_changes(set_)})
         training = Training(
             steps=steps, batch=batch, inputs_length=length, accumulate=accumulate, seed=seed, log_every=log_every,
-            checkpoint_every=checkpoint_every, keep=keep,
+            checkpoint_every=checkpoint_every, keep=keep, z_loss=z_loss,
         )  # fmt: skip
         start(
             out, corpus, vocabulary, config, training, objective=objective, noise_rate=noise_rate, mean_span=mean_span,
             rates=shares(rates), tokens=token_count(tokens),
             warmup=warmup, learning_rate=learning_rate, mesh=mesh, streams=parts, workers=workers, shuffle=shuffle,
-            params=params,
+            join=join, params=params,
         )  # fmt: skip
 
     guarded(run)
@@ -208,6 +212,9 @@ def finetune(
     accumulate: int = 1,
     learning_rate: float = 0.001,
     dropout: Annotated[Optional[float], typer.Option(help="the model's own by default")] = None,
+    z_loss: ZLoss = 1e-4,
+    optimizer: Annotated[str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")] = "continue",
+    unknown: Annotated[float, typer.Option(help="share of a task's target tokens that may be unknown to the vocabulary")] = 0.001,
     seed: int = 0,
     log_every: int = 100,
     checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
@@ -230,11 +237,11 @@ def finetune(
         mesh, parts = mesh_and_streams(data, model_parallel, streams)
         training = Training(
             steps=steps, batch=batch, inputs_length=length, targets_length=targets, accumulate=accumulate, seed=seed,
-            log_every=log_every, checkpoint_every=checkpoint_every,
+            log_every=log_every, checkpoint_every=checkpoint_every, z_loss=z_loss,
         )  # fmt: skip
         best = tune(
-            out, start, task, training, task_data=task_data, learning_rate=learning_rate, dropout=dropout, mesh=mesh,
-            streams=parts, limit=limit,
+            out, start, task, training, task_data=task_data, learning_rate=learning_rate, dropout=dropout,
+            optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
         )  # fmt: skip
         typer.echo(json.dumps(best, indent=2))
 
@@ -275,6 +282,7 @@ def predict(
     start: From,
     out: Annotated[Optional[Path], typer.Option("--out", help="write here instead of to standard output")] = None,
     beams: int = 1,
+    penalty: Annotated[str, typer.Option(help="of beams, for their length: t5 as in the paper, or transformers")] = "t5",
     length: int = 512,
     targets: int = 128,
     step: Optional[int] = None,
@@ -282,15 +290,18 @@ def predict(
     """What the model writes for a text, or for each line of a file."""
 
     def run():
+        from c4build.t5.decode import PENALTIES
         from c4build.t5.finetune import predict as write
 
+        if penalty not in PENALTIES:
+            raise UsageError(f"--penalty {penalty}: it is one of {', '.join(PENALTIES)}")
         if text == "-":
             lines = sys.stdin.read().splitlines()
         elif len(text) < 1024 and Path(text).is_file():
             lines = Path(text).read_text(encoding="utf-8").splitlines()
         else:
             lines = [text]
-        written = write(start, lines, beams=beams, inputs_length=length, targets_length=targets, step=step)
+        written = write(start, lines, beams=beams, kind=penalty, inputs_length=length, targets_length=targets, step=step)
         answer = "".join(line + "\n" for line in written)
         if out:
             out.write_text(answer, encoding="utf-8")

@@ -110,6 +110,68 @@ class CorpusTokensIterator(grain.DatasetIterator):
         self.reader = None
 
 
+JOINED = 128  # texts, as T5's `reduce_concat_tokens` takes them
+
+
+class JoinedTexts(grain.IterDataset):
+    """Texts joined, 128 at a time, and cut into pieces of `length` tokens, as T5's unsupervised tasks do.
+
+    Only the last piece of a group is shorter. A piece can hold the end of a text, whole ones and the beginning of
+    another; nothing stands between them.
+    """
+
+    def __init__(self, parent, length: int):
+        super().__init__(parent)
+        self.length = length
+
+    def __iter__(self):
+        return JoinedTextsIterator(iter(self._parent), self.length)
+
+
+class JoinedTextsIterator(grain.DatasetIterator):
+    """Its state is the parent's at the start of the group, and how many of the group's pieces are out."""
+
+    def __init__(self, parent, length: int):
+        super().__init__(parent)
+        self.length = length
+        self.given = 0
+        self.ready = []
+        self.parent_state = parent.get_state()
+
+    def fill(self):
+        group = [document for _, document in zip(range(JOINED), self._parent)]
+        self.ready = []
+        if not group:
+            return
+        tokens = np.concatenate([document["tokens"] for document in group])
+        ends = np.cumsum([len(document["tokens"]) for document in group])
+        for start in range(0, len(tokens), self.length):
+            piece = tokens[start : start + self.length]
+            first, last = np.searchsorted(ends, [start, start + len(piece) - 1], "right")
+            origin = group[first]["origin"] if first == last else f"{group[first]['origin']} to {group[last]['origin']}"
+            self.ready.append({"tokens": piece, "origin": origin, "epoch": group[last]["epoch"]})
+
+    def __next__(self):
+        if self.given >= len(self.ready):
+            self.parent_state = self._parent.get_state()
+            self.given = 0
+            self.fill()
+            if not self.ready:
+                raise StopIteration
+        self.given += 1
+        return self.ready[self.given - 1]
+
+    def get_state(self):
+        return {"parent": self.parent_state, "given": self.given}
+
+    def set_state(self, state):
+        self.parent_state = state["parent"]
+        self._parent.set_state(state["parent"])
+        self.given, self.ready = state["given"], []
+        if self.given:
+            self.fill()
+
+
 class Rows(grain.IterDataset):
     """Documents to packed rows, `window` rows at a time, in an order drawn from the seed.
 
@@ -218,12 +280,16 @@ def corrupter(vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0) ->
     return Corrupt(objective, noise, text_length, targets_length), targets_length
 
 
-def corpus_rows(corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64):
-    """Packed rows of one or several corpora without end; several are mixed by `rates`."""
+def corpus_rows(
+    corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64, join=False
+):  # fmt: skip
+    """Packed rows of one or several corpora without end; several are mixed by `rates`: text by text, or, with `join`, piece
+    by piece of joined texts."""
     sources = []
     for number, corpus in enumerate(corpora):
         tokens = CorpusTokens(corpus, vocabulary, "train", limit, seed + number, stream)
-        sources.append(WindowShuffleIterDataset(tokens, window_size=shuffle, seed=seed + 7919 * stream.index + number))
+        texts = WindowShuffleIterDataset(tokens, window_size=shuffle, seed=seed + 7919 * stream.index + number)
+        sources.append(JoinedTexts(texts, examples.text_length) if join else texts)
     mixed = sources[0] if len(sources) == 1 else grain.IterDataset.mix(sources, rates)
     return Rows(mixed, examples, *lengths, seed=seed + 104729 * stream.index, window=window)
 

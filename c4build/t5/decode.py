@@ -1,9 +1,15 @@
 """Greedy and beam search with a key/value cache: a batch at a time, one compiled program for each shape.
 
-The beam search is the one of `transformers` (with `early_stopping=False`), so that the same weights give the same ids:
-a hypothesis's score is its log probability divided by its length, end token included, to the power of the length
-penalty; a batch stops when no running hypothesis could beat the worst of its finished ones at the present length. The
-paper decodes greedily except for translation and summaries, where it uses 4 beams and a penalty of 0.6 (section 3.1.4).
+Beam search comes in two kinds, which differ in how a hypothesis of a certain length, end token included, is scored:
+
+- "t5" divides its log probability by ((5 + length) / 6) ** alpha, as the code of the paper does (Wu et al. 2016). Every
+  candidate that ends may be taken; a batch stops when no running hypothesis could beat its worst finished one even at full
+  length; one that reached the full length without an end counts only where no other ended.
+- "transformers" divides by length ** alpha, and is that package's search (with `early_stopping=False`), so that the same
+  weights give the same ids: only the first `beams` candidates may end; full length is an end; a batch stops when no running
+  hypothesis could beat the worst of its finished ones at the present length.
+
+The paper decodes greedily except for translation and summaries, where it uses 4 beams and an alpha of 0.6 (section 3.1.4).
 """
 
 from functools import partial
@@ -42,9 +48,13 @@ def pick(x, indices):
     return jnp.take_along_axis(x, indices.reshape(indices.shape + (1,) * (x.ndim - 2)), axis=1)
 
 
-@partial(jax.jit, static_argnames=("graph", "length", "beams"))
-def beam_search(graph, params, inputs, input_segments, length: int, beams: int = 4, length_penalty: float = 0.6):
-    """The best of `beams` hypotheses: (int32 [batch, length], scores [batch])."""
+PENALTIES = {"t5": lambda length, alpha: ((5.0 + length) / 6.0) ** alpha, "transformers": lambda length, alpha: length**alpha}
+
+
+@partial(jax.jit, static_argnames=("graph", "length", "beams", "kind"))
+def beam_search(graph, params, inputs, input_segments, length: int, beams: int = 4, alpha: float = 0.6, kind: str = "t5"):
+    """The best of `beams` hypotheses: (int32 [batch, length], scores [batch]). `kind` is one of PENALTIES."""
+    penalty, t5 = PENALTIES[kind], kind == "t5"
     model = nnx.merge(graph, params)
     batch, vocabulary = inputs.shape[0], model.config.vocab_size
     encoded = jnp.repeat(model.encode(inputs, input_segments), beams, 0)
@@ -65,15 +75,14 @@ def beam_search(graph, params, inputs, input_segments, length: int, beams: int =
         scores, flat = jax.lax.top_k(scores.reshape(batch, -1), 2 * beams)
         parents, tokens = flat // vocabulary, flat % vocabulary
         candidates = pick(state["running"], parents).at[:, :, position].set(tokens)
-        ended = (tokens == EOS) | (position + 1 == length)
+        ended = (tokens == EOS) | (not t5 and position + 1 == length)
 
         running_scores, best = jax.lax.top_k(scores + ended * WORST, beams)
         parents = pick(parents, best) + jnp.arange(batch)[:, None] * beams
         cache = jax.tree.map(lambda c: c[parents.reshape(-1)], cache)
 
-        # Only a candidate among the first `beams` may be taken as finished.
-        may_finish = ended & (jnp.arange(2 * beams) < beams)[None]
-        power = (position + 1.0) ** length_penalty
+        may_finish = ended & (t5 or jnp.arange(2 * beams) < beams)
+        power = penalty(position + 1.0, alpha)
         finals = scores / power + (~may_finish | ~state["hopeful"][:, None]) * WORST
         all_scores = jnp.concatenate([state["finished_scores"], finals], 1)
         all_sequences = jnp.concatenate([state["finished"], candidates], 1)
@@ -81,7 +90,8 @@ def beam_search(graph, params, inputs, input_segments, length: int, beams: int =
         is_finished = pick(jnp.concatenate([state["is_finished"], may_finish], 1), kept)
 
         worst = jnp.where(is_finished, finished_scores.min(1, keepdims=True), WORST)
-        hopeful = state["hopeful"] & (running_scores[:, :1] / power > worst).any(1)
+        best_possible = running_scores[:, :1] / (penalty(float(length), alpha) if t5 else power)
+        hopeful = state["hopeful"] & (best_possible > worst).any(1)
         return {
             "position": position + 1,
             "running": pick(candidates, best),
@@ -104,4 +114,6 @@ def beam_search(graph, params, inputs, input_segments, length: int, beams: int =
         "cache": cache,
     }
     end = jax.lax.while_loop(go_on, step, start)
-    return end["finished"][:, 0], end["finished_scores"][:, 0]
+    found = end["is_finished"].any(1)
+    scores = jnp.where(found, end["finished_scores"][:, 0], end["running_scores"][:, 0])
+    return jnp.where(found[:, None], end["finished"][:, 0], end["running"][:, 0]), scores

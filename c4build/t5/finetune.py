@@ -8,6 +8,7 @@ RUN/best; best.json says which is which.
 import contextlib
 import dataclasses
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
-from c4build.t5.checkpoint import Checkpoints, best_step, load_parameters, model_graph, write_run
+from c4build.t5.checkpoint import Checkpoints, best_step, has_state, load_model, load_parameters, model_graph, write_run
 from c4build.t5.data import Feed, Rows
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
@@ -27,6 +28,11 @@ from c4build.t5.progress import say, silent
 from c4build.t5.tasks import examples as task_examples, group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import EOS
+
+
+OPTIMIZERS = ("continue", "fresh")
+UNKNOWN = 0.001  # of a task's target tokens may be unknown
+ALPHA = 0.6  # of the length penalty, section 3.1.4
 
 
 def encode_pair(pair, vocabulary, inputs_length, targets_length):
@@ -58,6 +64,19 @@ class TrainingPairs:
         return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "epoch": 0}
 
 
+def check_targets(source: TrainingPairs, vocabulary, unknown: float) -> None:
+    """Raises UsageError where a task asks for what the vocabulary cannot write: of a thousand examples of each task."""
+    for task, found in source.parts:
+        some = [found[int(i)] for i in np.linspace(0, len(found) - 1, min(len(found), 1000))]
+        targets = [pair[1] for example in some if task.train_filter(example) for pair in task.pairs(example)]
+        share = vocabulary.unknown_share(targets)
+        if share > unknown:
+            raise UsageError(
+                f"{task.name}: {share:.1%} of the target tokens are unknown to {vocabulary.path}; train a vocabulary on such text "
+                f"too (`c4build t5 vocab --rates`), or allow it by --unknown {math.ceil(1000 * share) / 1000}"
+            )
+
+
 def document_pairs(document, rng):
     return document["pairs"]
 
@@ -86,8 +105,11 @@ class Writer:
         place = NamedSharding(self.mesh, P("data"))
         return jax.make_array_from_callback(array.shape, place, lambda index: array[index])
 
-    def __call__(self, texts, beams: int = 1, length_penalty: float = 0.6) -> list[str]:
-        """What the model writes for each text, in order. Texts of like length share a batch, cut to a round length."""
+    def __call__(self, texts, beams: int = 1, kind: str = "t5") -> list[str]:
+        """What the model writes for each text, in order. Texts of like length share a batch, cut to a round length.
+
+        `kind` is the kind of beam search, see `decode`.
+        """
         ids = [encode_pair((text, ""), self.vocabulary, self.inputs_length, 1)[0] for text in texts]
         order = np.argsort([len(tokens) for tokens in ids], kind="stable")
         written = [""] * len(texts)
@@ -100,7 +122,7 @@ class Writer:
                 inputs[row, : len(ids[i])] = ids[i]
             segments = (np.arange(length) < (inputs > 0).sum(1, keepdims=True)).astype(np.int32)
             arguments = self.graph, self.params, self.put(inputs), self.put(segments), self.targets_length
-            out = greedy(*arguments) if beams == 1 else beam_search(*arguments, beams, length_penalty)[0]
+            out = greedy(*arguments) if beams == 1 else beam_search(*arguments, beams, ALPHA, kind)[0]
             out = np.asarray(multihost_utils.process_allgather(out, tiled=True))
             for row, i in enumerate(chosen):
                 written[i] = self.vocabulary.decode(out[row])
@@ -124,7 +146,8 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -
             found = task_examples(task, split, task_data)
             some = [found[i] for i in range(min(len(found), limit or len(found)))]
             pairs = [task.pairs(example)[0] for example in some]
-            say(f"scoring {task.name}, {split}: {len(some):,} examples")
+            search = f", {task.beams} beams with T5's length penalty of {ALPHA}" if task.beams > 1 else ""
+            say(f"scoring {task.name}, {split}: {len(some):,} examples{search}")
             written = writer([pair[0] for pair in pairs], task.beams)
             scores[task.name][split] = task.score(written, some)
             predictions += [
@@ -135,27 +158,40 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -
 
 
 def finetune(
-    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, dropout=None, mesh=None, streams=1,
-    limit=None, quiet=False,
+    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, dropout=None, optimizer="continue",
+    unknown=UNKNOWN, mesh=None, streams=1, limit=None, quiet=False,
 ):  # fmt: skip
     """Trains the model of the run `start` (or a Hugging Face folder) on tasks or suites; returns the best scores.
 
-    Resumes what is in `run`. `limit` scores only so many examples of a split.
+    With `optimizer` "continue" the optimiser's moments and its step go on from the run's last checkpoint, as in T5; with
+    "fresh", or where there are none, they start anew. A task of whose target tokens more than `unknown` are unknown to the
+    vocabulary is refused. Resumes what is in `run`. `limit` scores only so many examples of
+    a split.
     """
+    if optimizer not in OPTIMIZERS:
+        raise UsageError(f"optimizer = {optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}")
     run = Path(run)
     mesh = mesh or sharding.make_mesh()
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     scored_tasks(tasks)
     changes = {} if dropout is None else {"dropout": dropout}
-    config, params, vocabulary = load_parameters(start, **changes)
+    goes_on = optimizer == "continue" and has_state(start)
+    if goes_on:
+        config, vocabulary = load_model(start, **changes)
+        params = None
+    else:
+        config, params, vocabulary = load_parameters(start, **changes)
+    if optimizer == "continue" and not goes_on and not quiet and jax.process_index() == 0:
+        say(f"{start} holds no optimiser's state: the optimiser starts anew")
     check_batch(training, mesh, streams)
     source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
     if not len(source):
         raise UsageError(f"{', '.join(names)}: nothing to train on")
+    check_targets(source, vocabulary, unknown)
     if jax.process_index() == 0:
         write_run(
             run, config, vocabulary, kind="finetune", start=str(start), tasks=[task.name for task in tasks],
-            learning_rate=learning_rate, streams=streams, training=dataclasses.asdict(training), limit=limit,
+            learning_rate=learning_rate, optimizer=optimizer, unknown=unknown, streams=streams, training=dataclasses.asdict(training), limit=limit,
         )  # fmt: skip
     best_path = run / "best.json"
     best_checkpoints = Checkpoints(run / "best", keep=None)
@@ -182,7 +218,8 @@ def finetune(
 
     feed = training_feed(source, training, mesh, streams, training.seed)
     with contextlib.closing(feed), contextlib.closing(best_checkpoints):
-        train(run, config, training, feed, constant(learning_rate), mesh, params, after=score, quiet=quiet)
+        state_from = start if goes_on else None
+        train(run, config, training, feed, constant(learning_rate), mesh, params, state_from, after=score, quiet=quiet)
     return digests.read_json(best_path)
 
 
@@ -235,7 +272,7 @@ def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=12
     return {"score": suite_score(scores), "numbers": numbers, "scores": scores}, predictions
 
 
-def predict(run, texts, *, beams=1, inputs_length=512, targets_length=128, batch=16, step=None) -> list[str]:
+def predict(run, texts, *, beams=1, kind="t5", inputs_length=512, targets_length=128, batch=16, step=None) -> list[str]:
     config, params, vocabulary = load_parameters(run, step)
     writer = Writer(config, params, vocabulary, None, inputs_length, targets_length, min(batch, max(len(texts), 1)))
-    return writer(texts, beams)
+    return writer(texts, beams, kind)

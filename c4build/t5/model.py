@@ -153,8 +153,8 @@ class Stack(nnx.Module):
     def __init__(self, config: ModelConfig, layers: int, decoder: bool, rngs: nnx.Rngs):
         self.config = config
         self.decoder = decoder
-        start = config.d_model**-0.5 * jax.random.normal(rngs.params(), (config.buckets, config.heads))
-        self.relative_bias = nnx.Param(start)
+        start = nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")  # as T5X starts them
+        self.relative_bias = nnx.Param(start(rngs.params(), (config.buckets, config.heads)))
         self.layers = nnx.List([Block(config, decoder, rngs) for _ in range(layers)])
         self.norm = Norm(config)
 

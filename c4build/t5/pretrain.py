@@ -14,13 +14,16 @@ from c4build.t5.optimizer import inverse_square_root
 from c4build.t5.progress import say
 from c4build.t5.records import corpus_files
 from c4build.t5.train import Training, check_batch, evaluate_loss, train
+from c4build.t5.vocabulary import check_rates
 
 
-def make_feed(corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, streams, seed, limit, workers, shuffle, window):
+def make_feed(
+    corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, streams, seed, limit, workers, shuffle, window, join=False
+):  # fmt: skip
     rows = {
         index: corpus_rows(
             corpora, rates, vocabulary, corrupt, lengths,
-            limit=limit, seed=seed, stream=Stream(index, streams), shuffle=shuffle, window=window,
+            limit=limit, seed=seed, stream=Stream(index, streams), shuffle=shuffle, window=window, join=join,
         )
         for index in sharding.host_streams(mesh, streams)
     }  # fmt: skip
@@ -30,18 +33,15 @@ def make_feed(corpora, rates, vocabulary, corrupt, lengths, batch, mesh, *, stre
 def pretrain(
     run, corpora, vocabulary, config: ModelConfig, training: Training, *, rates=None, objective="replace_spans",
     noise_rate=0.15, mean_span=3.0, warmup=10_000, learning_rate=1.0, tokens=None, mesh=None, streams=1, workers=0,
-    shuffle=1000, window=64, params=None, quiet=False,
+    shuffle=1000, window=64, join=False, params=None, quiet=False,
 ):  # fmt: skip
     """Trains a model on corpora (folders, mixed by `rates`) to `training.steps`; resumes what is in `run`.
 
     `tokens` cuts every corpus to its first so many tokens, read again and again. The targets' width follows from the
     objective. Returns the final state.
     """
+    check_rates(corpora, rates)
     rates = list(rates) if rates else [1.0 / len(corpora)] * len(corpora)
-    if len(rates) != len(corpora):
-        raise UsageError(f"{len(corpora)} corpora and {len(rates)} rates")
-    if not all(rate > 0 for rate in rates):
-        raise UsageError(f"rates {rates}: each must be above 0")
     if config.vocab_size < vocabulary.size:
         raise UsageError(f"{vocabulary.path} has {vocabulary.size} ids, the model only {config.vocab_size}")
     corrupt, targets_length = corrupter(vocabulary, objective, training.inputs_length, noise_rate, mean_span)
@@ -51,7 +51,7 @@ def pretrain(
     lengths = (training.inputs_length, targets_length)
     feed = make_feed(
         corpora, rates, vocabulary, corrupt, lengths, training.batch, mesh,
-        streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window,
+        streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window, join=join,
     )  # fmt: skip
     if not quiet and jax.process_index() == 0:
         for corpus in corpora:
@@ -62,7 +62,7 @@ def pretrain(
             write_run(
                 run, config, vocabulary, kind="pretrain", corpora=[str(corpus) for corpus in corpora], rates=rates,
                 objective=objective, noise_rate=noise_rate, mean_span=mean_span, warmup=warmup, tokens=tokens,
-                learning_rate=learning_rate, streams=streams, workers=workers, shuffle=shuffle, window=window,
+                learning_rate=learning_rate, streams=streams, workers=workers, shuffle=shuffle, window=window, join=join,
                 training=dataclasses.asdict(training),
             )  # fmt: skip
         schedule = inverse_square_root(warmup, learning_rate)

@@ -43,10 +43,13 @@ class Training:
     log_every: int = 100
     checkpoint_every: int = 5000
     keep: int = 2
+    z_loss: float = 1e-4  # T5's own; 0 for the loss of transformers
 
     def __post_init__(self):
+        if isinstance(self.z_loss, bool) or not isinstance(self.z_loss, (int, float)) or not 0 <= self.z_loss < math.inf:
+            raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
         for name, value in dataclasses.asdict(self).items():
-            if not isinstance(value, int) or value < 1 and name != "seed":
+            if name != "z_loss" and (not isinstance(value, int) or value < 1 and name != "seed"):
                 raise UsageError(f"{name} = {value}: it must be 1 or more")
 
 
@@ -86,17 +89,33 @@ def start_state(params: nnx.State, optimizer, mesh) -> dict:
     return {"params": params, "optimizer": moments, "step": step}
 
 
-def batch_loss(graph, params, batch, key=None):
-    """(sum of the target tokens' losses in nats, number of target tokens)."""
+def batch_logits(graph, params, batch, key=None):
     model = nnx.merge(graph, params)
     decoder_inputs = shift_right(batch["targets"], batch["target_segments"])
-    logits = model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"], key)
-    losses = token_losses(logits, batch["targets"], batch["target_segments"])
+    return model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"], key)
+
+
+def batch_loss(graph, params, batch, key=None):
+    """(sum of the target tokens' losses in nats, number of target tokens)."""
+    losses = token_losses(batch_logits(graph, params, batch, key), batch["targets"], batch["target_segments"])
     return losses.sum(), (batch["target_segments"] > 0).sum()
 
 
+def training_loss(graph, params, batch, key, z_loss: float):
+    """(what is minimised, (sum of the losses in nats, number of target tokens)).
+
+    What is minimised has `z_loss` times the square of log Z more for each target token, Z being the softmax's sum: it keeps
+    the logits from drifting (as in Mesh TensorFlow, which trained the paper's models). It is not part of the loss that is logged.
+    """
+    logits = batch_logits(graph, params, batch, key)
+    real = batch["target_segments"] > 0
+    loss = token_losses(logits, batch["targets"], batch["target_segments"]).sum()
+    log_z = jnp.where(real, jax.nn.logsumexp(logits, -1), 0.0)
+    return loss + z_loss * (log_z * log_z).sum(), (loss, real.sum())
+
+
 @functools.cache
-def make_step(graph, optimizer, accumulate: int = 1):
+def make_step(graph, optimizer, accumulate: int = 1, z_loss: float = 0.0):
     """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm", "parameter_norm"}; jitted, the old state given up.
 
     The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
@@ -104,7 +123,8 @@ def make_step(graph, optimizer, accumulate: int = 1):
     """
 
     def whole(params, batch, key):
-        (total, count), gradients = jax.value_and_grad(lambda p: batch_loss(graph, p, batch, key), has_aux=True)(params)
+        compute = jax.value_and_grad(lambda p: training_loss(graph, p, batch, key, z_loss), has_aux=True)
+        (_, (total, count)), gradients = compute(params)
         return total, count, gradients
 
     def in_parts(params, batch, key):
@@ -206,11 +226,14 @@ def hours(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
-def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, params=None, after=None, quiet=False):
+def train(
+    run, config: ModelConfig, training: Training, feed, schedule, mesh, params=None, state_from=None, after=None, quiet=False
+):  # fmt: skip
     """Trains to `training.steps`, from the run's last checkpoint if there is one; returns the final state.
 
-    `feed` gives (arrays of this host's rows, origins, epoch) and has `state` and `restore`. `params` are the start of a
-    new run, random if not given. `after(step, state, log)` is called just before each checkpoint.
+    `feed` gives (arrays of this host's rows, origins, epoch) and has `state` and `restore`. A new run starts with the whole
+    state (parameters, optimiser, step) of the last checkpoint of the run `state_from`, else with `params`, else at random;
+    its own steps count from 1 all the same. `after(step, state, log)` is called just before each checkpoint.
     Raises NotFinite.
     """
     from c4build.t5.optimizer import adafactor
@@ -226,9 +249,12 @@ def train(run, config: ModelConfig, training: Training, feed, schedule, mesh, pa
     if first is not None:
         state, data, first = checkpoints.restore(state)
         feed.restore(data)
+    elif state_from is not None:
+        with contextlib.closing(Checkpoints(Path(state_from) / "checkpoints")) as before:
+            state, _, _ = before.restore(state)
     first = first or 0
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, training.accumulate)
+    step_function = make_step(graph, optimizer, training.accumulate, training.z_loss)
     flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
     peak, peak_source = device_peak(jax.devices()[0])
     peak *= mesh.size

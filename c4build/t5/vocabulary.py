@@ -70,14 +70,20 @@ class Vocabulary:
                 pieces.append(token)
         return " ".join(part for part in [*parts, self.model.decode(pieces)] if part)
 
+    def unknown_share(self, texts) -> float:
+        """The share of the texts' tokens that are unknown to the vocabulary."""
+        tokens = [token for ids in self.model.encode(list(texts)) for token in ids]
+        return tokens.count(UNK) / max(len(tokens), 1)
+
     def __reduce__(self):
         return Vocabulary, (self.path, self.sentinels)
 
 
-def sample_texts(corpora, characters: int):
-    """Texts of several corpora in turn, until `characters` characters are out or all corpora are.
+def sample_texts(corpora, characters: int, rates=None, say=silent):
+    """Texts of several corpora, until `characters` characters are out or all corpora are.
 
-    A corpus gives one text of each of its files in turn, so that no file speaks for the whole.
+    The characters given of each corpus stay in the proportion of `rates`, equal without them; a corpus named twice counts
+    twice. A corpus gives one text of each of its files in turn, so that no file speaks for the whole.
     """
 
     def one(corpus):
@@ -91,26 +97,39 @@ def sample_texts(corpora, characters: int):
                 else:
                     yield text[2]
 
-    turns = [one(corpus) for corpus in corpora]
+    shares = dict.fromkeys(map(str, corpora), 0.0)
+    for corpus, rate in zip(corpora, rates or [1.0] * len(corpora), strict=True):
+        shares[str(corpus)] += rate
+    readers, given = {corpus: one(corpus) for corpus in shares}, dict.fromkeys(shares, 0)
     left = characters
-    while turns and left > 0:
-        for turn in list(turns):
-            text = next(turn, None)
-            if text is None:
-                turns.remove(turn)
-                continue
-            left -= len(text)
-            yield text
-            if left <= 0:
-                return
+    while readers and left > 0:
+        corpus = min(readers, key=lambda corpus: given[corpus] / shares[corpus])
+        text = next(readers[corpus], None)
+        if text is None:
+            del readers[corpus]
+            wanted = int(characters * shares[corpus] / sum(shares.values()))
+            if len(shares) > 1:
+                say(f"{corpus} has only {given[corpus]:,} characters, not the {wanted:,} of its share")
+            continue
+        given[corpus] += len(text)
+        left -= len(text)
+        yield text
 
 
-def sample_lines(corpora, characters: int, size: int, extra_texts, say):
+def check_rates(corpora, rates) -> None:
+    """Raises UsageError where there is not one rate above 0 for each corpus."""
+    if rates and len(rates) != len(corpora):
+        raise UsageError(f"{len(corpora)} corpora and {len(rates)} rates")
+    if not all(rate > 0 for rate in rates or []):
+        raise UsageError(f"rates {rates}: each must be above 0")
+
+
+def sample_lines(corpora, characters: int, rates, size: int, extra_texts, say):
     """The lines of the sample that are not blank; says what is read and how far it is."""
     for corpus in dict.fromkeys(map(str, corpora)):
         say(f"reading {corpus}")
     pace, texts, read = Pace(), 0, 0
-    for text in itertools.chain(extra_texts, sample_texts(corpora, characters)):
+    for text in itertools.chain(extra_texts, sample_texts(corpora, characters, rates, say)):
         texts, read = texts + 1, read + len(text)
         if pace():
             say(f"{read:,} of {characters:,} characters read")
@@ -120,19 +139,20 @@ def sample_lines(corpora, characters: int, size: int, extra_texts, say):
 
 def train_vocabulary(
     corpora, out, size: int = 32000, characters: int = 100_000_000, extra_texts=(), threads: int = 2, strict: bool = True,
-    say=silent,
+    rates=None, say=silent,
 ):  # fmt: skip
     """Trains `size` pieces on a sample and writes the sentencepiece file `out`.
 
     The paper's vocabulary has 32,000 pieces from English, German, French and Romanian text, 10 to 1 to 1 to 1 (section
-    2.4.1): name the German corpus once and the English one ten times for the same. Raises UsageError where the sample is
-    too small for `size` pieces; without `strict` it makes as many as it can.
+    2.4.1): `rates` [10, 1, 1, 1]. Raises UsageError where the sample is too small for `size` pieces; without `strict` it
+    makes as many as it can.
     """
+    check_rates(corpora, rates)
     failures = []
 
     def lines():
         try:
-            yield from sample_lines(corpora, characters, size, extra_texts, say)
+            yield from sample_lines(corpora, characters, rates, size, extra_texts, say)
         except BaseException as error:  # sentencepiece makes a RuntimeError of it
             failures.append(error)
             raise

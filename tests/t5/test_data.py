@@ -15,10 +15,10 @@ from small import make_corpus, make_vocabulary, story
 
 from c4build.errors import UsageError
 from c4build.t5 import records
-from c4build.t5.data import CorpusTokens, Feed, Stream, corpus_rows, corrupter, held_out_batches
+from c4build.t5.data import CorpusTokens, Feed, JoinedTexts, Stream, corpus_rows, corrupter, held_out_batches
 from c4build.t5.packing import make_row, pack
 from c4build.t5.records import corpus_files, corpus_folder, read_texts, text_example, write_tfrecords
-from c4build.t5.vocabulary import Vocabulary, train_vocabulary
+from c4build.t5.vocabulary import Vocabulary, sample_texts, train_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,22 @@ def test_a_sample_too_small_for_the_size_is_refused_unless_fewer_will_do(corpus,
     assert train_vocabulary([corpus], tmp_path / "v.model", 30000, strict=False).pieces < 1000
 
 
+def test_a_sample_keeps_the_proportions_of_its_corpora_ten_to_one_to_one_to_one(tmp_path):
+    for name, length, count in (("en", 400, 3000), ("de", 100, 2000), ("fr", 900, 300), ("ro", 50, 10)):
+        lines = [json.dumps({"text": f"{name} {n} ".ljust(length, ".")}) + "\n" for n in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    names = [tmp_path / f"{name}.jsonl" for name in ("en", "de", "fr", "ro")]
+    said = []
+    texts = list(sample_texts(names, 130_000, [10, 1, 1, 1], said.append))
+    assert len(set(texts)) == len(texts)  # none is read twice to make up a share
+    of = {name: sum(len(text) for text in texts if text.startswith(name)) for name in ("en", "de", "fr", "ro")}
+    assert of["en"] / of["de"] == pytest.approx(10, rel=0.02) and of["en"] / of["fr"] == pytest.approx(10, rel=0.1)
+    assert of["ro"] == 500 and said == [f"{names[3]} has only 500 characters, not the 10,000 of its share"]
+    assert 130_000 <= sum(of.values()) < 131_000
+    twice = list(sample_texts([names[0], names[0], names[1]], 3_000))  # a corpus named twice counts twice
+    assert len(set(twice)) == len(twice) and sum(len(text) for text in twice if text.startswith("en")) == 2_000
+
+
 def test_a_vocabulary_with_other_special_ids_is_refused(corpus, tmp_path):
     import io
     import random
@@ -263,6 +279,32 @@ def same(left, right):
     return all(
         (a[0][name] == b[0][name]).all() and a[1:] == b[1:] for a, b in zip(left, right, strict=True) for name in a[0]
     )
+
+
+def test_joined_texts_are_cut_into_full_pieces_that_may_hold_parts_of_several(corpus, vocabulary):
+    texts = list(CorpusTokens(corpus, vocabulary, epochs=2))
+    assert 128 < len(texts) < 256
+    pieces = list(JoinedTexts(CorpusTokens(corpus, vocabulary, epochs=2), 50))
+    groups = [np.concatenate([text["tokens"] for text in group]) for group in (texts[:128], texts[128:])]
+    expected = [group[start : start + 50] for group in groups for start in range(0, len(group), 50)]
+    assert len(pieces) == len(expected) and all(np.array_equal(a["tokens"], b) for a, b in zip(pieces, expected))
+    assert [len(piece["tokens"]) for piece in pieces].count(50) >= len(pieces) - 2
+    assert pieces[0]["origin"] == texts[0]["origin"]
+    first = len(texts[0]["tokens"])  # the piece in which the first text ends and the second begins
+    assert first % 50 and pieces[first // 50]["origin"] == f"{texts[0]['origin']} to {texts[1]['origin']}"
+
+
+def test_a_feed_of_joined_texts_goes_on_where_it_was(corpus, vocabulary):
+    whole = feed_of([corpus], vocabulary, join=True)
+    expected = take(whole, 12)
+    assert np.mean([(batch["input_segments"] > 0).mean() for batch, _, _ in expected]) > 0.97
+    for stop in (1, 4, 7):
+        part, other = feed_of([corpus], vocabulary, join=True), feed_of([corpus], vocabulary, join=True)
+        take(part, stop)
+        other.restore(json.loads(json.dumps(part.state())))
+        assert same(take(other, 12 - stop), expected[stop:])
+        part.close(), other.close()
+    whole.close()
 
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 9, 17])

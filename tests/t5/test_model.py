@@ -101,7 +101,7 @@ def test_greedy_ids_are_those_of_hugging_face(golden):
 
 def test_beam_ids_and_scores_are_those_of_hugging_face(golden):
     _, arrays, config, params = golden
-    ids, scores = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6)
+    ids, scores = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers")
     np.testing.assert_array_equal(ids, arrays["beam_ids"][:, 1:])
     np.testing.assert_allclose(scores, arrays["beam_scores"], rtol=1e-4)
 
@@ -125,12 +125,60 @@ def test_beams_that_end_early_are_those_of_hugging_face():
                 attention_mask=torch.tensor(arrays["attention_mask"]).long(),
                 max_new_tokens=24, num_beams=4, length_penalty=0.6, early_stopping=False,
             )[:, 1:].numpy()  # fmt: skip
-        ids, _ = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6)
+        ids, _ = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers")
         for ours, theirs in zip(np.asarray(ids), expected):
             theirs = list(theirs[: list(theirs).index(1) + 1] if 1 in theirs else theirs)
             assert list(ours[: len(theirs)]) == theirs
             lengths.add(len(theirs))
     assert len(lengths) > 2
+
+
+def t5s_beam_search(next_log_probabilities, length, beams, alpha):
+    """T5's search in plain Python for one text: (ids, score). Hypotheses are lists of ids, all looked at afresh each time."""
+
+    def penalty(n):
+        return ((5 + n) / 6) ** alpha
+
+    running, finished = [(0.0, [])], []
+    for n in range(1, length + 1):
+        found = []
+        for total, tokens in running:
+            found += [(total + p, [*tokens, token]) for token, p in enumerate(next_log_probabilities(tokens))]
+        found = sorted(found, key=lambda pair: -pair[0])[: 2 * beams]
+        finished += [(total / penalty(n), tokens) for total, tokens in found if tokens[-1] == 1]
+        finished = sorted(finished, key=lambda pair: -pair[0])[:beams]
+        running = [pair for pair in found if pair[1][-1] != 1][:beams]
+        if len(finished) == beams and running[0][0] / penalty(length) <= finished[-1][0]:
+            break
+    score, tokens = finished[0] if finished else running[0]
+    return tokens, score
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.02, 1.05])
+def test_beams_with_t5s_length_penalty_are_those_of_a_search_written_out(factor):
+    arrays = np.load(GOLDEN / "t5-v1.0" / "golden.npz")
+    config, params = hf.load(GOLDEN / "t5-v1.0")
+    table = np.array(params["embedding"][...])
+    table[1] = table[72] * factor if factor > 1 else table[1]  # random weights seldom end a text
+    params["embedding"].set_value(jnp.asarray(table))
+    graph, length, beams = graph_of(config), 8, 3
+    ids, scores = beam_search(graph, params, arrays["input_ids"], arrays["attention_mask"], length, beams, 0.6, "t5")
+
+    @jax.jit
+    def logits(inputs, mask, decoder_inputs):
+        return nnx.merge(graph, params)(inputs, mask, decoder_inputs, jnp.ones_like(decoder_inputs))
+
+    for row in range(3):
+        inputs, mask = arrays["input_ids"][row : row + 1], arrays["attention_mask"][row : row + 1]
+
+        def next_log_probabilities(tokens):
+            decoder_inputs = np.zeros((1, length), np.int32)
+            decoder_inputs[0, 1 : len(tokens) + 1] = tokens
+            return jax.nn.log_softmax(logits(inputs, mask, decoder_inputs)[0, len(tokens)]).tolist()
+
+        expected, score = t5s_beam_search(next_log_probabilities, length, beams, 0.6)
+        assert list(ids[row, : len(expected)]) == expected and not ids[row, len(expected) :].any()
+        assert float(scores[row]) == pytest.approx(score, rel=1e-4)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -217,6 +265,34 @@ def test_the_named_sizes_have_the_papers_number_of_parameters(size, millions):
     shapes = nnx.eval_shape(lambda: T5(model_config(size), nnx.Rngs(0)))
     count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(shapes)))
     assert count / 1e6 == pytest.approx(millions, rel=0.06)
+
+
+def test_z_loss_is_the_square_of_log_z_and_no_part_of_the_loss_that_is_logged(golden):
+    from c4build.t5.train import Training, training_loss
+
+    _, arrays, config, params = golden
+    graph = graph_of(config)
+    segments = (arrays["labels"] >= 0).astype(np.int32)
+    batch = {
+        "inputs": arrays["input_ids"], "input_segments": arrays["attention_mask"],
+        "targets": np.where(segments, arrays["labels"], 0), "target_segments": segments,
+    }  # fmt: skip
+    minimised, (loss, count) = training_loss(graph, params, batch, None, 1e-2)
+    logits = np.asarray(loss_and_logits(graph, params, arrays)[1][0], np.float64)
+    log_z = np.log(np.exp(logits).sum(-1))[segments > 0]
+    np.testing.assert_allclose(loss / count, arrays["loss"], rtol=1e-5)
+    np.testing.assert_allclose(minimised - loss, 1e-2 * (log_z**2).sum(), rtol=1e-3)
+    assert float(training_loss(graph, params, batch, None, 0.0)[0]) == float(loss)
+    assert Training().z_loss == 1e-4
+
+
+def test_the_position_tables_start_as_in_t5x():
+    """Uniform with a variance of 1 over the mean of heads and buckets: flax's variance_scaling(1, "fan_avg", "uniform")."""
+    config = model_config("base", vocab_size=128, encoder_layers=1, decoder_layers=1, d_model=16, d_ff=16, d_kv=2)
+    tables = [T5(config, nnx.Rngs(seed)).encoder.relative_bias[...] for seed in range(20)]
+    bound = np.sqrt(3 / ((config.heads + config.buckets) / 2))
+    assert np.abs(tables).max() <= bound and np.abs(tables).max() > 0.98 * bound
+    assert np.std(tables) == pytest.approx(bound / np.sqrt(3), rel=0.03)
 
 
 def test_dropout_depends_on_its_key_alone(golden):

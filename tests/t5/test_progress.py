@@ -29,7 +29,7 @@ def test_a_vocabulary_says_what_it_reads_and_when_sentencepiece_begins(folder):
     first, second = done.err.splitlines()
     assert first == "c4build: reading c4"
     assert re.fullmatch(
-        r"c4build: [\d,]+ characters of 120 texts read; sentencepiece makes 90 pieces of them, which can take minutes", second
+        r"c4build: [\d,]+ characters of 60 texts read; sentencepiece makes 90 pieces of them, which can take minutes", second
     )
 
 

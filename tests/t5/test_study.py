@@ -95,6 +95,10 @@ def world(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "none").mkdir()
+    (folder / "german").mkdir()
+    for split in ("train", "validation"):
+        lines = [{"en": "The cat was late.", "de": "Das Kätzchen kam zu spät."} for _ in range(4)]
+        (folder / "german" / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "study.toml").write_text(STUDY.format(folder=folder))
     return folder
 
@@ -284,7 +288,7 @@ def test_beams_and_greedy_answers_are_transformers_own_through_export(world, fin
     for beams, name in ((1, "greedy"), (4, "beams")):
         with torch.no_grad():
             theirs = peer.generate(**ids, max_new_tokens=6, num_beams=beams, length_penalty=0.6, early_stopping=False)
-        ours = [run("predict", text, "--from", tmp_path, "--beams", beams, "--targets", 6).rstrip("\n") for text in texts]
+        ours = [run("predict", text, "--from", tmp_path, "--beams", beams, "--penalty", "transformers", "--targets", 6).rstrip("\n") for text in texts]
         from c4build.t5.vocabulary import Vocabulary
 
         vocabulary = Vocabulary(tmp_path / "spiece.model")
@@ -326,7 +330,12 @@ MISTAKES = {
     "an unknown task": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "sst3", "--out", "new"], "no task 'sst3'"),
     "no task data": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "rte", "--task-data", ".", "--out", "new"],
                      "rte: neither rte/train.jsonl nor train.jsonl exists"),
+    "targets that the vocabulary cannot write": (
+        ["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "wmt_ende", "--task-data", "german", "--out", "new"],
+        "wmt_ende: 7.7% of the target tokens are unknown to out/c4/seed-0/pretrain/vocab.model; train a vocabulary"),
+    "rates without corpora": (["vocab", "c4/en", "--rates", "10,1", "--out", "new"], "1 corpora and 2 rates"),
     "a step that is none": (["predict", "x", "--from", "out/c4/seed-0/pretrain", "--step", "5"], "no checkpoint of step 5; there are"),
+    "an unknown length penalty": (["predict", "x", "--from", "out", "--penalty", "gnmt"], "--penalty gnmt: it is one of t5, transformers"),
     "a text that is a file's name": (["predict", "in.txt", "--from", "nowhere"], "nowhere: not a run of `c4build t5`"),
     "no Hugging Face folder": ([*PRETRAIN, "--from-hf", "sst2"], "sst2: no config.json"),
 }  # fmt: skip

@@ -20,10 +20,12 @@ from flax import nnx
 from small import make_corpus, make_vocabulary
 
 from c4build.t5 import sharding
-from c4build.t5.checkpoint import model_graph
+from c4build.errors import UsageError
+from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.data import CorpusTokens
 from c4build.t5.decode import greedy
+from c4build.t5.finetune import finetune
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
@@ -285,6 +287,45 @@ def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
     params = jax.tree.map(lambda leaf: leaf.at[0].set(np.nan), new_parameters(config, 0, mesh))
     error = stopped(folder / "nan-from-the-start", params)
     assert "loss nan at step 1;" in error and error.endswith("no checkpoint was written yet")
+
+
+def test_fine_tuning_goes_on_with_the_optimisers_state_and_step_or_starts_afresh(world, tmp_path, capsys):
+    _, corpora, vocabulary = world
+    config, mesh = one_layer(vocabulary), sharding.make_mesh(1, 1)
+    short = Training(steps=3, batch=8, inputs_length=32, log_every=3, checkpoint_every=3)
+    pretrained = pretrain(tmp_path / "run", corpora, vocabulary, config, short, mesh=mesh, quiet=True)
+    for split in ("train", "validation"):
+        lines = [{"sentence": f"Anna lost {n} lamps", "label": n % 2} for n in range(8)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def tune(name, start="run", **more):
+        training = Training(steps=1, batch=8, inputs_length=32, targets_length=8, log_every=1, checkpoint_every=1)
+        finetune(
+            tmp_path / name, tmp_path / start, ["sst2"], training, task_data=tmp_path, mesh=mesh, limit=2, quiet=True, **more
+        )  # fmt: skip
+        like = start_state(new_parameters(config, 0, mesh), adafactor(constant(0.001)), mesh)
+        with contextlib.closing(Checkpoints(tmp_path / name / "checkpoints")) as checkpoints:
+            state, _, step = checkpoints.restore(like)
+        assert step == 1  # the run's own steps count from 1
+        return flatten(state)
+
+    def counts(state):
+        return {int(value) for name, value in state.items() if name.endswith("count")} | {int(state["step"])}
+
+    on, fresh = tune("on"), tune("fresh", optimizer="fresh")
+    assert counts(on) == {4} and counts(fresh) == {1}
+    # After one step afresh the moments are that step's gradients alone; going on they hold a part of pre-training's.
+    before = flatten(pretrained)
+    moments = [name for name in before if name.startswith("optimizer.0.v.") and before[name].size > 1]
+    assert moments and any(not np.allclose(on[name], fresh[name], rtol=0.1) for name in moments)
+    decay = 1 - 4**-0.8
+    for name in moments:
+        gradients = np.asarray(on[name] - decay * before[name]) / (1 - decay)  # what the fourth step adds
+        assert (gradients > -1e-6 * np.abs(before[name]).max()).all(), name
+    # What was fine-tuned has its best parameters alone.
+    assert counts(tune("again", "on")) == {1}
+    with pytest.raises(UsageError, match="optimizer = 'new': it must be one of continue, fresh"):
+        tune("new", optimizer="new")
 
 
 def test_the_log_has_speed_waiting_and_share_of_peak(world, reference):
