@@ -249,7 +249,7 @@ def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict
         )  # fmt: skip
         lines = [line for line in read_metrics(run) if "loss" in line]
         tail = [line["loss"] for line in lines[-max(1, len(lines) // 10) :]]
-        digests.write_json(done, {"loss": statistics.fmean(tail), "repeats": max(line["epoch"] for line in lines)})
+        digests.write_json(done, {"loss": statistics.fmean(tail), "repeats": lines[-1]["repeats"]})
     return digests.read_json(done)
 
 

@@ -28,7 +28,10 @@ class Stream:
 
 
 class CorpusTokens(grain.IterDataset):
-    """One corpus's texts as ids, over and over: {"tokens", "origin": "file@position", "epoch"}.
+    """One corpus's texts as ids, over and over: {"tokens", "origin": "file@position", "repeats"}.
+
+    `repeats` is the text's share of all of this corpus, of the parts that all streams read, where it was read before, else
+    0: summed over what was trained on, it says how often the corpus was repeated.
 
     The order of files is drawn anew for every epoch. With `limit`, the corpus is only its first `limit` tokens, the last
     text cut, in an order of files drawn once: the paper's data-size study (section 3.4.2). `epochs` ends it.
@@ -54,7 +57,7 @@ class CorpusTokensIterator(grain.DatasetIterator):
     def __init__(self, source: CorpusTokens):
         super().__init__()
         self.source = source
-        self.place = {"epoch": 0, "file": 0, "position": 0, "record": 0, "tokens": 0}
+        self.place = {"epoch": 0, "file": 0, "position": 0, "record": 0, "tokens": 0, "size": 0}
         self.reader = None
 
     def files(self):
@@ -76,7 +79,7 @@ class CorpusTokensIterator(grain.DatasetIterator):
                     raise UsageError(f"{source.corpus}: no text in the {source.part} split for stream {source.stream}")
                 if source.epochs and place["epoch"] + 1 >= source.epochs:
                     raise StopIteration
-                place.update(epoch=place["epoch"] + 1, file=0, position=0, record=0, tokens=0)
+                place.update(epoch=place["epoch"] + 1, file=0, position=0, record=0, tokens=0, size=place["tokens"])
                 self.reader = None
                 continue
             file = files[place["file"]]
@@ -100,7 +103,8 @@ class CorpusTokensIterator(grain.DatasetIterator):
             if not len(tokens):
                 continue
             place["tokens"] += len(tokens)
-            return {"tokens": tokens, "origin": f"{file}@{position}", "epoch": place["epoch"]}
+            repeats = len(tokens) / place["size"] / source.stream.count if place["epoch"] else 0.0
+            return {"tokens": tokens, "origin": f"{file}@{position}", "repeats": repeats}
 
     def get_state(self):
         return dict(self.place)
@@ -145,11 +149,13 @@ class JoinedTextsIterator(grain.DatasetIterator):
             return
         tokens = np.concatenate([document["tokens"] for document in group])
         ends = np.cumsum([len(document["tokens"]) for document in group])
+        repeats = np.cumsum([document["repeats"] for document in group])
         for start in range(0, len(tokens), self.length):
             piece = tokens[start : start + self.length]
             first, last = np.searchsorted(ends, [start, start + len(piece) - 1], "right")
             origin = group[first]["origin"] if first == last else f"{group[first]['origin']} to {group[last]['origin']}"
-            self.ready.append({"tokens": piece, "origin": origin, "epoch": group[last]["epoch"]})
+            share = np.diff(np.interp([start, start + len(piece)], [0, *ends], [0.0, *repeats]))[0]
+            self.ready.append({"tokens": piece, "origin": origin, "repeats": float(share)})
 
     def __next__(self):
         if self.given >= len(self.ready):
@@ -176,7 +182,7 @@ class Rows(grain.IterDataset):
     """Documents to packed rows, `window` rows at a time, in an order drawn from the seed.
 
     `examples(document, rng)` gives a document's examples: pairs of ids with end tokens. A row has the four arrays of
-    `packing`, `origins` and `epoch` of its documents.
+    `packing`, `origins` of its documents and the `repeats` of its examples, which share their document's.
     """
 
     def __init__(self, parent, examples, inputs_length, targets_length, seed=0, window=64, shuffle=True, packed=True):
@@ -209,9 +215,10 @@ class RowsIterator(grain.DatasetIterator):
                 document = next(self._parent)
             except StopIteration:
                 break
-            for example in rows.examples(document, rng):
+            made = list(rows.examples(document, rng))
+            for example in made:
                 examples.append(example)
-                about.append((document["origin"], document["epoch"]))
+                about.append((document["origin"], document["repeats"] / len(made)))
                 # A row is full when either side is; unpacked, an example is a row.
                 share = len(example[0]), len(example[1]) * rows.inputs_length // rows.targets_length
                 filled += max(share) if rows.packed else rows.inputs_length
@@ -219,7 +226,7 @@ class RowsIterator(grain.DatasetIterator):
         order = rng.permutation(len(groups)) if rows.shuffle else range(len(groups))
         self.ready = [
             make_row([examples[i] for i in groups[g]], rows.inputs_length, rows.targets_length)
-            | {"origins": sorted({about[i][0] for i in groups[g]}), "epoch": max(about[i][1] for i in groups[g])}
+            | {"origins": sorted({about[i][0] for i in groups[g]}), "repeats": sum(about[i][1] for i in groups[g])}
             for g in order
         ]
 
@@ -316,12 +323,14 @@ def parse_flags() -> None:
 class Feed:
     """The batches of this host's streams, one after another: `next(feed)`, `feed.state()`, `feed.restore(state)`.
 
-    A batch is (arrays [rows of this host, length], origins, epoch). Each stream is read ahead by a thread, or by
-    `workers` processes.
+    A batch is (arrays [rows of this host, length], origins, how often the corpus was repeated up to here). Each stream is
+    read ahead by a thread, or by `workers` processes; what is only read ahead is no repeat.
     """
 
-    def __init__(self, streams: dict, rows_per_stream: int, ahead: int = 8, workers: int = 0):
+    def __init__(self, streams: dict, rows_per_stream: int, ahead: int = 8, workers: int = 0, of_streams: int | None = None):
         self.rows_per_stream = rows_per_stream
+        self.scale = (of_streams or len(streams)) / len(streams)  # other hosts repeat as this one does
+        self.repeats = dict.fromkeys(map(str, streams), 0.0)
         self.iterators = {}
         for index, rows in streams.items():
             if workers:
@@ -332,18 +341,26 @@ class Feed:
             self.iterators[index] = iter(rows)
 
     def __next__(self):
-        rows = [next(iterator) for iterator in self.iterators.values() for _ in range(self.rows_per_stream)]
+        rows = []
+        for index, iterator in self.iterators.items():
+            mine = [next(iterator) for _ in range(self.rows_per_stream)]
+            self.repeats[str(index)] += sum(row["repeats"] for row in mine)
+            rows += mine
         origins = sorted({origin for row in rows for origin in row["origins"]})
-        return stack(rows), origins, max(row["epoch"] for row in rows)
+        return stack(rows), origins, self.scale * sum(self.repeats.values())
 
     def state(self) -> dict:
-        return {str(index): iterator.get_state() for index, iterator in self.iterators.items()}
+        return {
+            str(index): {"rows": iterator.get_state(), "repeats": self.repeats[str(index)]}
+            for index, iterator in self.iterators.items()
+        }
 
     def restore(self, state: dict) -> None:
         for index, iterator in self.iterators.items():
             if str(index) not in state:
                 raise UsageError(f"the checkpoint has no data stream {index}, only {', '.join(state)}: keep --streams")
-            iterator.set_state(state[str(index)])
+            iterator.set_state(state[str(index)]["rows"])
+            self.repeats[str(index)] = state[str(index)]["repeats"]
 
     def close(self):
         for iterator in self.iterators.values():

@@ -61,7 +61,7 @@ class TrainingPairs:
         example = found[index]
         pairs = task.pairs(example) if task.train_filter(example) else []
         origin = f"{getattr(found, 'path', task.tfds + ' train')}@{index}"
-        return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "epoch": 0}
+        return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "repeats": 0.0}
 
 
 def check_targets(source: TrainingPairs, vocabulary, unknown: float) -> None:
@@ -88,7 +88,7 @@ def training_feed(source, training, mesh, streams, seed, window=16) -> Feed:
         read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=64)
         parent = dataset.to_iter_dataset(read)
         rows[index] = Rows(parent, document_pairs, training.inputs_length, training.targets_length, seed + index, window)
-    return Feed(rows, training.batch // streams)
+    return Feed(rows, training.batch // streams, of_streams=streams)
 
 
 class Writer:

@@ -27,7 +27,7 @@ def make_feed(
         )
         for index in sharding.host_streams(mesh, streams)
     }  # fmt: skip
-    return Feed(rows, batch // streams, workers=workers)
+    return Feed(rows, batch // streams, workers=workers, of_streams=streams)
 
 
 def pretrain(

@@ -61,8 +61,8 @@ def markdown(title, rows, columns, losses) -> str:
     out += table(header(columns), lines_of(rows, columns, cell))
     out += [
         "",
-        "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` the",
-        f"number of epochs behind the first. The paper's numbers: {paper.SOURCE}; ten of its baseline runs spread by",
+        "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
+        f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}; ten of its baseline runs spread by",
         ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
     ]
     paper_columns = paper.COLUMNS

@@ -231,7 +231,7 @@ def train(
 ):  # fmt: skip
     """Trains to `training.steps`, from the run's last checkpoint if there is one; returns the final state.
 
-    `feed` gives (arrays of this host's rows, origins, epoch) and has `state` and `restore`. A new run starts with the whole
+    `feed` gives (arrays of this host's rows, origins, repeats) and has `state` and `restore`. A new run starts with the whole
     state (parameters, optimiser, step) of the last checkpoint of the run `state_from`, else with `params`, else at random;
     its own steps count from 1 all the same. `after(step, state, log)` is called just before each checkpoint.
     Raises NotFinite.
@@ -283,7 +283,7 @@ def train(
     with contextlib.closing(log), contextlib.closing(checkpoints):
         for step in range(first + 1, training.steps + 1):
             before = time.perf_counter()
-            arrays, origins, epoch = next(feed)
+            arrays, origins, repeats = next(feed)
             batch = sharding.put_batch(arrays, mesh)
             waiting += time.perf_counter() - before
             if step == first + 1:
@@ -307,7 +307,7 @@ def train(
                 tokens = float(metrics["tokens"])
                 values = dict(
                     loss=loss, targets=int(metrics["targets"]), gradient_norm=float(metrics["gradient_norm"]),
-                    learning_rate=rate, epoch=epoch,
+                    learning_rate=rate, repeats=repeats,
                 )  # fmt: skip
                 if count:
                     values |= dict(
@@ -318,7 +318,7 @@ def train(
                 if count:
                     line += (
                         f"  {values['tokens_per_second']:,.0f} tokens/s  {100 * values['mfu']:.1f} % of peak"
-                        f"  {100 * values['waiting']:.1f} % waiting  epoch {epoch}"
+                        f"  {100 * values['waiting']:.1f} % waiting  {repeats:.1f} repeats"
                         f"  {hours((training.steps - step) / speed)} left"
                     )
                 log.write(step, line, **values)

@@ -323,6 +323,19 @@ def test_a_feed_restored_anywhere_goes_on_with_the_same_batches(corpus, vocabula
         feed.close()
 
 
+@pytest.mark.parametrize("join", [False, True])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_repeats_are_of_what_was_trained_on_not_of_what_was_read_ahead(corpus, vocabulary, streams, join):
+    """The window that is shuffled holds ten times the corpus's 400 tokens: so far ahead it is read."""
+    feed = feed_of([corpus], vocabulary, streams=streams, limit=400, join=join)
+    trained = 0
+    for arrays, _, repeats in take(feed, 60):
+        trained += sum(((arrays[side] > 1) & (arrays[side] < vocabulary.pieces)).sum() for side in ("inputs", "targets"))
+    assert trained / 400 > 20
+    assert repeats == pytest.approx(trained / 400 - 1, rel=0.1)
+    feed.close()
+
+
 def test_two_worker_processes_read_every_text_and_go_on_where_they_were(corpus, vocabulary):
     """Without help grain's workers end in UnparsedFlagAccessError, since its flags are parsed by absl's `app.run` alone."""
     whole = feed_of([corpus], vocabulary, workers=2)
@@ -376,11 +389,11 @@ def test_a_host_of_one_stream_has_its_rows_of_the_whole_batch(corpus, vocabulary
 @given(st.integers(50, 900))
 @settings(max_examples=15, deadline=None)
 def test_a_truncated_corpus_is_its_first_tokens_again_and_again(corpus, vocabulary, limit):
-    epochs = {}
-    for document in CorpusTokens(corpus, vocabulary, limit=limit, epochs=3):
-        epochs.setdefault(document["epoch"], []).extend(document["tokens"].tolist())
-    assert [len(tokens) for tokens in epochs.values()] == [limit] * 3
-    assert epochs[0] == epochs[1] == epochs[2]
+    documents = list(CorpusTokens(corpus, vocabulary, limit=limit, epochs=3))
+    tokens = [token for document in documents for token in document["tokens"].tolist()]
+    epochs = [tokens[:limit], tokens[limit : 2 * limit], tokens[2 * limit :]]
+    assert epochs[0] == epochs[1] == epochs[2] and len(epochs[0]) == limit
+    assert sum(document["repeats"] for document in documents) == pytest.approx(2)
     longer = [t for d in CorpusTokens(corpus, vocabulary, limit=limit + 100, epochs=1) for t in d["tokens"].tolist()]
     assert longer[:limit] == epochs[0]
 
