@@ -12,6 +12,8 @@ A rerun skips what is done, and goes on with what was stopped from its last chec
 """
 
 import glob
+import hashlib
+import itertools
 import json
 import re
 import statistics
@@ -282,6 +284,8 @@ def loss_matrix(study, corpora, runs, out):
     path = out / "losses.json"
     found = digests.read_json(path) if path.exists() else {}
     whole = [corpus["name"] for corpus in study["corpus"] if not corpus["tokens"]] or list(corpora)[:1]
+    columns = same_text(whole, corpora)
+    whole = [names[0] for names in columns]
     settings = study.get("losses", {})
     for name, folders_of_runs in runs.items():
         for run in folders_of_runs:
@@ -294,4 +298,21 @@ def loss_matrix(study, corpora, runs, out):
         [statistics.fmean(found[f"{run.relative_to(out)} on {text}"] for run in runs[name]) for text in whole]
         for name in runs
     ]
-    return list(runs), whole, matrix
+    return list(runs), [" = ".join(names) for names in columns], matrix
+
+
+def same_text(names, corpora) -> list[list[str]]:
+    """The corpora, those together that hold out the same text: one column of the heat map for each."""
+    groups = {}
+    for name in names:
+        groups.setdefault(tuple(held_out_digest(folder) for folder in corpora[name]), []).append(name)
+    return list(groups.values())
+
+
+def held_out_digest(folder, texts: int = 1000) -> str:
+    """SHA-256 of the first texts of a corpus that are held out."""
+    from c4build.t5.records import corpus_files, in_part, read_texts
+
+    files, held_out = corpus_files(folder, "validation")
+    found = (text for file in files for _, _, text in read_texts(file) if in_part(text, "validation", held_out))
+    return hashlib.sha256("\0".join(itertools.islice(found, texts)).encode()).hexdigest()

@@ -145,6 +145,16 @@ def test_the_heat_map_has_every_model_on_every_whole_corpus(finished):
     assert float(rows[1][1]) == pytest.approx(np.mean([found[f"c4/seed-{s}/pretrain on C4"] for s in (0, 1)]))
 
 
+def test_corpora_that_hold_out_the_same_text_share_a_column(tmp_path):
+    for name, text in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x-train.jsonl").write_text(json.dumps({"text": f"of {name}"}) + "\n")
+        (tmp_path / name / "x-validation.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    folders = {name: [tmp_path / name] for name in ("one", "two", "three")}
+    folders |= {"both": [tmp_path / "one", tmp_path / "three"], "other": [tmp_path / "two", tmp_path / "three"]}
+    assert ablation.same_text(list(folders), folders) == [["one", "two"], ["three"], ["both", "other"]]
+
+
 def test_a_rerun_skips_what_is_done_and_gives_the_same_table(world, finished):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("done.json")}
