@@ -35,13 +35,14 @@ def score_rows(corpora, columns, results) -> list[dict]:
         row["loss"] = summary([r["loss"] for r in losses]) if losses else None
         row["repeats"] = max((r["repeats"] for r in losses), default=0)
         row["paper"] = paper.paper_row(corpus["paper"]) if corpus.get("paper") else {}
+        row["paper_row"] = corpus.get("paper") or ""
         rows.append(row)
     return rows
 
 
 def header(columns) -> list[str]:
     pairs = [name for column in columns for name in ([column, f"{column} (paper)"] if column in paper.COLUMNS else [column])]
-    return ["data", "repeats", "loss", *pairs]
+    return ["data", "repeats", "loss", *pairs, *(["the paper's row"] if set(columns) & set(paper.COLUMNS) else [])]
 
 
 def lines_of(rows, columns, show) -> list[list[str]]:
@@ -52,7 +53,7 @@ def lines_of(rows, columns, show) -> list[list[str]]:
             line.append(show(row[column]))
             if column in paper.COLUMNS:
                 line.append(f"{row['paper'][column]:.2f}" if column in row["paper"] else "")
-        lines.append(line)
+        lines.append(line + ([row["paper_row"]] if set(columns) & set(paper.COLUMNS) else []))
     return lines
 
 
@@ -69,7 +70,8 @@ def markdown(title, rows, columns, losses) -> str:
     named = [row for row in rows if row["paper"]]
     if named and not set(columns) & set(paper.COLUMNS):
         out += ["", "The paper's numbers for these corpora, on its own tasks and at its own size:", ""]
-        out += table(["data", *paper_columns], [[r["corpus"], *(f"{r['paper'][c]:.2f}" for c in paper_columns)] for r in named])
+        lines = [[r["corpus"], r["paper_row"], *(f"{r['paper'][c]:.2f}" for c in paper_columns)] for r in named]
+        out += table(["data", "the paper's row", *paper_columns], lines)
     names, texts, matrix = losses
     if texts:
         out += ["", "Loss of each model (row) on each corpus's held-out text (column):", ""]
@@ -82,13 +84,13 @@ def table(head, lines) -> list[str]:
 
 
 def write_csv(path, rows, columns) -> None:
-    names = ["data", "seeds", "repeats", "loss", "loss_std"]
+    names = ["data", "paper_row", "seeds", "repeats", "loss", "loss_std"]
     names += [f"{column}{part}" for column in columns for part in ("", "_std", "_paper")]
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         for row in rows:
-            line = [row["corpus"], row["seeds"], row["repeats"], *plain(row["loss"])]
+            line = [row["corpus"], row["paper_row"], row["seeds"], row["repeats"], *plain(row["loss"])]
             for column in columns:
                 line += [*plain(row[column]), row["paper"].get(column, "")]
             writer.writerow(line)

@@ -235,6 +235,17 @@ def test_the_paper_config_is_the_papers():
     assert ablation.slug("C4, 2^25 tokens") == "c4-2-25-tokens"
 
 
+def test_the_table_names_the_row_of_the_paper_that_it_compares_with():
+    corpora = [{"name": "C4, 2^11 tokens", "paper": "2^23 tokens"}, {"name": "Mine"}]
+    results = [{"corpus": c["name"], "seed": 0, "loss": 2.0, "repeats": 60.5} for c in corpora]
+    results += [{"corpus": c["name"], "seed": 0, "column": column, "score": 50.0} for c in corpora for column in ("SQuAD", "demo")]
+    with_columns = tables.markdown("t", tables.score_rows(corpora, ["SQuAD"], results), ["SQuAD"], ([], [], []))
+    assert "| C4, 2^11 tokens | 60.5 | 2.00 | 50.00 | 70.92 | 2^23 tokens |" in with_columns
+    assert "| Mine | 60.5 | 2.00 | 50.00 |  |  |" in with_columns
+    apart = tables.markdown("t", tables.score_rows(corpora, ["demo"], results), ["demo"], ([], [], []))
+    assert "| C4, 2^11 tokens | 2^23 tokens | 76.34 | 18.33 |" in apart
+
+
 def test_a_mean_and_a_deviation_are_written_as_such():
     assert tables.cell(tables.summary([1.0, 3.0])) == "2.00 ± 1.41"
     assert tables.cell(tables.summary([1.0])) == "1.00"
