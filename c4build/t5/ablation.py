@@ -71,7 +71,9 @@ def read_config(path) -> dict:
             raise UsageError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
     words = study.get("vocabulary", {})
     if "rates" in words and len(words["rates"]) != len(words.get("corpora", [])):
-        raise UsageError(f"{path}: [vocabulary] has {len(words.get('corpora', []))} corpora and {len(words['rates'])} rates")
+        raise UsageError(
+            f"{path}: [vocabulary] has {len(words.get('corpora', []))} corpora and {len(words['rates'])} rates"
+        )
     for corpus in study.get("corpus", []):
         if set(corpus) - CORPUS_KEYS or not {"name", "folders"} <= set(corpus):
             raise UsageError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
@@ -114,7 +116,9 @@ def all_folders(study) -> dict[str, list[Path]]:
     patterns = [str(pattern) for patterns in [*wanted.values(), others] for pattern in patterns]
     missing = dict.fromkeys(pattern for pattern in patterns if not matches(pattern))
     if missing:
-        raise UsageError(f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's")
+        raise UsageError(
+            f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's"
+        )
     return {
         name: [corpus_folder(folder) for pattern in patterns for folder in matches(pattern)]
         for name, patterns in wanted.items()

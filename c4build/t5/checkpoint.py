@@ -1,13 +1,13 @@
 """A run's folder and its checkpoints, by orbax.
 
-    RUN/run.json            how the run was started, and its model's numbers
-    RUN/vocab.model         the vocabulary
-    RUN/checkpoints/STEP/   state (parameters, optimiser, step) and data (each stream's place); written whole or not at all;
-                            digest.json has the size and SHA-256 of each of its files
-    RUN/best/STEP/          fine-tuning: the parameters of each checkpoint that is best for a task, or as a whole
-    RUN/best.json           which those are, and their scores
-    RUN/metrics.jsonl       a line for every logged step and evaluation
-    RUN/tensorboard/        the same for TensorBoard
+RUN/run.json            how the run was started, and its model's numbers
+RUN/vocab.model         the vocabulary
+RUN/checkpoints/STEP/   state (parameters, optimiser, step) and data (each stream's place); written whole or not at all;
+                        digest.json has the size and SHA-256 of each of its files
+RUN/best/STEP/          fine-tuning: the parameters of each checkpoint that is best for a task, or as a whole
+RUN/best.json           which those are, and their scores
+RUN/metrics.jsonl       a line for every logged step and evaluation
+RUN/tensorboard/        the same for TensorBoard
 """
 
 import dataclasses
@@ -207,14 +207,21 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
     """run.json and vocab.model. Raises UsageError where `run` has checkpoints of a run that was started otherwise."""
     run = Path(run)
     model = Path(vocabulary.path).read_bytes()
-    fields = {"model": dataclasses.asdict(config), **settings, "sentinels": vocabulary.sentinels, "vocabulary": hashlib.sha256(model).hexdigest()}
+    fields = {
+        "model": dataclasses.asdict(config),
+        **settings,
+        "sentinels": vocabulary.sentinels,
+        "vocabulary": hashlib.sha256(model).hexdigest(),
+    }
     fields = json.loads(json.dumps(fields, default=str))
     if (run / "run.json").exists():
         before = digests.read_json(run / "run.json")
-        for name, old, new in differences(before, fields):
-            if name == "vocabulary":
-                raise UsageError(f"{run} was started with another vocabulary than {vocabulary.path}; name another --out")
-            raise UsageError(f"{run} was started with {name} = {old}, not {new}; name another --out")
+        for field, old, new in differences(before, fields):
+            if field == "vocabulary":
+                raise UsageError(
+                    f"{run} was started with another vocabulary than {vocabulary.path}; name another --out"
+                )
+            raise UsageError(f"{run} was started with {field} = {old}, not {new}; name another --out")
     if Path(vocabulary.path).absolute() != (run / "vocab.model").absolute():
         digests.write_bytes(run / "vocab.model", model)
     digests.write_json(run / "run.json", fields)
@@ -266,7 +273,9 @@ def load_model(run, **changes) -> tuple[ModelConfig, Vocabulary]:
     return changed(config, **changes), run_vocabulary(run, fields)
 
 
-def load_parameters(run, step: int | None = None, best: int | None = None, **changes) -> tuple[ModelConfig, nnx.State, Vocabulary]:
+def load_parameters(
+    run, step: int | None = None, best: int | None = None, **changes
+) -> tuple[ModelConfig, nnx.State, Vocabulary]:
     """The model of a run: of `step`, else of `best` in RUN/best, else its best as a whole, else its latest.
 
     A folder that Hugging Face wrote will do as well, if the vocabulary lies in it (`vocab.model` or `spiece.model`).

@@ -22,7 +22,9 @@ TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glu
 TaskData = Annotated[Optional[Path], typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
 Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
 ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
-DataAxis = Annotated[Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")]
+DataAxis = Annotated[
+    Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")
+]
 ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
 Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
 Coordinator = Annotated[Optional[str], typer.Option(help="HOST:PORT of the first of several processes")]
@@ -65,7 +67,9 @@ def guarded(call):
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         line = str(error).splitlines()[0]
-        raise C4BuildError(f"the device's memory is full; try --accumulate, --set remat=true or a smaller --batch: {line}")
+        raise C4BuildError(
+            f"the device's memory is full; try --accumulate, --set remat=true or a smaller --batch: {line}"
+        )
 
 
 def model_changes(settings: list[str]) -> dict:
@@ -83,7 +87,7 @@ def model_changes(settings: list[str]) -> dict:
 
 
 def shares(text: Optional[str]) -> Optional[list[float]]:
-    """"0.8,0.2" -> [0.8, 0.2]."""
+    """ "0.8,0.2" -> [0.8, 0.2]."""
     try:
         return [float(rate) for rate in text.split(",")] if text else None
     except ValueError as error:
@@ -213,8 +217,12 @@ def finetune(
     learning_rate: float = 0.001,
     dropout: Annotated[Optional[float], typer.Option(help="the model's own by default")] = None,
     z_loss: ZLoss = 1e-4,
-    optimizer: Annotated[str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")] = "continue",
-    unknown: Annotated[float, typer.Option(help="share of a task's target tokens that may be unknown to the vocabulary")] = 0.001,
+    optimizer: Annotated[
+        str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")
+    ] = "continue",
+    unknown: Annotated[
+        float, typer.Option(help="share of a task's target tokens that may be unknown to the vocabulary")
+    ] = 0.001,
     seed: int = 0,
     log_every: int = 100,
     checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
@@ -263,7 +271,8 @@ def evaluate(
     """Score a model on tasks; JSON to standard output."""
 
     def run():
-        from c4build.t5.finetune import evaluate as score, write_lines
+        from c4build.t5.finetune import evaluate as score
+        from c4build.t5.finetune import write_lines
 
         found, lines = score(
             start, task, task_data=task_data, inputs_length=length, targets_length=targets, batch=batch, limit=limit,
@@ -282,7 +291,9 @@ def predict(
     start: From,
     out: Annotated[Optional[Path], typer.Option("--out", help="write here instead of to standard output")] = None,
     beams: int = 1,
-    penalty: Annotated[str, typer.Option(help="of beams, for their length: t5 as in the paper, or transformers")] = "t5",
+    penalty: Annotated[
+        str, typer.Option(help="of beams, for their length: t5 as in the paper, or transformers")
+    ] = "t5",
     length: int = 512,
     targets: int = 128,
     step: Optional[int] = None,
@@ -301,7 +312,9 @@ def predict(
             lines = Path(text).read_text(encoding="utf-8").splitlines()
         else:
             lines = [text]
-        written = write(start, lines, beams=beams, kind=penalty, inputs_length=length, targets_length=targets, step=step)
+        written = write(
+            start, lines, beams=beams, kind=penalty, inputs_length=length, targets_length=targets, step=step
+        )
         answer = "".join(line + "\n" for line in written)
         if out:
             out.write_text(answer, encoding="utf-8")

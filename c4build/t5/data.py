@@ -6,10 +6,10 @@ batch / S rows of each batch. A host reads some of the streams; the batches are 
 """
 
 import dataclasses
+import importlib
 
 import grain
 import numpy as np
-from absl import flags
 from grain.experimental import ThreadPrefetchIterDataset, WindowShuffleIterDataset
 
 from c4build.errors import UsageError
@@ -222,7 +222,11 @@ class RowsIterator(grain.DatasetIterator):
                 # A row is full when either side is; unpacked, an example is a row.
                 share = len(example[0]), len(example[1]) * rows.inputs_length // rows.targets_length
                 filled += max(share) if rows.packed else rows.inputs_length
-        groups = pack(examples, rows.inputs_length, rows.targets_length) if rows.packed else [[i] for i in range(len(examples))]
+        groups = (
+            pack(examples, rows.inputs_length, rows.targets_length)
+            if rows.packed
+            else [[i] for i in range(len(examples))]
+        )
         order = rng.permutation(len(groups)) if rows.shuffle else range(len(groups))
         self.ready = [
             make_row([examples[i] for i in groups[g]], rows.inputs_length, rows.targets_length)
@@ -316,8 +320,9 @@ def held_out_batches(corpus, vocabulary, examples, lengths, batch: int, batches:
 
 def parse_flags() -> None:
     """grain's worker processes read absl's flags, which only `app.run` would parse: here they are at their defaults."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
+    flags = importlib.import_module("absl.flags").FLAGS  # grain's own dependency, not ours
+    if not flags.is_parsed():
+        flags.mark_as_parsed()
 
 
 class Feed:
@@ -327,7 +332,9 @@ class Feed:
     read ahead by a thread, or by `workers` processes; what is only read ahead is no repeat.
     """
 
-    def __init__(self, streams: dict, rows_per_stream: int, ahead: int = 8, workers: int = 0, of_streams: int | None = None):
+    def __init__(
+        self, streams: dict, rows_per_stream: int, ahead: int = 8, workers: int = 0, of_streams: int | None = None
+    ):
         self.rows_per_stream = rows_per_stream
         self.scale = (of_streams or len(streams)) / len(streams)  # other hosts repeat as this one does
         self.repeats = dict.fromkeys(map(str, streams), 0.0)
@@ -365,4 +372,3 @@ class Feed:
     def close(self):
         for iterator in self.iterators.values():
             iterator.close()
-

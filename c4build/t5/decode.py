@@ -48,11 +48,16 @@ def pick(x, indices):
     return jnp.take_along_axis(x, indices.reshape(indices.shape + (1,) * (x.ndim - 2)), axis=1)
 
 
-PENALTIES = {"t5": lambda length, alpha: ((5.0 + length) / 6.0) ** alpha, "transformers": lambda length, alpha: length**alpha}
+PENALTIES = {
+    "t5": lambda length, alpha: ((5.0 + length) / 6.0) ** alpha,
+    "transformers": lambda length, alpha: length**alpha,
+}
 
 
 @partial(jax.jit, static_argnames=("graph", "length", "beams", "kind"))
-def beam_search(graph, params, inputs, input_segments, length: int, beams: int = 4, alpha: float = 0.6, kind: str = "t5"):
+def beam_search(
+    graph, params, inputs, input_segments, length: int, beams: int = 4, alpha: float = 0.6, kind: str = "t5"
+):
     """The best of `beams` hypotheses: (int32 [batch, length], scores [batch]). `kind` is one of PENALTIES."""
     penalty, t5 = PENALTIES[kind], kind == "t5"
     model = nnx.merge(graph, params)

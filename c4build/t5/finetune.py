@@ -16,7 +16,8 @@ import grain
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
@@ -25,10 +26,10 @@ from c4build.t5.data import Feed, Rows
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.progress import say, silent
-from c4build.t5.tasks import examples as task_examples, group_score, suite_score, table_score, tasks_of
+from c4build.t5.tasks import examples as task_examples
+from c4build.t5.tasks import group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import EOS
-
 
 OPTIMIZERS = ("continue", "fresh")
 UNKNOWN = 0.001  # of a task's target tokens may be unknown
@@ -87,7 +88,9 @@ def training_feed(source, training, mesh, streams, seed, window=16) -> Feed:
         dataset = grain.MapDataset.source(source).seed(seed).shuffle()[index::streams].repeat()
         read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=64)
         parent = dataset.to_iter_dataset(read)
-        rows[index] = Rows(parent, document_pairs, training.inputs_length, training.targets_length, seed + index, window)
+        rows[index] = Rows(
+            parent, document_pairs, training.inputs_length, training.targets_length, seed + index, window
+        )
     return Feed(rows, training.batch // streams, of_streams=streams)
 
 
@@ -133,7 +136,9 @@ def scored_tasks(tasks):
     """Those with a validation split. Raises UsageError where there is none."""
     scored = [task for task in tasks if task.validation]
     if not scored:
-        raise UsageError(f"{', '.join(task.name for task in tasks)}: only trained on, with others; nothing could be scored")
+        raise UsageError(
+            f"{', '.join(task.name for task in tasks)}: only trained on, with others; nothing could be scored"
+        )
     return scored
 
 
@@ -201,7 +206,9 @@ def finetune(
             config, state["params"], vocabulary, mesh, training.inputs_length, training.targets_length, training.batch
         )
         scores, predictions = score_tasks(writer, tasks, task_data, limit, log.say)
-        flat = {f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()}
+        flat = {
+            f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()
+        }
         mean = suite_score(scores)
         log.write(step, f"step {step:,}  score {mean:.2f}  " + describe(flat), score=mean, **flat)
         before = digests.read_json(best_path) if best_path.exists() else None
@@ -212,7 +219,9 @@ def finetune(
             if jax.process_index() == 0:
                 of_before = read_lines(run / "predictions.jsonl") if before else []
                 kept = [line for line in of_before if best["steps"][line["task"]] != step]
-                write_lines(run / "predictions.jsonl", kept + [p for p in predictions if best["steps"][p["task"]] == step])
+                write_lines(
+                    run / "predictions.jsonl", kept + [p for p in predictions if best["steps"][p["task"]] == step]
+                )
                 digests.write_json(best_path, best)
                 best_checkpoints.keep_only({best["step"], *best["steps"].values()})
 
@@ -232,7 +241,9 @@ def take_best(best: dict | None, step: int, scores: dict) -> dict:
     """
     best = best or {"scores": {}, "steps": {}, "mean": -np.inf}
     better = [
-        name for name, found in scores.items() if name not in best["scores"] or group_score(found) > group_score(best["scores"][name])
+        name
+        for name, found in scores.items()
+        if name not in best["scores"] or group_score(found) > group_score(best["scores"][name])
     ]
     kept = {name: scores[name] if name in better else best["scores"][name] for name in scores}
     whole = {"step": step, "mean": suite_score(scores)}
@@ -256,7 +267,9 @@ def read_lines(path) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
-def evaluate(run, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, step=None, mesh=None):
+def evaluate(
+    run, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, step=None, mesh=None
+):
     """The scores of a run's best checkpoints, each task at its own (or of `step`): {"score", "scores"}."""
     tasks = scored_tasks(list({task.name: task for name in names for task in tasks_of(name)}.values()))
     steps = {task.name: step or best_step(run, task.name) for task in tasks}

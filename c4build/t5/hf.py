@@ -91,7 +91,9 @@ def write_config(config: ModelConfig) -> dict:
 
 def read_config(fields: dict, own_head: bool, **changes) -> ModelConfig:
     if fields["feed_forward_proj"] not in ("relu", "gated-gelu"):
-        raise UsageError(f"feed_forward_proj {fields['feed_forward_proj']!r} is neither T5's relu nor v1.1's gated-gelu")
+        raise UsageError(
+            f"feed_forward_proj {fields['feed_forward_proj']!r} is neither T5's relu nor v1.1's gated-gelu"
+        )
     config = dict(
         vocab_size=fields["vocab_size"],
         d_model=fields["d_model"],
@@ -119,7 +121,9 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     folder = Path(folder)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise UsageError(f"{folder}: no {name}; a Hugging Face folder of a T5 has config.json and model.safetensors")
+            raise UsageError(
+                f"{folder}: no {name}; a Hugging Face folder of a T5 has config.json and model.safetensors"
+            )
     check_export(folder)
     try:
         arrays = load_file(folder / "model.safetensors")
@@ -162,7 +166,11 @@ def save(folder, config: ModelConfig, params: nnx.State, vocabulary=None) -> Non
         shutil.copyfile(vocabulary.path, folder / "spiece.model")
         fields = {"tokenizer_class": "T5Tokenizer", "extra_ids": vocabulary.sentinels}
         (folder / "tokenizer_config.json").write_text(json.dumps(fields, indent=2) + "\n")
-    names = ["config.json", "model.safetensors", *(["spiece.model", "tokenizer_config.json"] if vocabulary is not None else [])]
+    names = [
+        "config.json",
+        "model.safetensors",
+        *(["spiece.model", "tokenizer_config.json"] if vocabulary is not None else []),
+    ]
     digests.seal(folder, names)
 
 

@@ -35,7 +35,9 @@ def pack(examples, inputs_length: int, targets_length: int) -> list[list[int]]:
     sizes = np.array([(len(inputs), len(targets)) for inputs, targets in examples]).reshape(-1, 2)
     if len(sizes) and (sizes > (inputs_length, targets_length)).any():
         worst = sizes[(sizes > (inputs_length, targets_length)).any(1)][0]
-        raise ValueError(f"an example of {worst[0]} inputs and {worst[1]} targets in rows of {inputs_length} and {targets_length}")
+        raise ValueError(
+            f"an example of {worst[0]} inputs and {worst[1]} targets in rows of {inputs_length} and {targets_length}"
+        )
     for index in np.argsort(-sizes.max(1), kind="stable"):
         fits = (room[: len(rows)] >= sizes[index]).all(1)
         if fits.any():

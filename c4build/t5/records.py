@@ -191,7 +191,9 @@ def corpus_files(path, part: str) -> tuple[list[Path], int | None]:
     """The files of `part` ("train" or "validation"), and None; or all files and the share to hold out by checksum."""
     folder = corpus_folder(path)
     files = [folder] if folder.is_file() else sorted(file for file in folder.iterdir() if is_corpus_file(file))
-    splits = {name: [f for f in files if re.search(rf"(^|[-_.]){name}([-_.]|$)", f.name)] for name in ("train", "validation")}
+    splits = {
+        name: [f for f in files if re.search(rf"(^|[-_.]){name}([-_.]|$)", f.name)] for name in ("train", "validation")
+    }
     held = any(next(read_texts(file), None) for file in splits["validation"])
     if held and (splits["train"] or part == "validation"):
         return splits[part], None

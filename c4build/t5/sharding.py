@@ -63,7 +63,9 @@ def host_streams(mesh: Mesh, streams: int) -> range:
     places = [row for row in range(mesh.shape["data"]) if any(d.process_index == process for d in mesh.devices[row])]
     groups = mesh.shape["data"] // len(places)
     if streams % groups:
-        raise UsageError(f"{streams} streams cannot be dealt out to {groups} groups of hosts: set --streams to a multiple")
+        raise UsageError(
+            f"{streams} streams cannot be dealt out to {groups} groups of hosts: set --streams to a multiple"
+        )
     each = streams // groups
     first = places[0] // len(places) * each
     return range(first, first + each)

@@ -41,7 +41,9 @@ def score_rows(corpora, columns, results) -> list[dict]:
 
 
 def header(columns) -> list[str]:
-    pairs = [name for column in columns for name in ([column, f"{column} (paper)"] if column in paper.COLUMNS else [column])]
+    pairs = [
+        name for column in columns for name in ([column, f"{column} (paper)"] if column in paper.COLUMNS else [column])
+    ]
     return ["data", "repeats", "loss", *pairs, *(["the paper's row"] if set(columns) & set(paper.COLUMNS) else [])]
 
 
@@ -149,7 +151,9 @@ def draw_losses(path, names, texts, matrix) -> None:
     axes.imshow(above, cmap="viridis_r", aspect="auto")
     for row, column in np.ndindex(values.shape):
         dark = above[row, column] > 0.5 * above.max()
-        axes.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", color="white" if dark else "black")
+        axes.text(
+            column, row, f"{values[row, column]:.3f}", ha="center", va="center", color="white" if dark else "black"
+        )
     axes.set_xticks(range(len(texts)), texts, rotation=25, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("held-out text")

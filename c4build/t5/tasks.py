@@ -71,7 +71,7 @@ def stsb_pairs(example):
 # T5's own exceptions: where the pronoun is not the word that WSC's index names.
 WSC_EXCEPTIONS = {
     'The boy continued to whip the pony , and eventually the pony threw him over. John laughed out quite loud. "Good for '
-    'him," he said. ': 'The boy continued to whip the pony , and eventually the pony threw him over. John laughed out quite '
+    'him," he said. ': "The boy continued to whip the pony , and eventually the pony threw him over. John laughed out quite "
     'loud. "Good for *{}* ," he said.',
     "When they had eventually calmed down a bit , and had gotten home, Mr. Farley put the magic pebble in an iron safe . "
     "Some day they might want to use it , but really for now, what more could they wish for?": "When they had eventually "

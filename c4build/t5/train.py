@@ -26,7 +26,6 @@ from c4build.t5.config import ModelConfig
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.model import T5, shift_right, token_losses
 
-
 SOME = 20  # origins that an error names; the log has them all
 
 
@@ -46,7 +45,11 @@ class Training:
     z_loss: float = 1e-4  # T5's own; 0 for the loss of transformers
 
     def __post_init__(self):
-        if isinstance(self.z_loss, bool) or not isinstance(self.z_loss, (int, float)) or not 0 <= self.z_loss < math.inf:
+        if (
+            isinstance(self.z_loss, bool)
+            or not isinstance(self.z_loss, (int, float))
+            or not 0 <= self.z_loss < math.inf
+        ):
             raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
         for name, value in dataclasses.asdict(self).items():
             if name != "z_loss" and (not isinstance(value, int) or value < 1 and name != "seed"):
@@ -267,7 +270,11 @@ def train(
         some = ", ".join(origins[:SOME]) + (f" and {len(origins) - SOME} more" if len(origins) > SOME else "")
         checkpoints.wait()  # the last may still be on its way to the disk
         good = checkpoints.latest()
-        where = "no checkpoint was written yet" if good is None else f"last good checkpoint: {checkpoints.folder / str(good)}"
+        where = (
+            "no checkpoint was written yet"
+            if good is None
+            else f"last good checkpoint: {checkpoints.folder / str(good)}"
+        )
         message = f"{what}; the batch came from {some}; {where}"
         log.write(step, error=message, origins=origins)
         raise NotFinite(message)

@@ -134,7 +134,9 @@ def sample_lines(corpora, characters: int, rates, size: int, extra_texts, say):
         if pace():
             say(f"{read:,} of {characters:,} characters read")
         yield from (line for line in text.splitlines() if line.strip())
-    say(f"{read:,} characters of {texts:,} texts read; sentencepiece makes {size:,} pieces of them, which can take minutes")
+    say(
+        f"{read:,} characters of {texts:,} texts read; sentencepiece makes {size:,} pieces of them, which can take minutes"
+    )
 
 
 def train_vocabulary(
@@ -179,7 +181,9 @@ def train_vocabulary(
     except RuntimeError as error:
         if failures:
             raise failures[0]
-        raise UsageError(f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}") from error
+        raise UsageError(
+            f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}"
+        ) from error
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(model.getvalue())

@@ -127,7 +127,10 @@ def test_splits_are_those_the_pipeline_wrote(corpus):
 
 
 @pytest.mark.parametrize("length, fewest, most", [(20, 150, 250), (2000, 3, 25)])
-@pytest.mark.parametrize("empty", [None, "all-validation.jsonl", "all-validation.tfrecord-0", "all-validation.json.gz", "all-validation.parquet"])
+@pytest.mark.parametrize(
+    "empty",
+    [None, "all-validation.jsonl", "all-validation.tfrecord-0", "all-validation.json.gz", "all-validation.parquet"],
+)
 def test_without_a_validation_split_one_text_in_a_hundred_is_held_out_and_more_of_a_small_corpus(
     length, fewest, most, empty, tmp_path, vocabulary
 ):
@@ -158,10 +161,16 @@ def test_the_vocabulary_has_t5s_ids(vocabulary):
 def test_a_vocabulary_may_have_more_sentinels_for_denser_rows(vocabulary):
     dense = Vocabulary(vocabulary.path, 158)
     assert (dense.pieces, dense.size, dense.first_sentinel) == (100, 258, 257)
-    assert dense.encode("<extra_id_0><extra_id_157>") == [257, 100] and dense.decode([257, 100]) == "<extra_id_0> <extra_id_157>"
+    assert (
+        dense.encode("<extra_id_0><extra_id_157>") == [257, 100]
+        and dense.decode([257, 100]) == "<extra_id_0> <extra_id_157>"
+    )
     assert pickle.loads(pickle.dumps(dense)).size == 258
     assert 99 not in vocabulary.encode("<extra_id_100>")  # no sentinel: a text like any other
-    with pytest.raises(UsageError, match="replace_spans of 50% of 512 tokens takes 158 sentinels, there are 100: ask for --sentinels 158"):
+    with pytest.raises(
+        UsageError,
+        match="replace_spans of 50% of 512 tokens takes 158 sentinels, there are 100: ask for --sentinels 158",
+    ):
         corrupter(vocabulary, "replace_spans", 512, 0.5)
     assert corrupter(dense, "replace_spans", 512, 0.5)[1] == 512
 
@@ -330,7 +339,9 @@ def test_repeats_are_of_what_was_trained_on_not_of_what_was_read_ahead(corpus, v
     feed = feed_of([corpus], vocabulary, streams=streams, limit=400, join=join)
     trained = 0
     for arrays, _, repeats in take(feed, 60):
-        trained += sum(((arrays[side] > 1) & (arrays[side] < vocabulary.pieces)).sum() for side in ("inputs", "targets"))
+        trained += sum(
+            ((arrays[side] > 1) & (arrays[side] < vocabulary.pieces)).sum() for side in ("inputs", "targets")
+        )
     assert trained / 400 > 20
     assert repeats == pytest.approx(trained / 400 - 1, rel=0.1)
     feed.close()

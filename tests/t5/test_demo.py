@@ -56,7 +56,9 @@ def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
 def test_a_corpus_that_the_demonstration_lacks_is_named_at_once(tmp_path):
     done = run_command("ablate", "ablation-demo.toml", folder=tmp_path)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert done.err.startswith("c4build: no such corpora: c4-demo/c4/en, c4-demo/c4/en.noclean, c4-demo/c4/realnewslike, ")
+    assert done.err.startswith(
+        "c4build: no such corpora: c4-demo/c4/en, c4-demo/c4/en.noclean, c4-demo/c4/realnewslike, "
+    )
     assert ", c4-demo/books; " in done.err
     assert list(tmp_path.iterdir()) == []
 

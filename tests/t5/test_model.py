@@ -101,7 +101,9 @@ def test_greedy_ids_are_those_of_hugging_face(golden):
 
 def test_beam_ids_and_scores_are_those_of_hugging_face(golden):
     _, arrays, config, params = golden
-    ids, scores = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers")
+    ids, scores = beam_search(
+        graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers"
+    )
     np.testing.assert_array_equal(ids, arrays["beam_ids"][:, 1:])
     np.testing.assert_allclose(scores, arrays["beam_scores"], rtol=1e-4)
 
@@ -125,7 +127,9 @@ def test_beams_that_end_early_are_those_of_hugging_face():
                 attention_mask=torch.tensor(arrays["attention_mask"]).long(),
                 max_new_tokens=24, num_beams=4, length_penalty=0.6, early_stopping=False,
             )[:, 1:].numpy()  # fmt: skip
-        ids, _ = beam_search(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers")
+        ids, _ = beam_search(
+            graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24, 4, 0.6, "transformers"
+        )
         for ours, theirs in zip(np.asarray(ids), expected):
             theirs = list(theirs[: list(theirs).index(1) + 1] if 1 in theirs else theirs)
             assert list(ours[: len(theirs)]) == theirs
@@ -263,8 +267,16 @@ def test_the_papers_config_keeps_what_one_gpu_of_80_gb_holds(stage):
     study = read_config(find_config("ablation-paper.toml"))
     section, numbers = study[stage], dict(study["model"])
     graph, params = model_graph(model_config(numbers.pop("size"), **numbers))
-    targets = section.get("targets_length") or lengths(section["objective"], section["inputs_length"], section["noise_rate"])[1]
-    widths = {"inputs": section["inputs_length"], "input_segments": section["inputs_length"], "targets": targets, "target_segments": targets}
+    targets = (
+        section.get("targets_length")
+        or lengths(section["objective"], section["inputs_length"], section["noise_rate"])[1]
+    )
+    widths = {
+        "inputs": section["inputs_length"],
+        "input_segments": section["inputs_length"],
+        "targets": targets,
+        "target_segments": targets,
+    }
     batch = {name: jax.ShapeDtypeStruct((section["batch"], width), jnp.int32) for name, width in widths.items()}
     key = jax.eval_shape(lambda: jax.random.key(0))
 

@@ -218,14 +218,20 @@ def test_as_much_is_hidden_as_the_rate_says(name, rate):
     text, _ = lengths(name, 512, rate)
     noise = Noise(32000 + 200, 32000, rate, sentinels=max(SENTINELS, sentinels_needed(name, 512, rate)))
     rng = np.random.default_rng(5)
-    kept = np.mean([np.sum(objectives.OBJECTIVES[name](np.arange(1000, 1000 + text), noise, rng)[0] < 32000) for _ in range(2000)])
+    kept = np.mean(
+        [np.sum(objectives.OBJECTIVES[name](np.arange(1000, 1000 + text), noise, rng)[0] < 32000) for _ in range(2000)]
+    )
     assert 1 - kept / text == pytest.approx(rate, rel=0.01)
 
 
 def test_span_corruption_fills_its_row_as_t5_does():
     golden = json.loads((Path(__file__).parent / "golden" / "texts" / "texts.json").read_text(encoding="utf-8"))
     for inputs_length, rate, mean_span, text, targets in golden["span_lengths"]:
-        assert lengths("span_corruption", inputs_length, rate, mean_span) == (text, targets), (inputs_length, rate, mean_span)
+        assert lengths("span_corruption", inputs_length, rate, mean_span) == (text, targets), (
+            inputs_length,
+            rate,
+            mean_span,
+        )
     text, targets = lengths("span_corruption", 512, 0.5)
     needed = sentinels_needed("span_corruption", 512, 0.5)
     assert needed > SENTINELS

@@ -29,7 +29,8 @@ def test_a_vocabulary_says_what_it_reads_and_when_sentencepiece_begins(folder):
     first, second = done.err.splitlines()
     assert first == "c4build: reading c4"
     assert re.fullmatch(
-        r"c4build: [\d,]+ characters of 60 texts read; sentencepiece makes 90 pieces of them, which can take minutes", second
+        r"c4build: [\d,]+ characters of 60 texts read; sentencepiece makes 90 pieces of them, which can take minutes",
+        second,
     )
 
 
@@ -79,7 +80,9 @@ def test_processes_that_train_together_listen_on_the_address_that_was_named_and_
         port = found.getsockname()[1]
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     children = [
-        subprocess.Popen([sys.executable, "-c", LISTEN, f"127.0.0.1:{port}", str(n)], stdout=subprocess.PIPE, text=True, env=env)
+        subprocess.Popen(
+            [sys.executable, "-c", LISTEN, f"127.0.0.1:{port}", str(n)], stdout=subprocess.PIPE, text=True, env=env
+        )
         for n in range(2)
     ]
     listening = [json.loads(child.communicate(timeout=120)[0].splitlines()[-1]) for child in children]

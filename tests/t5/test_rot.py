@@ -5,7 +5,6 @@ import random
 import shutil
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -54,7 +53,10 @@ def files_of(folder: Path) -> list[Path]:
 def state_of(number: float) -> dict:
     """Enough arrays, of enough numbers, that orbax writes several files."""
     rng = np.random.default_rng(int(number))
-    return {"params": {name: jnp.asarray(rng.normal(size=(40, 50)), jnp.float32) for name in "abc"}, "step": jnp.asarray(number)}
+    return {
+        "params": {name: jnp.asarray(rng.normal(size=(40, 50)), jnp.float32) for name in "abc"},
+        "step": jnp.asarray(number),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +219,12 @@ def loaded(folder):
     except C4BuildError as error:
         assert "\n" not in str(error) and str(folder) in str(error), error
         return None
-    return config, {n: v.tobytes() for n, v in to_host({"params": params}).items()}, Path(vocabulary.path).read_bytes(), settings
+    return (
+        config,
+        {n: v.tobytes() for n, v in to_host({"params": params}).items()},
+        Path(vocabulary.path).read_bytes(),
+        settings,
+    )
 
 
 @pytest.mark.parametrize("name", ["run.json", "vocab.model"])

@@ -131,7 +131,9 @@ def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
 
 def test_the_tables_numbers_are_those_of_the_runs(finished):
     out, _ = finished
-    scores = [json.loads((out / "c4" / f"seed-{s}" / "finetune-squad" / "done.json").read_text())["score"] for s in (0, 1)]
+    scores = [
+        json.loads((out / "c4" / f"seed-{s}" / "finetune-squad" / "done.json").read_text())["score"] for s in (0, 1)
+    ]
     row = next(csv.DictReader(open(out / "table.csv")))
     assert float(row["SQuAD"]) == pytest.approx(np.mean(scores), abs=1e-4)
     assert float(row["SQuAD_std"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
@@ -179,7 +181,9 @@ def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp
     out, _ = finished
     code = f"from c4build.t5.ablation import ablate; ablate({str(world / 'study.toml')!r}, out={str(tmp_path)!r})"
     env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    )
     killed = None
     for line in child.stdout:
         if line.startswith("Two, cut, seed 0: pre-training"):
@@ -238,7 +242,11 @@ def test_the_paper_config_is_the_papers():
 def test_the_table_names_the_row_of_the_paper_that_it_compares_with():
     corpora = [{"name": "C4, 2^11 tokens", "paper": "2^23 tokens"}, {"name": "Mine"}]
     results = [{"corpus": c["name"], "seed": 0, "loss": 2.0, "repeats": 60.5} for c in corpora]
-    results += [{"corpus": c["name"], "seed": 0, "column": column, "score": 50.0} for c in corpora for column in ("SQuAD", "demo")]
+    results += [
+        {"corpus": c["name"], "seed": 0, "column": column, "score": 50.0}
+        for c in corpora
+        for column in ("SQuAD", "demo")
+    ]
     with_columns = tables.markdown("t", tables.score_rows(corpora, ["SQuAD"], results), ["SQuAD"], ([], [], []))
     assert "| C4, 2^11 tokens | 60.5 | 2.00 | 50.00 | 70.92 | 2^23 tokens |" in with_columns
     assert "| Mine | 60.5 | 2.00 | 50.00 |  |  |" in with_columns
@@ -278,7 +286,9 @@ def test_the_commands_lead_from_a_corpus_to_an_answer_and_to_hugging_face(world,
     assert predictions[0]["input"] == "sst2 sentence: Anna lost 0 lamps" and len(predictions) == 12 + 12
     kept = [json.loads(line) for line in (tuned / "predictions.jsonl").read_text().splitlines()]
     assert sorted(kept, key=str) == sorted(predictions, key=str)
-    assert {path.name for path in (tuned / "best").iterdir()} == {str(s) for s in (best["step"], *best["steps"].values())}
+    assert {path.name for path in (tuned / "best").iterdir()} == {
+        str(s) for s in (best["step"], *best["steps"].values())
+    }
     predictions = [p for p in predictions if p["task"] == "sst2"]
     (tmp_path / "in.txt").write_text("".join(p["input"] + "\n" for p in predictions))
     step = ["--step", best["steps"]["sst2"]]
@@ -309,7 +319,12 @@ def test_beams_and_greedy_answers_are_transformers_own_through_export(world, fin
     for beams, name in ((1, "greedy"), (4, "beams")):
         with torch.no_grad():
             theirs = peer.generate(**ids, max_new_tokens=6, num_beams=beams, length_penalty=0.6, early_stopping=False)
-        ours = [run("predict", text, "--from", tmp_path, "--beams", beams, "--penalty", "transformers", "--targets", 6).rstrip("\n") for text in texts]
+        ours = [
+            run(
+                "predict", text, "--from", tmp_path, "--beams", beams, "--penalty", "transformers", "--targets", 6
+            ).rstrip("\n")
+            for text in texts
+        ]
         from c4build.t5.vocabulary import Vocabulary
 
         vocabulary = Vocabulary(tmp_path / "spiece.model")
@@ -376,21 +391,37 @@ def test_a_mistake_is_said_in_one_line(world, finished, monkeypatch, arguments, 
 def test_a_mistake_ends_with_2_and_damage_with_1(world, tmp_path):
     done = run_command("ablate", "nowhere.toml", folder=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("c4build: nowhere.toml: no such file; ablation-demo.toml, ") and done.err.count("\n") == 1
+    assert (
+        done.err.startswith("c4build: nowhere.toml: no such file; ablation-demo.toml, ") and done.err.count("\n") == 1
+    )
     whole = sorted((world / "c4/en/1.0.0").glob("*train*"))[0].read_bytes()
     (tmp_path / "broken.tfrecord").write_bytes(whole[:-30])
     done = run_command("t5", "vocab", "broken.tfrecord", "--size", 100, "--out", "v.model", folder=tmp_path)
     assert (done.code, done.out) == (1, "")
     reading, damage = done.err.splitlines()
-    assert reading == "c4build: reading broken.tfrecord" and damage.startswith("c4build: broken.tfrecord: damaged record at byte ")
+    assert reading == "c4build: reading broken.tfrecord" and damage.startswith(
+        "c4build: broken.tfrecord: damaged record at byte "
+    )
 
 
 def test_a_run_goes_on_only_as_it_was_started(world, finished, monkeypatch):
     monkeypatch.chdir(world)
-    started = ["pretrain", "--corpus", "c4/en", "--vocab", "out/vocab.model", "--model", "mini", "--out", "out/c4/seed-0/pretrain"]
+    started = [
+        "pretrain",
+        "--corpus",
+        "c4/en",
+        "--vocab",
+        "out/vocab.model",
+        "--model",
+        "mini",
+        "--out",
+        "out/c4/seed-0/pretrain",
+    ]
     result = runner.invoke(app, [*started, "--objective", "lm"])
     assert isinstance(result.exception, UsageError)
-    assert "out/c4/seed-0/pretrain was started with " in str(result.exception) and "name another --out" in str(result.exception)
+    assert "out/c4/seed-0/pretrain was started with " in str(result.exception) and "name another --out" in str(
+        result.exception
+    )
 
 
 def test_the_help_is_there_without_the_trainers_packages():

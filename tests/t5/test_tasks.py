@@ -60,7 +60,13 @@ def test_record_has_a_pair_for_each_answer_and_its_highlights_are_sentences():
 
 
 def test_wsc_marks_the_pronoun_and_is_trained_on_true_examples_only():
-    example = {"text": "Tom told Ed that he, too, won.", "span1_text": "Tom", "span2_text": "he", "span2_index": 4, "label": 1}
+    example = {
+        "text": "Tom told Ed that he, too, won.",
+        "span1_text": "Tom",
+        "span2_text": "he",
+        "span2_index": 4,
+        "label": 1,
+    }
     assert TASKS["wsc"].pairs(example) == [("wsc: Tom told Ed that *he*, too, won.", "Tom")]
     assert TASKS["wsc"].train_filter(example) and not TASKS["wsc"].train_filter({**example, "label": 0})
 
@@ -190,7 +196,11 @@ def test_what_counts_as_the_same_referent(written, referent, same):
 
 
 def test_wsc_scores_whether_the_phrase_was_meant():
-    made = [{"span1_text": "the cat", "label": 1}, {"span1_text": "the cat", "label": 0}, {"span1_text": "the cat", "label": 0}]
+    made = [
+        {"span1_text": "the cat", "label": 1},
+        {"span1_text": "the cat", "label": 0},
+        {"span1_text": "the cat", "label": 0},
+    ]
     assert TASKS["wsc"].score(["cat", "dog", "cat"], made)["accuracy"] == pytest.approx(200 / 3)
 
 
@@ -241,14 +251,18 @@ def test_each_task_counts_at_its_own_best_checkpoint():
 
 def test_the_suites_are_those_of_the_paper():
     assert [task.name for task in SUITES["glue"]] == "cola sst2 mrpc stsb qqp mnli qnli rte".split()
-    assert [task.name for task in SUITES["superglue"]] == "boolq cb copa multirc record superglue_rte wic wsc dpr".split()
+    assert [
+        task.name for task in SUITES["superglue"]
+    ] == "boolq cb copa multirc record superglue_rte wic wsc dpr".split()
     assert [task.name for task in tasks_of("squad")] == ["squad"]
     with pytest.raises(UsageError, match="no task 'sqad'"):
         tasks_of("sqad")
 
 
 def test_the_papers_rows_have_a_number_for_every_column():
-    assert all(len(row) == len(paper.COLUMNS) == 7 for row in [*paper.ROWS.values(), paper.DEVIATION, paper.NOT_PRETRAINED])
+    assert all(
+        len(row) == len(paper.COLUMNS) == 7 for row in [*paper.ROWS.values(), paper.DEVIATION, paper.NOT_PRETRAINED]
+    )
     assert paper.paper_row("Wikipedia + TBC")["SGLUE"] == 73.24
 
 
@@ -282,5 +296,7 @@ def test_the_demo_tasks_ship_and_can_be_made_again(tmp_path):
         for split, count in (("train", 600), ("validation", 120)):
             assert (tmp_path / name / f"{split}.jsonl").read_bytes() == (DEMO / name / f"{split}.jsonl").read_bytes()
             assert len(examples(TASKS[name], split)) == count
-    train, validation = (set((DEMO / "demo_mood" / f"{s}.jsonl").read_text().splitlines()) for s in ("train", "validation"))
+    train, validation = (
+        set((DEMO / "demo_mood" / f"{s}.jsonl").read_text().splitlines()) for s in ("train", "validation")
+    )
     assert not train & validation

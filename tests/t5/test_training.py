@@ -19,18 +19,26 @@ import pytest
 from flax import nnx
 from small import make_corpus, make_vocabulary
 
-from c4build.t5 import sharding
 from c4build.errors import UsageError
+from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import model_config, padded_vocabulary
-from c4build.t5.data import CorpusTokens
+from c4build.t5.data import CorpusTokens, corrupter
 from c4build.t5.decode import greedy
 from c4build.t5.finetune import finetune
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
-from c4build.t5.data import corrupter
-from c4build.t5.train import NotFinite, Training, batch_loss, make_step, new_parameters, read_metrics, start_state, train
+from c4build.t5.train import (
+    NotFinite,
+    Training,
+    batch_loss,
+    make_step,
+    new_parameters,
+    read_metrics,
+    start_state,
+    train,
+)
 
 CHILD = Path(__file__).with_name("child.py")
 SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)
@@ -111,14 +119,19 @@ def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, ref
 def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(world, reference):
     run = world[0] / "changed"
     shutil.copytree(world[0] / "reference", run)
-    largest = max((run / "checkpoints" / "10").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    largest = max(
+        (run / "checkpoints" / "10").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0
+    )
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 16
     largest.write_bytes(data)
     child = start_child(child_arguments(world, run))
     _, errors = child.communicate(timeout=200)
     assert child.returncode == 0, errors
-    assert errors.splitlines()[0] == f"c4build: {largest} is not as it was written: the checkpoint of step 9 is taken instead"
+    assert (
+        errors.splitlines()[0]
+        == f"c4build: {largest} is not as it was written: the checkpoint of step 9 is taken instead"
+    )
     assert "step 10/10  loss" in errors and "step 9/10  loss" not in errors
     assert losses(run) == reference
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["10", "9"]
@@ -248,7 +261,9 @@ def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world
     def right(labels):
         train_set = [(text, np.array([label, 1])) for text, label in zip(texts[:128], labels[:128])]
         graph, params, _ = fit(world, train_set, 150)
-        batch = stack([make_row([(text, np.array([label, 1]))], 32, 16) for text, label in zip(texts[128:], truth[128:])])
+        batch = stack(
+            [make_row([(text, np.array([label, 1]))], 32, 16) for text, label in zip(texts[128:], truth[128:])]
+        )
         written = greedy(graph, params, batch["inputs"], batch["input_segments"], 2)
         return float(np.mean(written[:, 0] == truth[128:]))
 

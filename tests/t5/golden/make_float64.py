@@ -20,6 +20,10 @@ NAMES = {
 for folder in sorted(Path(__file__).parent.glob("t5-*")):
     arrays = np.load(folder / "golden.npz")
     model = transformers.T5ForConditionalGeneration.from_pretrained(folder).double().eval()
-    model(**{name: torch.tensor(arrays[name]).long() for name in ("input_ids", "attention_mask", "labels")}).loss.backward()
+    model(
+        **{name: torch.tensor(arrays[name]).long() for name in ("input_ids", "attention_mask", "labels")}
+    ).loss.backward()
     weights = dict(model.named_parameters())
-    np.savez_compressed(folder / "float64.npz", **{name: weights[weight].grad.numpy() for name, weight in NAMES.items()})
+    np.savez_compressed(
+        folder / "float64.npz", **{name: weights[weight].grad.numpy() for name, weight in NAMES.items()}
+    )

@@ -24,7 +24,11 @@ PEBBLE = (
     "day they might want to use it , but really for now, what more could they wish for?"
 )
 
-PAIRS = [("Dr. Müller's \"test\" - ok?", "It costs <b>5</b> $,<br> doesn't it?"), ("", " two  blanks "), ("„Ja“ – sagt er…", "a\tb\nc")]
+PAIRS = [
+    ('Dr. Müller\'s "test" - ok?', "It costs <b>5</b> $,<br> doesn't it?"),
+    ("", " two  blanks "),
+    ("„Ja“ – sagt er…", "a\tb\nc"),
+]
 IDX = {"idx": 7}
 
 EXAMPLES = {
@@ -126,7 +130,9 @@ def load(checkout):
     seqio.map_over_dataset = map_over_dataset
     seqio.preprocessors, seqio.Feature = types.SimpleNamespace(rekey=None, tokenize=None), object
     sys.modules["seqio"] = seqio
-    spec = importlib.util.spec_from_file_location("t5_preprocessors", Path(checkout) / "t5" / "data" / "preprocessors.py")
+    spec = importlib.util.spec_from_file_location(
+        "t5_preprocessors", Path(checkout) / "t5" / "data" / "preprocessors.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -136,7 +142,9 @@ def of(t5, name):
     """The preprocessor that T5's tasks.py and glue_utils.py take for a task."""
     if name in LABELS:
         benchmark = "rte" if name == "superglue_rte" else name
-        return functools.partial(t5.glue, benchmark_name=benchmark, label_names=LABELS[name], feature_names=FEATURES.get(name))
+        return functools.partial(
+            t5.glue, benchmark_name=benchmark, label_names=LABELS[name], feature_names=FEATURES.get(name)
+        )
     if name.startswith("wmt_en"):
         return functools.partial(t5.translate, source_language="en", target_language=name[-2:])
     return {
@@ -172,7 +180,9 @@ def main(checkout):
         for span in (2.0, 3.0, 5.0, 10.0)
     ]
     out = {"texts": found, "span_lengths": lengths}
-    Path(__file__).with_name("texts.json").write_text(json.dumps(out, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    Path(__file__).with_name("texts.json").write_text(
+        json.dumps(out, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
