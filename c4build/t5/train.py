@@ -23,6 +23,7 @@ from c4build.errors import C4BuildError, UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
+from c4build.t5.digests import ChangedFile
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.model import T5, shift_right, token_losses
 
@@ -186,9 +187,9 @@ class Log:
         run.mkdir(parents=True, exist_ok=True)
         self.path = run / "metrics.jsonl"
         if self.path.exists():  # what was logged after the checkpoint will be logged again
-            kept = [line for line in whole_lines(self.path) if json.loads(line)["step"] <= first_step]
+            kept = [line for line in read_metrics(run) if line["step"] <= first_step]
             part = self.path.with_name("metrics.jsonl.part")
-            part.write_text("".join(line + "\n" for line in kept))
+            part.write_text("".join(json.dumps(line) + "\n" for line in kept))
             part.rename(self.path)
         self.file = open(self.path, "a", buffering=1)
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1 if first_step else None)
@@ -213,14 +214,21 @@ class Log:
             self.board.close()
 
 
-def whole_lines(path) -> list[str]:
-    """The lines of a file, without a last one that was cut off by a kill."""
-    text = Path(path).read_text()
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
 def read_metrics(run) -> list[dict]:
-    return [json.loads(line) for line in whole_lines(Path(run) / "metrics.jsonl")]
+    """The lines of a run's log, without a last one that was cut off by a kill. Raises ChangedFile for one that is no line of a log."""
+    path = Path(run) / "metrics.jsonl"
+    data = path.read_bytes()
+    found = []
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            fields = json.loads(line)
+            fields["step"] + 0
+        except (KeyError, TypeError, ValueError) as error:
+            raise ChangedFile(
+                f"{path}: line {number} is not as it was written; delete it, or start in another folder"
+            ) from error
+        found.append(fields)
+    return found
 
 
 def hours(seconds: float) -> str:

@@ -16,7 +16,7 @@ from c4build.t5 import digests, hf
 from c4build.t5.checkpoint import Checkpoints, flatten, load_parameters, read_run, write_run
 from c4build.t5.config import model_config
 from c4build.t5.model import T5
-from c4build.t5.train import to_host
+from c4build.t5.train import Log, read_metrics, to_host
 from c4build.t5.vocabulary import Vocabulary
 
 
@@ -186,6 +186,22 @@ def test_a_study_does_not_take_over_numbers_that_have_changed(tmp_path):
             (tmp_path / "done.json").write_bytes(whole[:byte] + bytes([whole[byte] ^ 1 << bit]) + whole[byte + 1 :])
             with pytest.raises(C4BuildError, match="done.json is not as it was written"):
                 digests.read_json(tmp_path / "done.json")
+
+
+def test_a_line_of_the_log_that_cannot_be_read_is_named(tmp_path):
+    lines = "".join(json.dumps({"step": step, "loss": 2.5}) + "\n" for step in (1, 2, 3))
+    (tmp_path / "metrics.jsonl").write_text(lines + '{"step": 4, "lo')  # a kill cut the last one off
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
+    for broken in (
+        lines.replace('"step": 2', '"step": x'),
+        lines.replace("2,", "\x00,"),
+        lines.replace('"step": 2', '"stop": 2'),
+    ):
+        (tmp_path / "metrics.jsonl").write_text(broken)
+        with pytest.raises(C4BuildError, match="metrics.jsonl: line 2 is not as it was written"):
+            read_metrics(tmp_path)
+        with pytest.raises(C4BuildError, match="metrics.jsonl: line 2 is not as it was written"):
+            Log(tmp_path, first_step=3)
 
 
 # ---- a run's other files, and what is exported
