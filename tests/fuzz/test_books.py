@@ -7,6 +7,8 @@ import trying
 import wet_files
 from book_damage import ENDING, KINDS
 
+pytestmark = pytest.mark.timeout(1800)  # CPU time is what is looked at; others may have the processors
+
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):

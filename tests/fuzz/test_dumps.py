@@ -8,6 +8,8 @@ import reading
 import trying
 from dump_damage import ENDING, FOREIGN, KINDS, holds_a_dump, packed, sample
 
+pytestmark = pytest.mark.timeout(1800)  # CPU time is what is looked at; others may have the processors
+
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):

@@ -6,6 +6,8 @@ import reading
 import trying
 from reddit_damage import ENDING, KINDS, dumped, post, zstd
 
+pytestmark = pytest.mark.timeout(1800)  # CPU time is what is looked at; others may have the processors
+
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):

@@ -81,7 +81,7 @@ def check_build(tried: Tried, built: Built, alone: Built, record: str):
     assert said[record] == read + alone.summary[record]
     named = Counter(entry["input"] for entry in said["damaged"])
     expected = {str(path) for path, reading in zip(tried.paths, tried.readings) if reading.damages}
-    assert set(named) == expected
+    assert not expected - set(named) and not set(named) - expected, (expected - set(named), set(named) - expected)
     assert max(named.values(), default=0) <= MOST_NAMED
     assert all(len(line) <= _LONGEST_LINE for line in built.done.error_lines)
     assert built.megabytes <= 1024
