@@ -148,19 +148,35 @@ def _other_zip(data: bytes) -> Optional[str]:
 def decode(data: bytes) -> tuple[str, bool]:
     """The text of a file of unknown encoding, and whether each of its bytes could be read.
 
-    What is valid UTF-8 is that; else a byte order mark decides, then what Gutenberg's header says, then the statistics
-    of charset-normalizer, and Windows-1252 for what is left.
+    What is valid UTF-8 is that, and what is so but for a few bytes; else a byte order mark decides, then what Gutenberg's
+    header says, then the statistics of charset-normalizer, and Windows-1252 for what is left.
     """
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             text = data.decode(encoding, errors="replace")
             return text, "\ufffd" not in text
-    for encoding in ("utf-8", *_guesses(data)):
+    text = _decoded(data, "utf-8")
+    if text is None and (text := _nearly_utf8(data)) is not None:
+        return text, False
+    if text is not None and "\0" not in text:
+        return text, True
+    for encoding in _guesses(data):
         text = _decoded(data, encoding)
         if text is not None and "\0" not in text:
             return text, True
     text = data.decode("cp1252", errors="replace").replace("\0", "\ufffd")
     return text, False
+
+
+def _nearly_utf8(data: bytes) -> Optional[str]:
+    """The text of a file in UTF-8 with a few bad bytes, which stand as U+FFFD; None where it is in another encoding.
+
+    In one of single bytes hardly any two of them are a character of UTF-8 by chance.
+    """
+    text = data.decode("utf-8", errors="replace")
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", errors="ignore")) - bad
+    return text if good >= 4 * bad and "\0" not in text else None
 
 
 def _decoded(data: bytes, encoding: str) -> Optional[str]:
@@ -297,7 +313,7 @@ def _epub(data: bytes, name: str) -> Book:
             package_path = _package_path(archive)
             package = _xml(archive, package_path)
             documents, left = [], MAX_TEXT_BYTES
-            for path in _spine(package, package_path):
+            for path in _spine(package, package_path, troubles):
                 try:
                     content = _read(archive, path, _MAX_DOCUMENT_BYTES)
                 except BookError as error:
@@ -404,7 +420,7 @@ def _package_path(archive: zipfile.ZipFile) -> str:
     raise BookError("it is no EPUB: META-INF/container.xml names no package")
 
 
-def _spine(package: ElementTree.Element, package_path: str) -> Iterator[str]:
+def _spine(package: ElementTree.Element, package_path: str, troubles: "_Troubles") -> Iterator[str]:
     """Paths of the documents in reading order, each once, without those outside of it and the navigation document."""
     items = {
         element.get("id"): element for element in package.iter() if element.tag.rpartition("}")[2] == "item"
@@ -417,7 +433,10 @@ def _spine(package: ElementTree.Element, package_path: str) -> Iterator[str]:
     paths = set()
     for reference in dict.fromkeys(references):
         item = items.get(reference)
-        if item is None or "nav" in (item.get("properties") or "").split():
+        if item is None:
+            troubles.add(str(reference), "the reading order names it, but not the list of files")
+            continue
+        if "nav" in (item.get("properties") or "").split():
             continue
         if not re.search(r"html|xml", item.get("media-type") or "html"):
             continue

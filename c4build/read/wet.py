@@ -178,6 +178,7 @@ def _seems(data: bytes) -> str:
 _DELIMITER = b"WARC/1.0"
 _NEAR = 256  # bytes from a delimiter to the ends of its line, within which white space may stand around it
 _AGAIN = 2 * (_NEAR + len(_DELIMITER))  # bytes that are looked at again with those that follow
+_MOST_LINE_ENDS = 8  # bytes behind a body: WARC has two line ends there
 _PREFIXES = ("WARC", "CONTENT-", "Content-")
 # Does one stand in a body? Searched by the letter that all share, which takes a third of the time of three searches.
 _HAS_PREFIX = re.compile(rb"C(?:(?<=WARC)|ONTENT-|ontent-)").search
@@ -196,6 +197,7 @@ class _Segment(NamedTuple):
 def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: int) -> Iterator[Found]:
     pages = records = 0
     merged: Optional[int] = None
+    wrong_lengths, first_wrong = 0, None
     last: Optional[_Segment] = None
     for segment in _tfds_segments(chunks, max_chars, most):
         if type(segment) is Damage:
@@ -207,7 +209,10 @@ def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
                 yield _not_wet(segment.offset, _records_of(kind))
                 return
             yield Damage(segment.offset, f"a record of type {kind} among the pages is read as TFDS reads it, as a page")
-        shown = yield from _tfds_page(segment, max_chars)
+        shown, right_length = yield from _tfds_page(segment, max_chars)
+        if not right_length:
+            wrong_lengths += 1
+            first_wrong = segment.offset if first_wrong is None else first_wrong
         if shown:
             pages, records = pages + 1, records + shown
             if shown > 1 and merged is None:
@@ -219,7 +224,14 @@ def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
             f"the file's own structure has {records:,} records of pages, of which the cut at lines that are WARC/1.0 made "
             f"{pages:,} pages, as TFDS does: the others are merged or lost, from here on",
         )
-    if last and (missing := _missing_bytes(last)):
+    missing = _missing_bytes(last) if last else 0
+    if wrong_lengths > (missing > 0):
+        yield Damage(
+            first_wrong,
+            f"{wrong_lengths - (missing > 0):,} records from here on have not as many bytes as their Content-Length says; their text is read as "
+            "TFDS reads it",
+        )
+    if missing:
         yield Damage(last.offset, f"the file ends {missing:,} bytes before the Content-Length of its last record", cut=True)
 
 
@@ -339,9 +351,11 @@ _USUAL_HEAD = re.compile(rf"WARC/1\.0(?:\r\n(?:{_FIELD_LINES}|{_OTHER_LINES}))+"
 _VISIBLE = re.compile(rb"[!-~]")
 
 
-def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, int]:
-    """Yields what a segment is; returns how many conversion records the file's own structure shows in it."""
-    data = segment.data
+def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, tuple[int, bool]]:
+    """Yields what a segment is; returns how many conversion records the file's own structure shows in it, and whether it has
+    the bytes that its Content-Length says, where it has a usual head.
+    """
+    data, right_length = segment.data, True
     head, _, body = data.partition(b"\r\n\r\n")
     shown = 1  # of its own head, and no header stands in the body
     if segment.records or not data.startswith(_START) or data.find(_IS_CONVERSION, 0, 1024) < 0:
@@ -349,6 +363,9 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, int]
     try:
         if (usual := _USUAL_HEAD.fullmatch(head)) and head.count(b"\n") == head.count(b"\r"):
             values = [value.decode().strip() if value else "" for value in usual.groups()]
+            length = values[-1]
+            if length.isdecimal() and len(length) < 19:
+                right_length = 0 <= len(body) - int(length) <= _MOST_LINE_ENDS
             body = _newlines(body)
         else:
             values = [""] * len(_FIELDS)
@@ -364,16 +381,16 @@ def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, int]
     except UnicodeDecodeError as error:
         yield Damage(segment.offset, f"a page with invalid UTF-8 ({error.reason})")
         yield Dropped("damaged")
-        return shown
+        return shown, True
     url, date, content_type, content_length = values
     page = Page(url, body, date, content_type, content_length)
     judged = _judged(page, max_chars)
     if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
         if not data.strip():
-            return shown  # empty lines before the first record
+            return shown, True  # empty lines before the first record
         yield Damage(segment.offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged
-    return shown
+    return shown, right_length or shown > 1  # what is merged is told of as such
 
 
 def _judged(page: Page, max_chars: int) -> Union[Page, Dropped]:

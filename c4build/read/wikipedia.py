@@ -25,7 +25,8 @@ _HEAD_BYTES, _HEAD_END = 1 << 22, b"</siteinfo>"
 _READ = 1 << 20
 _PAGE, _END = b"<page>", b"</page>"
 _LAST, _TAIL = b"</mediawiki>", 256  # bytes, line ends and all
-_TAG = re.compile(rb"<page>|</page>")
+_TAG = re.compile(rb"<page(?:\s[^<>]{0,300})?>|</page>")
+_BLANKS = b" \t\r\n"
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REVISION = b"<revision>"
 _HISTORY = "this is a dump of histories (pages-meta-history): take pages-articles.xml.bz2 instead"
@@ -211,6 +212,13 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
     damaged = False
     page: Optional[int] = None  # where the page being read starts, in the buffer
     seen = 0  # in the buffer: no tag starts before it that was not met
+    after_page = False  # a page has ended, and all since then was seen: between two of them there is nothing
+    stray: Optional[tuple[int, bytes]] = None  # where something stands there all the same, and its first bytes
+
+    def look(stop: int):
+        nonlocal stray
+        if page is None and after_page and stray is None and (found := bytes(buffer[looked:stop]).strip(_BLANKS)):
+            stray = offset(looked), found[:12]
 
     def offset(at: int) -> int:
         while len(starts) > 1 and starts[1][0] <= base + at:
@@ -226,6 +234,7 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
             if page is not None:
                 yield Damage(offset(page), f"{_name(buffer, page)} is cut off by this damage and left out")
             page, seen, base = None, 0, base + len(buffer)
+            after_page, stray = False, None
             buffer.clear()
             continue
         end = base + len(buffer)
@@ -235,15 +244,24 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
             limit = end
         buffer += part.data
         tail = ((tail or b"") + part.data[-_TAIL:])[-_TAIL:]
+        looked = 0  # in the buffer
         for tag in _TAG.finditer(buffer, seen):
-            seen = tag.end()
+            look(tag.start())
+            seen = looked = tag.end()
+            ends = tag.group() == _END
             if page is not None:
-                if tag.group() == _END:
+                if ends:
                     yield offset(page), bytes(buffer[page : tag.end()])
                 else:
                     yield Damage(offset(page), f"{_name(buffer, page)} has no end and is left out")
-                page = None
-            if tag.group() == _PAGE:
+                page, after_page = None, True
+            elif ends and after_page:
+                yield Damage(stray[0] if stray else offset(tag.start()), "a page without its start is left out")
+                stray = None
+            elif stray:
+                yield Damage(stray[0], "what stands between two pages is none that can be read, and is left out")
+                stray = None
+            if not ends:
                 if limit is not None and base + tag.start() >= limit:
                     return
                 page = tag.start()
@@ -254,9 +272,12 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
         if page is None and limit is not None and base + seen >= limit:
             return
         done = seen if page is None else page
+        look(done)
         del buffer[:done]
         base, seen, page = base + done, seen - done, None if page is None else 0
         offset(0)  # forgets the starts that were passed
+    if stray and not _LAST.startswith(stray[1]):
+        yield Damage(stray[0], "what stands behind the last page is none that can be read, and is left out")
     if page is not None:
         yield Damage(offset(page), f"the file ends within {_name(buffer, page)}, which is left out", True)
     elif piece.stop is not None or damaged or tail is None or len(tail) < _TAIL and piece.start:
