@@ -11,6 +11,7 @@ from typing import BinaryIO, Iterator, NamedTuple, Union
 from isal import isal_zlib
 
 _MAGIC = b"\x1f\x8b\x08"
+_MEMBER = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")  # the flags behind the magic number have three bits that must not be set
 _NOT_ZERO = re.compile(rb"[^\0]")
 _BLOCK = 1 << 20  # bytes read at a time
 _SLICE = 1 << 13  # bytes fed to zlib at a time
@@ -75,12 +76,11 @@ class _Source:
     def find_magic(self) -> bool:
         """Moves to the next gzip magic number; to the end, False, without one."""
         while True:
-            at = self.buffer.find(_MAGIC, self.position)
-            if at >= 0:
-                self.position = at
+            if found := _MEMBER.search(self.buffer, self.position):
+                self.position = found.start()
                 return True
-            self.position = max(self.position, len(self.buffer) - len(_MAGIC) + 1)
-            if not self.fill(len(_MAGIC)):
+            self.position = max(self.position, len(self.buffer) - len(_MAGIC))
+            if not self.fill(len(_MAGIC) + 1):
                 self.position = len(self.buffer)
                 return False
 
@@ -121,7 +121,7 @@ def _chunks(source: _Source) -> Iterator[Union[Chunk, Damage]]:
         yield from _plain(source)
         return
     while source.fill(1):
-        if source.fill(len(_MAGIC)) and source.buffer.startswith(_MAGIC, source.position):
+        if source.fill(len(_MAGIC) + 1) and _MEMBER.match(source.buffer, source.position):
             yield from _member(source)
             continue
         start = source.tell()
