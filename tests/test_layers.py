@@ -78,7 +78,7 @@ def test_the_trainer_meets_the_corpus_as_files_only():
 def test_what_the_trainer_imports_is_in_its_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     installed = {_module(line) for line in extras["dependencies"] + extras["optional-dependencies"]["train"]}
-    known = {"grain": "grain", "sklearn": "scikit_learn", "orbax": "orbax_checkpoint", "jax": "jax"}
+    known = {"absl": "absl_py", "grain": "grain", "sklearn": "scikit_learn", "orbax": "orbax_checkpoint", "jax": "jax"}
     for path in (ROOT / "c4build/t5").rglob("*.py"):
         roots = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"c4build", ""}
         assert {known.get(root, root).lower() for root in roots} <= installed, path

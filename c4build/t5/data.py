@@ -6,10 +6,10 @@ batch / S rows of each batch. A host reads some of the streams; the batches are 
 """
 
 import dataclasses
-import importlib
 
 import grain
 import numpy as np
+from absl import flags
 from grain.experimental import ThreadPrefetchIterDataset, WindowShuffleIterDataset
 
 from c4build.errors import UsageError
@@ -320,9 +320,8 @@ def held_out_batches(corpus, vocabulary, examples, lengths, batch: int, batches:
 
 def parse_flags() -> None:
     """grain's worker processes read absl's flags, which only `app.run` would parse: here they are at their defaults."""
-    flags = importlib.import_module("absl.flags").FLAGS  # grain's own dependency, not ours
-    if not flags.is_parsed():
-        flags.mark_as_parsed()
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
 
 
 class Feed:
