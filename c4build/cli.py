@@ -163,7 +163,7 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
-    if not prepared.complete and (left_alone := write_card(prepared.plan.finish.out)):
+    if left_alone := write_card(prepared.plan.finish.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
