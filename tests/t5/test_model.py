@@ -71,10 +71,11 @@ def loss_and_gradients(golden):
 
 
 def test_the_gradients_are_those_of_hugging_face(golden, loss_and_gradients):
-    """Within 1e-4 of what transformers computes in float64, or as near to it as transformers itself is in float32.
+    """Within 1e-4 of what transformers computes in float64, or twice as far from it as transformers itself is in float32.
 
     Without the scaling of the logits v1.1's random weights amplify rounding: its float32 gradients by transformers, the
-    golden ones, are up to 1.4e-4 from the float64 ones, so that no other float32 can be asked to be nearer to them.
+    golden ones, are up to 1.4e-4 from the float64 ones. Another processor, which adds in another order, rounds otherwise: on
+    one with AVX2 alone ours were 1.7e-4 from them.
     """
     version, arrays, config, _ = golden
     gradients = hf.to_hf(loss_and_gradients[1], config)
@@ -82,8 +83,9 @@ def test_the_gradients_are_those_of_hugging_face(golden, loss_and_gradients):
     for name, theirs in GRADIENTS.items():
         rounding = away(arrays[name], exact[name])
         assert rounding < 2e-4, name
-        assert away(gradients[theirs], exact[name]) < max(1e-4, rounding), name
-        assert away(gradients[theirs], arrays[name]) < 1e-4 + (0 if version == "t5-v1.0" else rounding), name
+        bound = max(1e-4, 2 * rounding)
+        assert away(gradients[theirs], exact[name]) < bound, name
+        assert away(gradients[theirs], arrays[name]) < (1e-4 if version == "t5-v1.0" else bound + rounding), name
 
 
 def test_the_position_biases_are_those_of_hugging_face(golden):
