@@ -340,5 +340,6 @@ def test_books_name_the_field_that_differs_too(tmp_path):
     assert "format = tfrecord, not jsonl" in line and "shards = " not in line
     line = refusal(["books", *(library / f"book-{n}.txt" for n in range(5)), "--shards", 2], out, folder)
     assert re.search("gone|removed", line) and "copy.txt" in line
-    line = refusal(["books", library, "--shards", 2, "--least", "0.5"], out, folder)
-    assert re.search(r"least.* = 0\.99, not 0\.5", line)
+    # Another probability is a corpus of its own, which never meets this one.
+    done = run_command("books", library, "--shards", 2, "--least", "0.5", "--out", out, "--workers", 1)
+    assert done.code == 0 and (out / "books/en-0.5").is_dir()

@@ -267,7 +267,7 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
                 page = tag.start()
         if page is not None and len(buffer) - page > MAX_PAGE_BYTES:
             yield Damage(offset(page), f"{_name(buffer, page)} is over {MAX_PAGE_BYTES >> 20} MiB long and left out")
-            page = None
+            page, after_page = None, False
         seen = max(seen, len(buffer) - len(_END) + 1)
         if page is None and limit is not None and base + seen >= limit:
             return
