@@ -130,12 +130,14 @@ def walk(choices: list, wholes, out: Path, steps: int, seed: int):
         assert_same(out, wanted)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 12))
 def test_corpora_in_any_order_with_page_files_gone_in_between_are_those_asked_for(sources, wholes, tmp_path, seed):
     walk(list(commands(sources).values()), wholes, tmp_path, 8, seed)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
 def test_books_in_any_order_are_those_asked_for(collections, wholes, tmp_path, seed):
     walk(list(collections["books"].values()), wholes, tmp_path, 8, seed)
 
@@ -209,7 +211,7 @@ def test_the_manifest_is_written_last_of_a_folder(sources, tmp_path):
         assert max(times, key=times.get) == "c4build.json", times
 
 
-@pytest.mark.parametrize("name", ["paper", "Parquet"])
+@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.slow), "Parquet"])
 def test_killed_where_the_folders_are_being_completed_it_comes_to_the_same(sources, wholes, tmp_path, name):
     arguments = commands(sources)[name]
     wanted = wholes(arguments)
@@ -255,7 +257,7 @@ def one_page_of_room(tmp_path, own_temporary_folder):
         subprocess.run(["umount", "-l", folder])
 
 
-@pytest.mark.parametrize("format, workers", [("tfrecord", 1), ("array_record", 1), ("parquet", 1), ("tfrecord", 2)])
+@pytest.mark.parametrize("format, workers", [("tfrecord", 2), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("tfrecord", "array_record", "parquet"))])
 def test_a_full_temporary_file_system_is_no_matter(sources, tmp_path, one_page_of_room, format, workers):
     if format == "array_record":
         pytest.importorskip("array_record")
@@ -270,6 +272,7 @@ def test_a_full_temporary_file_system_is_no_matter(sources, tmp_path, one_page_o
         assert_tfds_reads(out, format)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["books", "wikipedia"])
 def test_a_full_temporary_file_system_is_no_matter_to_another_corpus(
     collections, wholes, tmp_path, one_page_of_room, name
@@ -283,7 +286,7 @@ def test_a_full_temporary_file_system_is_no_matter_to_another_corpus(
 
 
 @pytest.mark.parametrize("format", ["tfrecord", "array_record", "jsonl", "parquet"])
-@pytest.mark.parametrize("flow", ["build", "books", "wikipedia"])
+@pytest.mark.parametrize("flow", ["build", *(pytest.param(name, marks=pytest.mark.slow) for name in ("books", "wikipedia"))])
 def test_no_temporary_file_lies_outside_out_nor_in_it_when_all_is_done(
     sources, library, tmp_path, own_temporary_folder, flow, format
 ):
@@ -452,7 +455,7 @@ def test_after_random_kills_with_changed_rules_among_the_runs_the_last_corpus_is
     assert_same(out, wholes(choices[0]))
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("kills", [pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_after_random_kills_with_other_books_among_the_runs_the_last_corpus_is_whole(
     collections, wholes, tmp_path, kills
 ):

@@ -105,7 +105,7 @@ def test_columns_that_changed_places_are_noticed(tmp_path):
             odd.read(0, ["url"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     value=st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.integers() | st.text(max_size=9), st.lists)),
     place=st.floats(0, 0.999),

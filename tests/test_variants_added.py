@@ -164,6 +164,7 @@ def test_one_input_whose_page_file_is_gone_is_read_again_and_the_others_are_not(
     assert_same_but_lines(tmp_path, wholes(*build(sources, "en,webtextlike")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", VERSIONS)
 def test_variants_added_one_by_one_are_those_made_together(sources, wholes, tmp_path, rules):
     names = ["en", "webtextlike", "en.noblocklist", "en.noclean", "realnewslike"]

@@ -451,6 +451,7 @@ except BookError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE_EPUBS)
 def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
     data, message = HOSTILE_EPUBS[kind]()
@@ -461,6 +462,7 @@ def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
     assert re.search(message, done.stdout), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["\u2014\n\n", "ab\n", "\n", "a b\n\nCHAPTER I\n\n"])
 def test_a_text_of_the_greatest_length_is_read_in_a_gigabyte(tmp_path, line):
     path = tmp_path / "b.txt"
@@ -566,6 +568,7 @@ def test_frames_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, fra
     assert_linear(work, 3000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, zlib.compress], ids=["bz2", "gz", "zst"])
 def test_a_dump_of_submissions_that_swells_is_left_at_a_point_in_a_gigabyte(tmp_path, pack):
     if pack is zlib.compress:

@@ -10,10 +10,10 @@ from book_damage import ENDING, KINDS
 pytestmark = pytest.mark.timeout(1800)  # CPU time is what is looked at; others may have the processors
 
 
-@pytest.fixture(scope="module")
-def tried(tmp_path_factory):
-    title = f"books, {len(KINDS):,} files"
-    return trying.try_all(title, tmp_path_factory.mktemp("books"), KINDS, len(KINDS), ENDING, readers.book)
+@pytest.fixture(scope="module", params=[100, pytest.param(len(KINDS), marks=pytest.mark.slow)])
+def tried(request, tmp_path_factory):
+    title = f"books, {request.param:,} files"
+    return trying.try_all(title, tmp_path_factory.mktemp("books"), KINDS, request.param, ENDING, readers.book)
 
 
 def test_no_damaged_book_ends_its_reading_or_stalls_it_or_fills_the_memory(tried, record_property):
