@@ -311,6 +311,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", RECORDS)
 @pytest.mark.parametrize("name", LARGE)
 def test_memory_is_bounded_whatever_a_record_is_made_of(name, records):

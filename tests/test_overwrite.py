@@ -175,6 +175,7 @@ def test_a_stop_between_metadata_and_manifest_is_made_good_by_the_same_command(s
         assert_tfds_reads(tmp_path, f"{gone} of {variants}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gone", [["dataset_info.json"], ["c4build.json"], ["dataset_info.json", "c4build.json"]], ids=" and ".join
 )

@@ -223,6 +223,7 @@ def test_any_wikitext_comes_to_a_text_without_markup_or_is_refused(title, wikite
 # Dumps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", [b"<page>", b"</page>", b"<page></page>", b"<page><title>a</title>", b"<title>", b"<"])
 def test_tags_over_and_over_in_a_dump_take_time_in_step_with_it(tmp_path, repeated):
     def work(count):
@@ -233,6 +234,7 @@ def test_tags_over_and_over_in_a_dump_take_time_in_step_with_it(tmp_path, repeat
     assert_linear(work, 2000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [bz2.compress(b""), bz2.compress(b"x"), b"BZh91AY&SY", b"BZh91AY&SYBZ", bytes.fromhex("314159265359")])
 def test_streams_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, stream):
     def work(count):
@@ -358,6 +360,7 @@ def epub(files: dict[str, bytes], package: str, rootfile: str = "", packing: int
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "repeated",
     [b"<a ", b"<a b='", b'<a b="', b"<!--", b"<!", b"<?", b"</a ", b"<svg></math>", b"<svg>", b"<a =", b"<", b"<h1>", b"<script></", b"&#", b"&a",
@@ -558,6 +561,7 @@ def test_a_score_that_is_no_number_keeps_no_link(tmp_path, score):
     assert [record.reason for record in records][1] in ("no_score", "broken_line")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [zstandard.ZstdCompressor().compress(b""), zstandard.ZstdCompressor().compress(b"{}"), b"\x28\xb5\x2f\xfd"])
 def test_frames_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, frame):
     def work(count):

@@ -1,4 +1,4 @@
-"""Damaged WET files, some two hundred and (slow) a thousand: none ends or stalls a run, nothing is wrong without a word."""
+"""Damaged WET files, a hundred and (slow) a thousand: none ends or stalls a run, nothing is wrong without a word."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ def rules(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=[len(KINDS), pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[100, *(pytest.param(count, marks=pytest.mark.slow) for count in (len(KINDS), 1000))])
 def tried(request, rules, tmp_path_factory):
     title = f"WET, {request.param:,} files, rules {rules}"
     return trying.try_all(title, tmp_path_factory.mktemp("wet"), KINDS, request.param, ENDING, partial(readers.wet, rules))

@@ -177,6 +177,7 @@ def test_another_config_in_the_same_folder_is_refused(world, finished):
         ablate(other, out=out)
 
 
+@pytest.mark.slow
 def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp_path):
     out, _ = finished
     code = f"from c4build.t5.ablation import ablate; ablate({str(world / 'study.toml')!r}, out={str(tmp_path)!r})"

@@ -168,7 +168,9 @@ def test_two_processes_over_loopback_have_the_losses_of_one_device(world, refere
     np.testing.assert_allclose([got[s] for s in got], [reference[s] for s in got], rtol=1e-5)
 
 
-@pytest.mark.parametrize("data,model", [(8, 1), (4, 2), (1, 8)])
+@pytest.mark.parametrize(
+    "data,model", [(4, 2), *(pytest.param(*mesh, marks=pytest.mark.slow) for mesh in ((8, 1), (1, 8)))]
+)
 def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
     folder, corpora, vocabulary = world
     run = folder / f"mesh-{data}-{model}"
