@@ -106,6 +106,7 @@ def test_after_a_then_b_then_a_again_by_two_workers_a_corpus_of_a_lies_there(sou
     assert_same(tmp_path, wholes(first))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["books", "wikipedia"])
 def test_after_a_then_b_then_a_again_another_corpus_of_a_lies_there(collections, wholes, tmp_path, name):
     first, *others = collections[name].values()
@@ -258,6 +259,7 @@ def one_page_of_room(tmp_path, own_temporary_folder):
         subprocess.run(["umount", "-l", folder])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format, workers", [("tfrecord", 2), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("tfrecord", "array_record", "parquet"))])
 def test_a_full_temporary_file_system_is_no_matter(sources, tmp_path, one_page_of_room, format, workers):
     if format == "array_record":
@@ -326,7 +328,10 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("overwriting", [[], ["--overwrite"]], ids=["without --overwrite", "with --overwrite"])
+@pytest.mark.parametrize(
+    "overwriting",
+    [pytest.param([], id="without --overwrite", marks=pytest.mark.slow), pytest.param(["--overwrite"], id="with --overwrite")],
+)
 @pytest.mark.parametrize("file, data", FOREIGN.values(), ids=FOREIGN)
 def test_a_file_that_is_not_ours_is_named_and_nothing_is_changed(sources, tmp_path, file, data, overwriting):
     folder = tmp_path / "c4/en/1.0.0"
@@ -339,7 +344,10 @@ def test_a_file_that_is_not_ours_is_named_and_nothing_is_changed(sources, tmp_pa
     assert (tree(tmp_path / "c4"), stamps(tmp_path / "c4")) == (before, when)
 
 
-@pytest.mark.parametrize("overwriting", [[], ["--overwrite"]], ids=["without --overwrite", "with --overwrite"])
+@pytest.mark.parametrize(
+    "overwriting",
+    [pytest.param([], id="without --overwrite", marks=pytest.mark.slow), pytest.param(["--overwrite"], id="with --overwrite")],
+)
 @pytest.mark.parametrize("name, folder", [("books", "books/1.0.0"), ("wikipedia", None)])
 def test_a_file_that_is_not_ours_stops_another_corpus_too(collections, tmp_path, name, folder, overwriting):
     arguments = next(iter(collections[name].values()))

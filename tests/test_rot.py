@@ -194,7 +194,7 @@ def build_arguments(sources, rules: str, *more) -> list:
     return ["build", *sources.wet, *lists, "--shards", 2, "--rules", rules, *more]
 
 
-@pytest.fixture(scope="module", params=["paper", "c4-3.1.0"])
+@pytest.fixture(scope="module", params=["paper", pytest.param("c4-3.1.0", marks=pytest.mark.slow)])
 def builds_of(request, sources, tmp_path_factory) -> States:
     return states_of(Flow(build_arguments(sources, request.param), tmp_path_factory.mktemp("rot")))
 

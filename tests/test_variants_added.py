@@ -14,6 +14,7 @@ from corpus_folders import (
 )  # fmt: skip
 
 VERSIONS = {"paper": "1.0.0", "c4-3.1.0": "3.1.0"}
+RULES = ["paper", pytest.param("c4-3.1.0", marks=pytest.mark.slow)]
 
 
 def build(sources, variants: str, *more, inputs=None) -> list:
@@ -99,7 +100,7 @@ def test_a_variant_is_added_without_reading_an_input_again(sources, wholes, tmp_
     assert stamps(out / "c4") == when
 
 
-@pytest.mark.parametrize("rules", VERSIONS)
+@pytest.mark.parametrize("rules", RULES)
 def test_a_variant_asked_for_alone_is_added_beside_the_others(sources, wholes, tmp_path, rules):
     assert run_command(*build(sources, "en", "--rules", rules), "--out", tmp_path, "--workers", 1).code == 0
     pages = page_file_stamps(tmp_path)
@@ -109,7 +110,7 @@ def test_a_variant_asked_for_alone_is_added_beside_the_others(sources, wholes, t
     assert_same_but_lines(tmp_path, wholes(*build(sources, "en,webtextlike", "--rules", rules)))
 
 
-@pytest.mark.parametrize("rules", VERSIONS)
+@pytest.mark.parametrize("rules", RULES)
 def test_fewer_variants_than_are_there_are_there(sources, tmp_path, rules):
     assert run_command(*build(sources, "en,webtextlike", "--rules", rules), "--out", tmp_path, "--workers", 1).code == 0
     before = stamps(tmp_path / "c4")
@@ -126,7 +127,7 @@ def said_of_reading(done) -> list[str]:
     return [line for line in done.error_lines if "read again" in line]
 
 
-@pytest.mark.parametrize("rules", VERSIONS)
+@pytest.mark.parametrize("rules", RULES)
 def test_a_variant_of_raw_text_reads_the_inputs_again_and_says_so(sources, wholes, tmp_path, rules):
     assert run_command(*build(sources, "en", "--rules", rules), "--out", tmp_path, "--workers", 1).code == 0
     old = stamps(tmp_path / "c4")
@@ -165,7 +166,7 @@ def test_one_input_whose_page_file_is_gone_is_read_again_and_the_others_are_not(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rules", VERSIONS)
+@pytest.mark.parametrize("rules", RULES)
 def test_variants_added_one_by_one_are_those_made_together(sources, wholes, tmp_path, rules):
     names = ["en", "webtextlike", "en.noblocklist", "en.noclean", "realnewslike"]
     for number in range(1, len(names) + 1):

@@ -39,6 +39,7 @@ def test_a_dump_of_which_anything_is_lost_or_changed_is_named(tried):
     reading.none(reading.without_a_word(tried, readers.other_dump))
 
 
+@pytest.mark.slow
 def test_a_corpus_of_all_damaged_dumps_keeps_the_good_one_whole_and_names_the_others(tried, good, tmp_path):
     reading.none(reading.failures(tried.files, tried.readings))
     # What holds nothing of a dump is told before any work: see below.

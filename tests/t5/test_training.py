@@ -217,6 +217,7 @@ def unigram_entropy(corpus, vocabulary):
     return -sum(math.log((counts[t] + 1) / total) for t in held_out) / len(held_out)
 
 
+@pytest.mark.slow
 def test_a_tiny_model_beats_the_unigram_entropy_by_a_nat(world):
     folder, corpora, vocabulary = world
     run = folder / "learner"
@@ -251,6 +252,7 @@ def test_one_batch_is_learnt_by_heart(world):
     assert loss < 0.01
 
 
+@pytest.mark.slow
 def test_shuffled_labels_teach_nothing_about_new_examples_and_true_ones_do(world):
     rng = np.random.default_rng(0)
     texts = rng.integers(10, 90, (192, 12))
