@@ -11,16 +11,15 @@ from c4build import __version__
 from c4build.clean import CleanSettings, tracks_of
 from c4build.errors import CorruptFileError, UsageError
 from c4build.filters.urls import load_domains
-from c4build.finish import FinishSettings
-from c4build.publish import file_names
+from c4build.finish import DATASET, FinishSettings
 from c4build.read.paths import Input, find_inputs, identify
 from c4build.resources import bad_words_file
 from c4build.rules import RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.write.files import (
-    base_name, delete, digest, is_local, join, list_files, list_folders, make_folder, read_sealed, write_sealed,
+    base_name, digest, is_local, join, list_files, list_folders, make_empty_folder, make_folder, read_sealed, write_sealed,
 )  # fmt: skip
 from c4build.write.folder import claim, is_complete, lock, read_manifest, sweep, unlock
-from c4build.write.shards import FORMATS, is_installed
+from c4build.write.shards import FORMATS, file_names, is_installed
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
@@ -116,7 +115,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     made_from = {
         variant.name: _made_from(rules, variant, lists, inputs, request.format, shards) for variant in variants
     }
-    folders = {variant.name: join(out, "c4", variant.name, rules.version) for variant in variants}
+    folders = {variant.name: join(out, DATASET, variant.name, rules.version) for variant in variants}
     sources = {source.path: source.identity for source in inputs}
     todo = [
         variant
@@ -127,10 +126,9 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     for name in there if todo else ():
         say(f"{name} is there already")
     tracks, track_of = tracks_of(rules, todo)
-    needs_bad_words = any("bad_words" in variant.steps for variant in todo)
-    bad_words = lists.bad_words if needs_bad_words else ()
-    needs_domains = any(variant.news_only for variant in todo)
-    clean = CleanSettings(rules, tracks, bad_words, lists.news_domains if needs_domains else None)
+    bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
+    domains = lists.news_domains if any(variant.news_only for variant in todo) else None
+    clean = CleanSettings(rules, tracks, bad_words, domains)
     fingerprint = digest([made_from[variant.name] for variant in todo])
     finish = FinishSettings(
         clean, tuple(todo), track_of, bad_words, request.format, shards, len(inputs), out, work, fingerprint
@@ -168,7 +166,7 @@ def _made_from(
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {
-        "corpus": f"c4/{variant.name}",
+        "corpus": f"{DATASET}/{variant.name}",
         "rules": rules.to_json(),
         "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
@@ -290,13 +288,11 @@ def _make_ready(plan, folders: Sequence[str]):
     """Makes the folders, and takes away what a run that was killed left unfinished in them."""
     finish = plan.finish
     for folder in folders:
-        claim(folder, set(file_names(finish.format, finish.shards)))
+        claim(folder, set(file_names(FORMATS[finish.format], DATASET, finish.shards)))
     make_folder(finish.units)
     sweep(finish.work)
     for folder in filter(None, (plan.progress, plan.key_files)):
-        make_folder(folder)
-        for path in list_files(folder):
-            delete(path)
+        make_empty_folder(folder)
 
 
 def _shards(inputs: list[Input]) -> int:

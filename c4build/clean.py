@@ -10,8 +10,10 @@ import json
 import os
 import time
 from collections import Counter
+from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
+import numpy as np
 import pyarrow as pa
 
 from c4build.dedup.keys import hash_text
@@ -46,9 +48,9 @@ class CleanSettings(NamedTuple):
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
-        return [digest(self._depends_on(track)) for track in self.tracks]
+        return list(_track_keys(self))
 
-    def _depends_on(self, track: Variant) -> dict:
+    def depends_on(self, track: Variant) -> dict:
         steps = _early_steps(self.rules, track)
         return {
             "format": _FORMAT,
@@ -62,6 +64,11 @@ class CleanSettings(NamedTuple):
     def folder_name(self) -> str:
         """Of the folder for page files with just these tracks."""
         return f"pages-{digest(sorted(self.track_keys()))}"
+
+
+@lru_cache(maxsize=None)
+def _track_keys(settings: CleanSettings) -> tuple[str, ...]:
+    return tuple(digest(settings.depends_on(track)) for track in settings.tracks)
 
 
 def _early_steps(rules: RuleSet, variant: Variant) -> list[str]:
@@ -322,6 +329,12 @@ def read_columns(report: Report, columns: list[str], numbers: Optional[range] = 
             first, last = group["numbers"]
             if numbers is None or first < numbers.stop and numbers.start <= last:
                 yield Group(group["row"], group["key"], found.read(index, columns))
+
+
+def reasons_in(table: pa.Table) -> np.ndarray:
+    """[rows, tracks] uint8: the column `reasons`."""
+    joined = b"".join(table.column("reasons").to_pylist())
+    return np.frombuffer(joined, np.uint8).reshape(table.num_rows, -1)
 
 
 def _tell(progress: str, pages: int, size: int):

@@ -23,18 +23,17 @@ import apache_beam as beam
 import numpy as np
 import smart_open
 
-from c4build.clean import Cleaner, Report, read_columns
+from c4build.clean import Cleaner, Report, read_columns, reasons_in
 from c4build.dedup.keys import REPEAT_KEY, LOSS, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.filters.urls import normalize_url
-from c4build.errors import CorruptFileError
 from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
 from c4build.keyfiles import Slice, fetch, send
 from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
-from c4build.write.files import delete, join, list_files, read_sealed, write_sealed
+from c4build.write.files import delete, join, list_files, read_own, write_sealed
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
@@ -176,16 +175,10 @@ class UrlKeys(_Step):
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
             keys["date"] = sortable_dates(batch.column("timestamp").to_pylist())
             keys["page"] = np.arange(first, first + batch.num_rows)
-            keys["reasons"] = _reasons(batch)[:, columns]
+            keys["reasons"] = reasons_in(batch)[:, columns]
             parts.append(keys)
         for bucket, data in self._send(by_bucket(np.concatenate(parts), self.plan.buckets), f"urls-{file}"):
             yield bucket, ("keys", (file, data))
-
-
-def _reasons(batch) -> np.ndarray:
-    """[rows, tracks] uint8: the column `reasons` of a page file."""
-    joined = b"".join(batch.column("reasons").to_pylist())
-    return np.frombuffer(joined, np.uint8).reshape(batch.num_rows, -1)
 
 
 class ListedUrls(_Step):
@@ -244,7 +237,7 @@ class RepeatKeys(_Step):
         weights = (1 << np.arange(len(variants))).astype(np.uint8)
         parts = [np.empty(0, REPEAT_KEY)]
         for row, position, batch in read_columns(report, ["reasons", "rank", "keys"]):
-            running = ((_reasons(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
+            running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
             running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
             joined = [data or b"" for data in batch.column("keys").to_pylist()]
             counts = np.array([len(data) // 16 for data in joined], np.int64)
@@ -321,7 +314,4 @@ def write_inputs(path: str, inputs: Sequence[tuple[Input, str]]):
 
 def read_inputs(path: str) -> list[tuple[Input, str]]:
     """What `write_inputs` wrote. Raises CorruptFileError."""
-    try:
-        return [(Input(*fields), page_file) for *fields, page_file in read_sealed(path)["inputs"]]
-    except (CorruptFileError, FileNotFoundError) as error:
-        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again") from error
+    return [(Input(*fields), page_file) for *fields, page_file in read_own(path)["inputs"]]

@@ -7,7 +7,6 @@ long as that is so.
 """
 
 import io
-
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.clean import CleanSettings, Report, read_columns
+from c4build.clean import CleanSettings, Report, read_columns, reasons_in
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
 from c4build.filters.steps import Steps, bits_of
@@ -251,8 +250,7 @@ def _surviving(
     for row, key, batch in read_columns(part.report, _COLUMNS, pages):
         keys = np.array([len(keys or b"") // 16 for keys in batch.column("keys").to_pylist()])
         key_stops = key + np.cumsum(keys)
-        reasons = np.frombuffer(b"".join(batch.column("reasons").to_pylist()), np.uint8).reshape(batch.num_rows, -1)
-        running = ((reasons[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
+        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
         numbers = batch.column("number").to_numpy()
         running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
         fields = [batch.column(name) for name in _FIELDS]

@@ -1,7 +1,7 @@
 """The end of a run: counts that must add up, validation shards, metadata, each folder complete when this is done."""
 
 from collections import Counter
-from typing import Iterator, Sequence
+from typing import Sequence
 
 from c4build.clean import Report
 from c4build.errors import CountsError, NothingReadError
@@ -10,9 +10,9 @@ from c4build.page import FEATURES
 from c4build.read.paths import Input
 from c4build.rules import REASONS
 from c4build.write.files import FileSums, join
-from c4build.write.folder import complete, manifest_name, nothing_read, seconds_since
-from c4build.write.metadata import C4_CITATION, METADATA, Dataset, Split, write_metadata
-from c4build.write.shards import FORMATS, encoded_size, shard_name
+from c4build.write.folder import complete, nothing_read, seconds_since
+from c4build.write.metadata import C4_CITATION, Dataset, Split, write_metadata
+from c4build.write.shards import FORMATS, encoded_size, shard_name, validation_shards
 
 _MOST_DAMAGES = 10_000  # that a manifest lists; the others are counted
 _MOST_REMADE = 100
@@ -108,27 +108,12 @@ def _count(settings: FinishSettings, bit: int, reports, counts, results) -> Coun
     return found
 
 
-def _validation_shards(shards: int) -> int:
-    """One for each 128 of training, as TFDS's `en` has 8 and 1,024."""
-    return max(1, shards // 128)
-
-
-def file_names(format_name: str, shards: int) -> Iterator[str]:
-    """The names of all files in a variant's folder."""
-    format = FORMATS[format_name]
-    for split, count in (("train", shards), ("validation", _validation_shards(shards))):
-        yield from (shard_name(format, DATASET, split, index, count) for index in range(count))
-    if format.tfds:
-        yield from METADATA
-    yield manifest_name(format_name)
-
-
 def _write_validation(
     settings: FinishSettings, bit: int, name: str, results: Sequence[UnitResult], sums: FileSums
 ) -> dict[str, Split]:
     """Puts the validation shards together."""
     format = FORMATS[settings.format]
-    shards = _validation_shards(settings.shards)
+    shards = validation_shards(settings.shards)
     lengths, size = [], 0
     for index in range(shards):
         units = results[index * settings.shards // shards : (index + 1) * settings.shards // shards]

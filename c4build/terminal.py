@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import time
-from typing import Iterable, Mapping, NamedTuple, Optional, Sequence
+from typing import Iterable, Mapping, Optional, Sequence
 
 from rich.console import Console
 from rich.measure import Measurement

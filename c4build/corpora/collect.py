@@ -28,14 +28,16 @@ from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.terminal import say
 from c4build.write.files import (
-    FileSums, check_sums, delete, digest, exists, is_local, join, list_files, make_folder,
-    open_file, read_sealed, write_sealed,
+    FileSums, check_sums, digest, exists, is_local, join, make_empty_folder, make_folder, open_file, read_own,
+    read_sealed, write_sealed,
 )  # fmt: skip
 from c4build.write.folder import (
-    as_json, claim, complete, is_complete, lock, manifest_name, nothing_read, seconds_since, sums_in, sweep, unlock,
+    as_json, claim, complete, is_complete, lock, nothing_read, seconds_since, sums_in, sweep, unlock,
 )  # fmt: skip
-from c4build.write.metadata import METADATA, Dataset, Split, write_metadata
-from c4build.write.shards import FORMATS, Format, encoded_size, is_installed, open_gzip, shard_name
+from c4build.write.metadata import Dataset, Split, write_metadata
+from c4build.write.shards import (
+    FORMATS, Format, encoded_size, file_names, is_installed, open_gzip, shard_name, validation_shards,
+)  # fmt: skip
 from c4build.write.tables import TableReader, open_table, read_table
 
 COPY = "copy"  # the reason of all but one of the examples with one key
@@ -52,7 +54,6 @@ _FORMATS = {**FORMATS, URLS.name: URLS}
 _Keyed = Tuple[int, Any]
 _GROUP_BYTES = 1 << 23  # of text in a row group: what a process holds
 _GROUP_ROWS = 1000
-_SHARDS_A_VALIDATION_SHARD = 128
 _MOST_DAMAGES = 100  # of one unit that are told; the others are counted
 _MOST_LISTED = 10_000  # in the manifest
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("rank", "<i8"), ("unit", "<u4"), ("row", "<u4")])
@@ -268,30 +269,14 @@ def _sources(units: Sequence[Unit]) -> dict[str, str]:
 
 def _make_ready(plan: CollectPlan, units: Sequence[Unit]):
     """Makes the folders, and takes away what a run that was killed left unfinished in them."""
-    claim(plan.folder, set(_file_names(plan)))
+    claim(plan.folder, set(file_names(_FORMATS[plan.format], plan.recipe.dataset.name, plan.shards)))
     for folder in (plan.work, plan.taken, plan.units_folder):
         make_folder(folder)
     sweep(plan.work)
     if plan.progress:
-        make_folder(plan.progress)
-        for path in list_files(plan.progress):
-            delete(path)
+        make_empty_folder(plan.progress)
     listed = [[unit.name, [[list(p.source), p.start, p.stop] for p in unit.parts]] for unit in units]
     write_sealed(plan.units_file, {"units": listed})
-
-
-def _validation_shards(shards: int) -> int:
-    return max(1, shards // _SHARDS_A_VALIDATION_SHARD)
-
-
-def _file_names(plan: CollectPlan) -> Iterator[str]:
-    """The names of all files in the folder."""
-    format, name = _FORMATS[plan.format], plan.recipe.dataset.name
-    for split, count in (("train", plan.shards), ("validation", _validation_shards(plan.shards))):
-        yield from (shard_name(format, name, split, index, count) for index in range(count))
-    if format.tfds:
-        yield from METADATA
-    yield manifest_name(plan.format)
 
 
 def collect(root: beam.Pipeline, plan: CollectPlan) -> beam.PCollection:
@@ -337,18 +322,11 @@ def _to_one(element: _Keyed) -> _Keyed:
     return 0, element[1]
 
 
-def _read_units(path: str) -> list:
-    try:
-        return read_sealed(path)["units"]
-    except (CorruptFileError, FileNotFoundError) as error:
-        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again") from error
-
-
 class ListUnits(beam.DoFn):
     """The file of units to (number, unit)."""
 
     def process(self, element: str) -> Iterator[_Keyed]:
-        for number, (name, parts) in enumerate(_read_units(element)):
+        for number, (name, parts) in enumerate(read_own(element)["units"]):
             yield number, Unit(name, tuple(Part(Input(*source), start, stop) for source, start, stop in parts))
 
 
@@ -690,7 +668,7 @@ def _inputs(plan: CollectPlan, reports: Sequence[Report]) -> list[dict]:
 
 def _write_validation(plan: CollectPlan, results: Sequence[ShardResult], sums: FileSums) -> Split:
     format, features = _FORMATS[plan.format], plan.recipe.dataset.features
-    shards = _validation_shards(plan.shards)
+    shards = validation_shards(plan.shards)
     lengths, size = [0] * shards, 0
     for index in range(shards):
         path = join(plan.folder, shard_name(format, plan.recipe.dataset.name, "validation", index, shards))

@@ -57,7 +57,7 @@ def newest_version(folder: str) -> str:
     corpora = sorted({path.rpartition("/")[0] for path in found})
     if len(corpora) > 1:
         raise UsageError(f"{folder}: several corpora lie below it, name one of them: {', '.join(corpora)}")
-    return max(found, key=_version_key)
+    return max(found, key=version_key)
 
 
 _DEPTH = 3  # of folders below one: wikipedia/20240501.en/1.0.0
@@ -72,7 +72,7 @@ def _with_shards(folder: str, depth: int) -> list[str]:
     return [found for path in below for found in _with_shards(path, depth - 1)]
 
 
-def _version_key(path: str) -> list:
+def version_key(path: str) -> list:
     """Numbers in names count as numbers: 1.10.0 comes after 1.9.0."""
     parts = re.split(r"(\d+)", path.rpartition("/")[2])
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

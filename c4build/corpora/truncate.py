@@ -25,8 +25,8 @@ from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
 from c4build.terminal import say
 from c4build.write.files import (
-    FileSum, FileSums, base_name, check_sums, delete, digest, exists, is_local, join, list_files, make_folder, open_file,
-    read_checked, read_sealed, whole_file, write_sealed,
+    FileSum, FileSums, base_name, check_sums, digest, is_local, join, make_empty_folder, make_folder, open_file,
+    read_checked, read_own, read_sealed, whole_file, write_sealed,
 )  # fmt: skip
 from c4build.write.folder import as_json, is_under_way, lock, sums_in, sweep, unlock
 from c4build.write.metadata import Dataset
@@ -180,7 +180,7 @@ def _early_file(stem: str, number: int) -> str:
 
 def _read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (row, example) for the early pages of a shard from place `low` to `high` of the shuffle, and some around."""
-    for number, groups in enumerate(_read_measured(stem)["groups"]):
+    for number, groups in enumerate(read_own(stem + ".json")["groups"]):
         wanted = [index for index, (first, last) in enumerate(groups) if first <= high and low <= last]
         if wanted:
             with read_table(_early_file(stem, number)) as table:
@@ -188,13 +188,6 @@ def _read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str,
                     for example in table.read(index).to_pylist():
                         del example["order"]
                         yield example.pop("row"), example
-
-
-def _read_measured(stem: str) -> dict:
-    try:
-        return read_sealed(stem + ".json")
-    except (CorruptFileError, FileNotFoundError) as error:
-        raise CorruptFileError(f"{stem}.json: it does not hold what was written; run the same command again") from error
 
 
 class Measuring(NamedTuple):
@@ -265,9 +258,7 @@ def prepare_truncated(
         sweep(work)
         progress = join(out, ".c4build", "progress") if is_local(out) else None
         if progress:
-            make_folder(progress)
-            for path in list_files(progress):  # of an earlier run
-                delete(path)
+            make_empty_folder(progress)
         cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run, say)
         pages, ends = _settle(pages, sizes, cutter)
         order = join(work, f"order-{digest(sizes)}.npy")
@@ -310,7 +301,7 @@ def _measured(
         step = beam.ParDo(MeasureShard(measuring, cutter, seed))
         run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
         stems = [measuring.stem(number) for number in numbers]
-        said = [_read_measured(stem) for stem in stems]
+        said = [read_own(stem + ".json") for stem in stems]
         for stem, one in zip(stems, said):
             for line in one["remade"]:
                 say(f"made again: {line}")

@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from c4build.corpora.examples import version_key
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import check_sums, exists, is_local, join, list_folders
 from c4build.write.folder import CLAIM, MANIFESTS, find_manifest, foreign_names, is_under_way, read_manifest, sums_in
@@ -30,8 +31,8 @@ def find_corpora(folder: str) -> list[str]:
     else:
         versions = [name for name in list_folders(folder) if name.replace(".", "").isdigit()]
         if versions:
-            newest = max(versions, key=lambda name: [int(part) for part in name.split(".") if part])
-            found = [path for path in [join(folder, newest)] if _is_corpus(path)]
+            newest = join(folder, max(versions, key=version_key))
+            found = [newest] if _is_corpus(newest) else []
         else:
             below = (path for path, folders, _ in os.walk(folder) if _descend(folders))
             found = sorted(path for path in below if _is_corpus(path))

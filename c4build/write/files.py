@@ -54,6 +54,13 @@ def make_folder(path: str):
                 pass  # another worker was first, or folders are only names there
 
 
+def make_empty_folder(path: str):
+    """Makes the folder, or takes the files out of it."""
+    make_folder(path)
+    for file in list_files(path):
+        delete(file)
+
+
 @contextmanager
 def output_errors(path: str):
     """Turns a failure to write into one clear `OutputError`."""
@@ -261,8 +268,8 @@ def unseal(fields, path: str) -> dict:
     return {name: value for name, value in fields.items() if name != _SEAL}
 
 
-def write_sealed(path: str, fields: dict, sums: Optional[FileSums] = None):
-    with whole_file(path, sums) as file:
+def write_sealed(path: str, fields: dict):
+    with whole_file(path) as file:
         file.write(json.dumps(seal(fields), indent=2, ensure_ascii=False).encode(errors="surrogatepass") + b"\n")
 
 
@@ -274,6 +281,14 @@ def read_sealed(path: str) -> dict:
         return unseal(json.loads(data), path)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path}: it does not hold what was written") from error
+
+
+def read_own(path: str) -> dict:
+    """What this run wrote by `write_sealed`. Raises CorruptFileError, which says what to do."""
+    try:
+        return read_sealed(path)
+    except (CorruptFileError, FileNotFoundError) as error:
+        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again") from error
 
 
 def _sha256(value) -> str:

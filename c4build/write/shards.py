@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from c4build.write.example import Text, encode_example, frame, utf8
 from c4build.write.files import FileSums, is_local, whole_file, whole_path
+from c4build.write.folder import manifest_name
+from c4build.write.metadata import METADATA
 
 Example = Mapping[str, Text]
 
@@ -32,6 +34,20 @@ class Format(NamedTuple):
 
 def shard_name(format: Format, dataset: str, split: str, index: int, shards: int) -> str:
     return format.template.format(dataset=dataset, split=split, index=index, shards=shards)
+
+
+def validation_shards(shards: int) -> int:
+    """One for each 128 of training, as TFDS's `en` has 8 and 1,024."""
+    return max(1, shards // 128)
+
+
+def file_names(format: Format, dataset: str, shards: int) -> Iterator[str]:
+    """The names of all files in a corpus' folder."""
+    for split, count in (("train", shards), ("validation", validation_shards(shards))):
+        yield from (shard_name(format, dataset, split, index, count) for index in range(count))
+    if format.tfds:
+        yield from METADATA
+    yield manifest_name(format.name)
 
 
 def encoded_size(encoded) -> int:
