@@ -9,6 +9,7 @@ import pytest
 import wet_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from warcio import ArchiveIterator
 from wet_files import Written
 
 from c4build.errors import printable
@@ -104,6 +105,28 @@ def test_a_page_before_a_member_that_is_no_record_is_whole():
     found = read(members([*ALL[:5], b"garbage that is no record", *ALL[5:]]), "warc")
     assert urls(found) == [page.url for page in GOOD]
     assert said(found) == ["a record: no WARC record starts here"]
+
+
+@pytest.mark.parametrize("head_too", [True, False], ids=["all of them", "behind the version"])
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+@pytest.mark.parametrize("how", HOW)
+def test_a_record_with_other_line_ends_does_not_go_without_a_word(how, end, head_too):
+    """It has no CRLF CRLF: the next one's would be taken for its own, and the next one's fields too."""
+    version, _, rest = ALL[5].partition(b"\r\n")
+    odd = version + (end if head_too else b"\r\n") + rest.replace(b"\r\n", end)
+    found = read(packed([*ALL[:5], odd, *ALL[6:]], how), "warc")
+    assert [page.url for page in GOOD if page is not GOOD[4]] == urls(found)
+    assert len(said(found)) == 1
+
+
+def test_of_a_field_that_stands_twice_the_first_counts_as_in_other_readers():
+    twice = ALL[5].replace(b"Content-Length", b"WARC-Target-URI: http://second.example.org/\r\nContent-Length")
+    found = read(members([*ALL[:5], twice, *ALL[6:]]), "warc")
+    assert urls(found) == [page.url for page in GOOD]
+    others = ArchiveIterator(io.BytesIO(members([*ALL[:5], twice, *ALL[6:]])))
+    assert urls(found) == [
+        record.rec_headers.get_header("WARC-Target-URI") for record in others if record.rec_type == "conversion"
+    ]
 
 
 @pytest.mark.parametrize("records", RECORDS)

@@ -31,6 +31,7 @@ from corpus_folders import (
 )
 
 from c4build.resources import sample_dump
+from c4build.write.folder import CLAIM
 
 ROT = ("flipped", "cut", "emptied", "swapped", "deleted")
 
@@ -118,6 +119,7 @@ def wrongs(flow: Flow, wanted: Whole, case: Rot, must_be_said: bool) -> Iterator
     spoil(flow.out, case)
     path = flow.out / case.path
     rotten = path.read_bytes() if path.exists() else None
+    beside = contents(path.parent)
     done = flow.run()
     if "Traceback" in done.err:
         yield f"a traceback: {done.err.strip().splitlines()[-1]}"
@@ -128,6 +130,9 @@ def wrongs(flow: Flow, wanted: Whole, case: Rot, must_be_said: bool) -> Iterator
             yield f"exit 3 without one clear line: {done.err[-200:]!r}"
         if is_ours_to_mend(case.path):
             yield f"exit 3 where the file can be made again: {clear}"
+        return
+    if done.code == 2 and is_the_record(case):
+        yield from not_told_or_touched(path.parent, beside, done)
         return
     if done.code != 0:
         yield f"exit {done.code}: {done.err[-200:]!r}"
@@ -141,6 +146,22 @@ def wrongs(flow: Flow, wanted: Whole, case: Rot, must_be_said: bool) -> Iterator
         yield f"it was made again without a word: {done.error_lines}"
     if other := [line for line in done.error_lines if line not in made_again and " there already" not in line]:
         yield f"exit 0, but it says {other}"
+
+
+def is_the_record(case: Rot) -> bool:
+    """True where what says which files of a corpus' folder are ours is gone: they may be somebody else's then."""
+    return Path(case.path).name == CLAIM and case.how == "deleted"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def not_told_or_touched(folder: Path, before: dict[str, bytes], done: Finished) -> Iterator[str]:
+    if len(done.error_lines) != 1 or f"{folder} holds what c4build has no record of: " not in done.error_lines[0]:
+        yield f"exit 2 without one clear line: {done.err[-200:]!r}"
+    if contents(folder) != before:
+        yield "exit 2, but the files of the folder are not what they were"
 
 
 def is_ours_to_mend(path: str) -> bool:

@@ -204,12 +204,13 @@ def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
             yield segment
             last = None
             continue
-        if segment.data.find(_IS_CONVERSION, 0, 1024) < 0 and (kind := _kind_of_segment(segment)) in _OTHER_KINDS:
+        conversion = segment.data.find(_IS_CONVERSION, 0, 1024) >= 0
+        if not conversion and (kind := _kind_of_segment(segment)) in _OTHER_KINDS:
             if segment.starts or not pages:
                 yield _not_wet(segment.offset, _records_of(kind))
                 return
             yield Damage(segment.offset, f"a record of type {kind} among the pages is read as TFDS reads it, as a page")
-        shown, right_length = yield from _tfds_page(segment, max_chars)
+        shown, right_length = yield from _tfds_page(segment, conversion, max_chars)
         if not right_length:
             wrong_lengths += 1
             first_wrong = segment.offset if first_wrong is None else first_wrong
@@ -351,14 +352,14 @@ _USUAL_HEAD = re.compile(rf"WARC/1\.0(?:\r\n(?:{_FIELD_LINES}|{_OTHER_LINES}))+"
 _VISIBLE = re.compile(rb"[!-~]")
 
 
-def _tfds_page(segment: _Segment, max_chars: int) -> Generator[Found, None, tuple[int, bool]]:
+def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator[Found, None, tuple[int, bool]]:
     """Yields what a segment is; returns how many conversion records the file's own structure shows in it, and whether it has
     the bytes that its Content-Length says, where it has a usual head.
     """
     data, right_length = segment.data, True
     head, _, body = data.partition(b"\r\n\r\n")
     shown = 1  # of its own head, and no header stands in the body
-    if segment.records or not data.startswith(_START) or data.find(_IS_CONVERSION, 0, 1024) < 0:
+    if segment.records or not conversion or not data.startswith(_START):
         shown = segment.records + _count_conversions(data)
     try:
         if (usual := _USUAL_HEAD.fullmatch(head)) and head.count(b"\n") == head.count(b"\r"):
@@ -637,10 +638,15 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes
     if (end := run.find_head()) < 0:
         short = run.ahead < _LINE_BYTES
         raise _Bad("its header has no end" if short else f"its header is over {_LINE_BYTES >> 10} KiB long", short)
-    for line in run.data[run.at : run.at + end].decode("utf-8", "replace").split("\r\n")[1:]:
+    head = run.data[run.at : run.at + end].decode("utf-8", "replace")
+    lines = head.split("\r\n")
+    # A header that has other line ends has no end that is known: what is taken for it may hold whole records.
+    if not head.count("\n") == head.count("\r") == len(lines) - 1:
+        raise _Bad("its header has line ends that are not CRLF")
+    for line in lines[1:]:
         name, colon, value = line.partition(":")
         if colon:
-            fields[_USUAL_NAMES.get(name) or name.strip().lower()] = value.strip()
+            fields.setdefault(_USUAL_NAMES.get(name) or name.strip().lower(), value.strip())
     length = fields.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
         raise _Bad(f"its Content-Length is '{printable(length, 40)}'")

@@ -283,7 +283,7 @@ _MARKUP = {
     "boxes that are not closed": "<div>" * 5000,
     "boxes in boxes": "<div>" * 300 + "x" + "</div>" * 300,
     "open templates": "{{" * 5000,
-    "open templates with names": "{{a|" * 5000,
+    "open templates with names": "{{a|" * 2000,
     "open parameters": "{{{" * 5000,
     "templates in templates": "{{a|" * 500 + "}}" * 500,
     "open links": "[[" * 5000,

@@ -246,7 +246,9 @@ KINDS.add_each(
 # Records: heads, lengths, line ends, texts. In any of the layouts.
 
 
-def _record(choose: random.Random, change: Callable, with_the_one_before: bool = False, every: float = 0.0) -> Made:
+def _record(
+    choose: random.Random, change: Callable, with_the_one_before: bool = False, every: float = 0.0, with_the_next: bool = False
+) -> Made:
     """One record changed to a `Record` or to bytes, or (with the probability `every`) all of them."""
     records = some(choose)
     numbers = set(range(1, len(records))) if choose.random() < every else {choose.randrange(1, len(records))}
@@ -255,6 +257,7 @@ def _record(choose: random.Random, change: Callable, with_the_one_before: bool =
         changed = change(choose, records[number])
         parts[number] = changed if isinstance(changed, bytes) else changed.packed()
     hit = numbers | {number - 1 for number in numbers if with_the_one_before}
+    hit |= {number + 1 for number in numbers if with_the_next}
     return made(records, b"".join(lay_out(parts, choose.choice(LAYOUTS))), hit)
 
 
@@ -282,9 +285,7 @@ def _names(by: Callable[[str], str]):
 KINDS.add_each(
     {
         "heads: no type": _set("WARC-Type", None),
-        "heads: another type": _set(
-            "WARC-Type", "response", "request", "metadata", "resource", "revisit", "continuation", "Conversion ", "", "x"
-        ),
+        "heads: another type": _set("WARC-Type", "Conversion ", "", "x"),
         "heads: no address": _set("WARC-Target-URI", None, ""),
         "heads: no date": _set("WARC-Date", None, ""),
         "heads: no content type": _set("Content-Type", None, ""),
@@ -303,6 +304,16 @@ KINDS.add_each(
     },
     _record,
 )
+@KINDS.add("heads: a type of another file")
+def _of_another_file(choose: random.Random) -> Made:
+    """A file is read up to the first record that no WET file has."""
+    records = some(choose)
+    number = choose.randrange(1, len(records))
+    records[number] = _set("WARC-Type", "response", "request", "metadata", "resource", "revisit", "continuation")(choose, records[number])
+    parts = [record.packed() for record in records]
+    return made(records, b"".join(lay_out(parts, choose.choice(LAYOUTS))), range(number if number > 1 else 0, len(records)))
+
+
 KINDS.add_each(
     {
         "versions: WARC/1.1": "WARC/1.1",
@@ -316,8 +327,12 @@ KINDS.add_each(
     },
     lambda choose, version: _record(choose, lambda _, record: record._replace(version=version), True, every=0.5),
 )
+KINDS.add("tails: none")(
+    # TFDS's cut joins the page behind it to this one.
+    lambda choose: _record(choose, lambda _, record: record._replace(tail=b""), every=0.5, with_the_next=True)
+)
 KINDS.add_each(
-    {"tails: none": b"", "tails: one line end": b"\r\n", "tails: line feeds": b"\n\n", "tails: fifty line ends": b"\r\n" * 50,
+    {"tails: one line end": b"\r\n", "tails: line feeds": b"\n\n", "tails: fifty line ends": b"\r\n" * 50,
      "tails: blanks": b"\r\n  \r\n"},
     lambda choose, tail: _record(choose, lambda _, record: record._replace(tail=tail), True, every=0.5),
 )  # fmt: skip
