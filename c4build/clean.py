@@ -29,7 +29,7 @@ from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import Dropped, read_pages
 from c4build.rules import CODE, REASONS, RuleSet, Variant
 from c4build.write.files import digest, exists, is_local, open_file
-from c4build.write.tables import TableReader, TableWriter, open_table, read_table
+from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 _BATCH_PAGES = 128  # whose lines are looked at together
 _ROW_GROUP_ROWS = 2048
@@ -314,7 +314,7 @@ class Group(NamedTuple):
 
     row: int  # its first
     key: int  # its first
-    table: pa.Table
+    rows: pa.RecordBatch
 
 
 def read_columns(report: Report, columns: list[str], numbers: Optional[range] = None) -> Iterator[Group]:
@@ -331,10 +331,9 @@ def read_columns(report: Report, columns: list[str], numbers: Optional[range] = 
                 yield Group(group["row"], group["key"], found.read(index, columns))
 
 
-def reasons_in(table: pa.Table) -> np.ndarray:
+def reasons_in(rows: pa.RecordBatch) -> np.ndarray:
     """[rows, tracks] uint8: the column `reasons`."""
-    joined = b"".join(table.column("reasons").to_pylist())
-    return np.frombuffer(joined, np.uint8).reshape(table.num_rows, -1)
+    return joined(rows.column("reasons"))[0].reshape(rows.num_rows, -1)
 
 
 def _tell(progress: str, pages: int, size: int):

@@ -34,6 +34,7 @@ from c4build.publish import publish
 from c4build.read.paths import Input
 from c4build.rules import CODE, REASONS
 from c4build.write.files import delete, join, list_files, read_own, write_sealed
+from c4build.write.tables import joined
 
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
@@ -171,9 +172,9 @@ class UrlKeys(_Step):
         parts = [np.empty(0, url_key_dtype(len(columns)))]
         for first, _, batch in read_columns(report, ["reasons", "url_hash", "timestamp"]):
             keys = np.empty(batch.num_rows, url_key_dtype(len(columns)))
-            hashed = hashes(b"".join(batch.column("url_hash").to_pylist()))
+            hashed = hashes(joined(batch.column("url_hash"))[0])
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
-            keys["date"] = sortable_dates(batch.column("timestamp").to_pylist())
+            keys["date"] = sortable_dates(*joined(batch.column("timestamp")))
             keys["page"] = np.arange(first, first + batch.num_rows)
             keys["reasons"] = reasons_in(batch)[:, columns]
             parts.append(keys)
@@ -239,9 +240,8 @@ class RepeatKeys(_Step):
         for row, position, batch in read_columns(report, ["reasons", "rank", "keys"]):
             running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
             running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
-            joined = [data or b"" for data in batch.column("keys").to_pylist()]
-            counts = np.array([len(data) // 16 for data in joined], np.int64)
-            hashed = hashes(b"".join(joined))
+            data, sizes = joined(batch.column("keys"))
+            hashed, counts = hashes(data), sizes // 16
             keys = np.empty(len(hashed), REPEAT_KEY)
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
             keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)

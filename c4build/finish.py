@@ -28,6 +28,7 @@ from c4build.write.files import (
 )  # fmt: skip
 from c4build.write.folder import as_json, sums_in
 from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
+from c4build.write.tables import joined
 
 DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
@@ -158,7 +159,7 @@ class Finisher:
     def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
         names = [variant.name for variant in self._variants]
         counts = [Counter() for _ in names]
-        repeats, lengths, sizes, held_out = Counter(), Counter(), Counter(), Counter()
+        repeats, lengths, sizes, held_out = ([0] * len(names) for _ in range(4))
         sums: dict[str, FileSums] = {name: {} for name in names}
         make_folder(self._settings.units)
         with ExitStack() as stack:
@@ -172,25 +173,27 @@ class Finisher:
                 pages = pages_of_unit(unit, part.file, part.report.pages, settings.files, settings.shards)
                 for row, running, lost in _surviving(part, pages, settings.columns_in(part.report)):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
-                        encoded = None if row.validation else self._format.encode(example)
-                        for bit in bits_of(bits):
-                            if row.validation:
+                        if row.validation:
+                            for bit in bits_of(bits):
                                 validation.write(bit, example)
-                                held_out[names[bit]] += 1
-                            else:
-                                writers[bit](encoded)
-                                lengths[names[bit]] += 1
-                                sizes[names[bit]] += encoded_size(encoded)
+                                held_out[bit] += 1
+                            continue
+                        encoded = self._format.encode(example)
+                        size = encoded_size(encoded)
+                        for bit in bits_of(bits):
+                            writers[bit](encoded)
+                            lengths[bit] += 1
+                            sizes[bit] += size
         return UnitResult(
             unit=unit,
             counts={
                 name: {REASONS[code]: count for code, count in sorted(counter.items())}
                 for name, counter in zip(names, counts)
             },
-            repeats={name: repeats[name] for name in names},
-            lengths={name: lengths[name] for name in names},
-            sizes={name: sizes[name] for name in names},
-            validation={name: held_out[name] for name in names},
+            repeats=dict(zip(names, repeats)),
+            lengths=dict(zip(names, lengths)),
+            sizes=dict(zip(names, sizes)),
+            validation=dict(zip(names, held_out)),
             files={name: as_json(sums[name]) for name in names},
             held_out=validation.sum()._asdict(),
             made_from=made_from,
@@ -222,7 +225,7 @@ class Finisher:
             for bit in bits_of(clean):
                 gone = tuple(position for position, bits in lost if bits >> bit & 1)
                 by_loss[gone] |= 1 << bit
-                repeats[self._variants[bit].name] += len(gone)
+                repeats[bit] += len(gone)
             texts += [
                 (bits, self._remove(row.text, frozenset(gone)) if gone else row.text) for gone, bits in by_loss.items()
             ]
@@ -248,23 +251,25 @@ def _surviving(
     positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
     weights = 1 << np.arange(len(columns))
     for row, key, batch in read_columns(part.report, _COLUMNS, pages):
-        keys = np.array([len(keys or b"") // 16 for keys in batch.column("keys").to_pylist()])
+        keys = joined(batch.column("keys"))[1] // 16
         key_stops = key + np.cumsum(keys)
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
         numbers = batch.column("number").to_numpy()
         running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
-        fields = [batch.column(name) for name in _FIELDS]
-        fields[: len(_BYTES)] = [column.cast(pa.binary()) for column in fields[: len(_BYTES)]]
-        rows = list(zip(*(column.to_pylist() for column in fields)))
         live = np.flatnonzero(running)
+        if not len(live):
+            continue
+        fields = [batch.column(name).take(pa.array(live)) for name in _FIELDS]
+        fields[: len(_BYTES)] = [column.cast(pa.binary()) for column in fields[: len(_BYTES)]]
+        rows = zip(*(column.to_numpy(zero_copy_only=False).tolist() for column in fields))
         bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
-        for at, bits, (start, stop) in zip(live.tolist(), running[live].tolist(), bounds):
+        for fields_of_row, bits, (start, stop) in zip(rows, running[live].tolist(), bounds):
             gone = []
             if start < stop and positions:
                 low = bisect_left(positions, start)
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield _Row(*rows[at]), bits, gone
+            yield _Row(*fields_of_row), bits, gone
 
 
 class _ValidationPart:

@@ -38,7 +38,7 @@ from c4build.write.metadata import Dataset, Split, write_metadata
 from c4build.write.shards import (
     FORMATS, Format, encoded_size, file_names, is_installed, open_gzip, shard_name, validation_shards,
 )  # fmt: skip
-from c4build.write.tables import TableReader, open_table, read_table
+from c4build.write.tables import TableReader, joined, open_table, read_table
 
 COPY = "copy"  # the reason of all but one of the examples with one key
 
@@ -462,7 +462,7 @@ def open_examples(path: str, features: Sequence[str]) -> Iterator[_Examples]:
         examples.flush()
 
 
-def read_rows(path: str, content: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def read_rows(path: str, content: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yields columns of a file of examples, a row group at a time. Raises CorruptFileError."""
     with read_table(path) as found:
         if digest(found.groups) != content:
@@ -487,7 +487,7 @@ class Keys(_Step):
         row = 0
         for batch in read_rows(self._files[number], report.content, ["key", "rank"]):
             part = keys[row : row + batch.num_rows]
-            hashed = np.frombuffer(b"".join(batch.column("key").to_pylist()), "<u8").reshape(-1, 2)
+            hashed = joined(batch.column("key"))[0].view("<u8").reshape(-1, 2)
             part["high"], part["low"] = hashed[:, 0], hashed[:, 1]
             part["rank"] = batch.column("rank").to_numpy()
             row += batch.num_rows

@@ -10,9 +10,6 @@ import numpy as np
 
 # What a date may weigh: the 20 characters of a WARC date, and of WARC 1.1 with fractions. Longer ones are cut.
 _DATE_BYTES = 32
-# Shifts every byte of UTF-8 up by one: order is kept and no byte is NUL, which NumPy's strings would drop at their end.
-_SHIFT = bytes(min(byte + 1, 255) for byte in range(256))
-
 HASH = [("high", "<u8"), ("low", "<u8")]
 REPEAT_KEY = np.dtype([*HASH, ("rank", "<u8"), ("position", "<u4"), ("variants", "u1")])
 REPEAT = np.dtype([("position", "<u4"), ("variants", "u1")])
@@ -30,9 +27,20 @@ def hash_text(text: str) -> bytes:
     return mmh3.mmh3_x64_128_digest(text.encode())
 
 
-def sortable_dates(dates: list[str]) -> np.ndarray:
-    """Dates as byte strings that compare as the strings do, by code points."""
-    return np.array([date.encode()[:_DATE_BYTES].translate(_SHIFT) for date in dates], dtype=f"S{_DATE_BYTES}")
+def sortable_dates(joined: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Dates as byte strings that compare as the strings do, by code points.
+
+    Args:
+      joined: [bytes] uint8, the dates in UTF-8 one after another.
+      sizes: [n] int, the bytes of each.
+    """
+    places = np.arange(_DATE_BYTES)
+    inside = places < sizes[:, None]
+    starts = np.cumsum(sizes) - sizes
+    dates = np.zeros(inside.shape, np.uint8)
+    # Up by one, which leaves the order: no byte of UTF-8 is 255, and NumPy's strings would drop a NUL at their end.
+    dates[inside] = joined[(starts[:, None] + places)[inside]] + 1
+    return dates.view(f"S{_DATE_BYTES}").reshape(-1)
 
 
 def hashes(joined: bytes) -> np.ndarray:

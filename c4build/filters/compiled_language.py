@@ -25,6 +25,7 @@ _RANGES = (
 )  # fmt: skip
 _CHARACTERS = _RANGES[-1][1]
 _SPACE, _LETTER, _CAPITAL, _FIRST, _OUTSIDE = 0, 1, 2, 3, 255  # classes; letters that no profile knows are two of them
+_UPPER, _LATIN, _OTHER, _STEP = 1 << 8, 1 << 9, 1 << 10, 8
 _WORDS = 1 << 15  # seven trials of a thousand draws each come by with half of them
 _NO_FEATURES, _GAVE_UP = -1, -2
 _UTF_32 = "utf-32-" + sys.byteorder[0] + "e"
@@ -52,9 +53,8 @@ class _Tables(ctypes.Structure):
     """As `Tables` in language.c, which says what they are."""
 
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("class_of", "script_of", "is_upper", "unigrams", "bigrams")),
-        *((name, ctypes.c_void_p) for name in ("blocks", "trigrams", "weights", "words")),
-        *((name, ctypes.c_int32) for name in ("characters", "languages", "word_count", "compensated")),
+        *((name, ctypes.c_void_p) for name in ("letters", "pairs", "trigrams", "weights", "words")),
+        *((name, ctypes.c_int32) for name in ("characters", "languages", "columns", "word_count", "compensated")),
     ]
 
 
@@ -75,10 +75,13 @@ class CompiledDetector:
         self._languages = [profile["name"] for profile in profiles]
         classes = _classes(set().union(*(gram for profile in profiles for gram in profile["freq"])))
         words = np.frombuffer(random.Random(seed).randbytes(4 * _WORDS), "<u4").astype(np.uint32)
-        self._arrays = {**_character_tables(classes), **_gram_tables(profiles, classes), "words": words}
+        unigrams, pairs, trigrams, weights = _gram_tables(profiles, classes)
+        letters = _letters(classes, unigrams)
+        self._arrays = {"letters": letters, "pairs": pairs, "trigrams": trigrams, "weights": weights, "words": words}
         self._tables = ctypes.byref(_Tables(
             **{name: array.ctypes.data for name, array in self._arrays.items()},
-            characters=_CHARACTERS, languages=len(profiles), word_count=_WORDS, compensated=compensated,
+            characters=_CHARACTERS, languages=len(profiles), columns=weights.shape[1], word_count=_WORDS,
+            compensated=compensated,
         ))  # fmt: skip
 
     def __call__(self, text: str) -> Optional[tuple[str, float]]:
@@ -100,30 +103,29 @@ def _classes(known: set[str]) -> dict[str, int]:
     return {" ": _SPACE, **{letter: _FIRST + index for index, letter in enumerate(letters)}}
 
 
-def _character_tables(classes: dict[str, int]) -> dict[str, np.ndarray]:
-    class_of = np.full(_CHARACTERS, _OUTSIDE, np.uint8)
-    script_of = np.zeros(_CHARACTERS, np.uint8)
-    is_upper = np.zeros(256, np.uint8)
-    is_upper[_CAPITAL] = 1
+def _letters(classes: dict[str, int], unigrams: np.ndarray) -> np.ndarray:
+    """[characters] uint32: class, marks and unigram of each."""
+    letters = np.full(_CHARACTERS, _OUTSIDE, np.uint32)
     for character in _characters():
         letter = NGram.normalize(character)
-        class_of[ord(character)] = classes.get(letter, _CAPITAL if letter.isupper() else _LETTER)
+        found = classes.get(letter, _CAPITAL if letter.isupper() else _LETTER)
+        marks = _UPPER if letter.isupper() else 0
         # As `Detector.cleaning_text` counts them.
         if "A" <= character <= "z":
-            script_of[ord(character)] = 1
+            marks |= _LATIN
         elif character >= "\u0300" and unicode_block(character) != "Latin Extended Additional":
-            script_of[ord(character)] = 2
-    for letter, index in classes.items():
-        is_upper[index] = letter.isupper()
-    return {"class_of": class_of, "script_of": script_of, "is_upper": is_upper}
+            marks |= _OTHER
+        letters[ord(character)] = found | marks | int(unigrams[found]) << 16
+    return letters
 
 
-def _gram_tables(profiles: list[dict], classes: dict[str, int]) -> dict[str, np.ndarray]:
+def _gram_tables(profiles: list[dict], classes: dict[str, int]) -> tuple[np.ndarray, ...]:
+    """The rows of unigrams by class, `pairs`, `trigrams` and `weights`. No profile has an n-gram with a space inside."""
     is_known = re.compile("[" + re.escape("".join(classes)) + "]{1,3}").fullmatch
     grams = dict.fromkeys(gram for profile in profiles for gram in profile["freq"])
     rows = {gram: row for row, gram in enumerate(filter(is_known, grams), 1)}
     unigrams = np.zeros(256, np.uint16)
-    bigrams, blocks = np.zeros((2, 256, 256), np.uint16)
+    bigrams, blocks = np.zeros((2, 256, 256), np.uint32)
     starts = sorted({gram[:2] for gram in rows if len(gram) == 3})
     trigrams = np.zeros((len(starts) + 1, 256), np.uint16)
     for block, (first, second) in enumerate(starts, 1):
@@ -136,9 +138,9 @@ def _gram_tables(profiles: list[dict], classes: dict[str, int]) -> dict[str, np.
             bigrams[before[0], last] = row
         else:
             trigrams[blocks[tuple(before)], last] = row
-    weights = np.zeros((len(rows) + 1, len(profiles)))  # row 0, which nothing points to, takes what is in no table
+    weights = np.zeros((len(rows) + 1, -(-len(profiles) // _STEP) * _STEP))  # row 0 takes what is in no table
     for language, profile in enumerate(profiles):
         row = [rows.get(gram, 0) for gram in profile["freq"]]
         total = np.array(profile["n_words"])[[len(gram) - 1 for gram in profile["freq"]]]
         weights[row, language] = list(profile["freq"].values()) / total
-    return {"unigrams": unigrams, "bigrams": bigrams, "blocks": blocks, "trigrams": trigrams, "weights": weights}
+    return unigrams, bigrams | blocks << 16, trigrams, weights

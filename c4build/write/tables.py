@@ -64,16 +64,17 @@ class TableReader:
             self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
             self.groups: list[dict] = self.fields.pop("groups")
 
-    def read(self, group: int, columns: Optional[Sequence[str]] = None) -> pa.Table:
-        """Columns of a row group, each in one piece."""
+    def read(self, group: int, columns: Optional[Sequence[str]] = None) -> pa.RecordBatch:
+        """Columns of a row group."""
         known = self.groups[group]
         columns = list(known["sums"]) if columns is None else list(columns)
         with self._errors():
-            table = self._table.read_row_group(group, columns, use_threads=False).combine_chunks()
-            found = {name: _checksum(table.column(name).chunk(0)) for name in columns}
-            if table.num_rows != known["rows"] or found != {name: known["sums"][name] for name in columns}:
+            table = self._table.read_row_group(group, columns, use_threads=False)
+            (batch,) = table.combine_chunks().to_batches()
+            found = {name: _checksum(batch.column(name)) for name in columns}
+            if batch.num_rows != known["rows"] or found != {name: known["sums"][name] for name in columns}:
                 raise corrupt(self._path)
-        return table
+        return batch
 
     def check(self):
         """Reads all of it."""
@@ -105,18 +106,34 @@ def corrupt(path: str) -> CorruptFileError:
     return CorruptFileError(f"{path}: it does not hold what was written")
 
 
+def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a column of strings or bytes, without making an object of each.
+
+    Returns:
+      [total bytes] uint8, the values one after another, and [n] int32, the size of each: 0 where it is null.
+    """
+    sizes, data = column.buffers()[-2:]
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        return _bytes(data)[column.offset * width :][: len(column) * width], np.full(len(column), width, np.int32)
+    offsets = np.frombuffer(sizes, np.int32)[column.offset : column.offset + len(column) + 1]
+    return _bytes(data)[offsets[0] : offsets[-1]], np.diff(offsets)
+
+
+def _bytes(data: Optional[pa.Buffer]) -> np.ndarray:
+    return np.frombuffer(data or b"", np.uint8)
+
+
 def _checksum(column: pa.Array) -> int:
     """A CRC of the column's type and values."""
     kind = str(column.type).encode()
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_boolean(column.type):
-        column = column.fill_null(False).cast(pa.uint8())
-    data, sizes = column.buffers()[-1], b""
+    valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else np.ones(len(column), bool)
+    sizes = b""
     if column.type in (pa.string(), pa.binary()):
-        offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-        sizes = np.diff(offsets).tobytes()
-        data = data[offsets[0] : offsets[-1]] if data is not None else b""
+        data, sizes = joined(column)
+    elif pa.types.is_boolean(column.type):
+        data = column.fill_null(False).to_numpy(zero_copy_only=False)
     else:
         width = column.type.bit_width // 8
-        data = data[column.offset * width : (column.offset + len(column)) * width]
-    return isal_zlib.crc32(data, isal_zlib.crc32(sizes, isal_zlib.crc32(valid.tobytes(), isal_zlib.crc32(kind))))
+        data = _bytes(column.buffers()[-1])[column.offset * width : (column.offset + len(column)) * width]
+    return isal_zlib.crc32(data, isal_zlib.crc32(sizes, isal_zlib.crc32(valid, isal_zlib.crc32(kind))))
