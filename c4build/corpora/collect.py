@@ -374,7 +374,7 @@ class Take(_Step):
                 else:
                     more += 1
                 # What a server sent in place of the file, or did not send, may be there the next time.
-                complete &= is_local(source) or not damage.cut
+                complete &= not damage.failed and (is_local(source) or not damage.cut)
             if write.rows != counts["kept"]:
                 raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
             report = Report(

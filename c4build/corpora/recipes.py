@@ -66,10 +66,10 @@ def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected:
         raise
     except InputError as error:
         damages += 1
-        yield source.path, Damage(error.offset, printable(str(error)), True)
+        yield source.path, Damage(error.offset, printable(str(error)), True, True)
     except Exception as error:
         damages += 1
-        yield source.path, Damage(place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True)
+        yield source.path, Damage(place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True, True)
     if more:
         yield source.path, Damage(place, f"and {more:,} more damages up to here")
     if expected and not records and not damages:
@@ -215,6 +215,9 @@ class BooksReader(NamedTuple):
             book = read_book(source)
         except BookError as error:
             yield Damage(0, str(error), error.cut)
+            yield Found("unreadable")
+        except InputError as error:
+            yield Damage(error.offset, str(error), True, True)
             yield Found("unreadable")
         else:
             for trouble in book.troubles:

@@ -73,18 +73,16 @@ def read_book(source: Input) -> Book:
     """The book in a file.
 
     Raises:
-      BookError: it cannot be read, holds no text, or is protected.
+      BookError: it is no book, holds no text, or is protected.
+      InputError: the file cannot be read.
     """
-    try:
-        with open_input(source) as file:
-            pieces, size = [], 0
-            while block := file.read(1 << 20):
-                pieces.append(block)
-                size += len(block)
-                if size > MAX_BOOK_BYTES:
-                    raise BookError(f"it is over {MAX_BOOK_BYTES >> 20} MiB long")
-    except InputError as error:
-        raise BookError(str(error), cut=True) from error
+    with open_input(source) as file:
+        pieces, size = [], 0
+        while block := file.read(1 << 20):
+            pieces.append(block)
+            size += len(block)
+            if size > MAX_BOOK_BYTES:
+                raise BookError(f"it is over {MAX_BOOK_BYTES >> 20} MiB long")
     data = b"".join(pieces)
     del pieces
     if kind := _other_kind(data):

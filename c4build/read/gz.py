@@ -36,6 +36,7 @@ class Damage(NamedTuple):
     offset: int
     what: str
     cut: bool = False  # the file could not be read to its end, or is not what it should be
+    failed: bool = False  # to open or read it failed: that is no matter of its bytes, and the next run tries again
 
 
 class _Source:

@@ -1,0 +1,78 @@
+"""A local file that cannot be read for a while is tried again by the next run, in every flow."""
+
+import json
+from pathlib import Path
+
+import pytest
+import wet_files
+from corpora_material import multistream, page
+
+from c4build import build
+from c4build.corpora import recipes
+from c4build.corpora.collect import collect
+from c4build.resources import bad_words_file
+from c4build.run import run, run_flow
+from c4build.write.folder import read_manifest
+
+PROSE = "It was late in the year, and the old sailor told them what he had seen at sea that night. " * 9
+
+
+def _to_wet(folder: Path) -> list:
+    return [Path(wet_files.write_wet(folder / f"{name}.warc.wet.gz", wet_files.pages(20 * at, 20))) for at, name in enumerate("ab")]
+
+
+def _to_books(folder: Path) -> list:
+    return [_written(folder / f"{name}.txt", f"The book {name}. " + PROSE) for name in "ab"]
+
+
+def _to_dumps(folder: Path) -> list:
+    for number, name in enumerate(("aawiki", "bbwiki"), 1):
+        (folder / f"{name}-20240501-pages-articles.xml.bz2").write_bytes(multistream([page(number, name, PROSE)], 1))
+    return sorted(folder.iterdir())
+
+
+def _to_submissions(folder: Path) -> list:
+    posts = (json.dumps({"id": name, "url": f"http://example.org/{name}", "score": 9}) + "\n" for name in "ab")
+    return [_written(folder / f"RS_{number}.jsonl", post) for number, post in enumerate(posts)]
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+FLOWS = {
+    "build": (_to_wet, lambda given, out: build.prepare(build.Request(given, out, bad_words=str(bad_words_file())))),
+    "books": (_to_books, lambda given, out: recipes.prepare_books(given, out, language="any")),
+    "wikipedia": (_to_dumps, recipes.prepare_wikipedia),
+    "webtext-urls": (_to_submissions, lambda given, out: recipes.prepare_webtext_urls(given, f"{out}/urls.gz")),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_local_file_that_could_not_be_read_is_tried_again(tmp_path, name):
+    """It is the same file all the time: neither its size nor its date tells that it can be read again."""
+    write, prepare = FLOWS[name]
+    (tmp_path / "in").mkdir()
+    inputs = write(tmp_path / "in")
+
+    def made() -> dict:
+        prepared = prepare(list(map(str, inputs)), str(tmp_path / "out"))
+        assert not prepared.complete
+        if gone:
+            inputs[1].rename(tmp_path / "away")
+        if name == "build":
+            run(prepared)
+            return build.read_summary(prepared.folders)["en"]
+        run_flow(lambda root: collect(root, prepared.plan), prepared.plan.work, 2)
+        return read_manifest(prepared.plan.folder)
+
+    gone = True
+    before = made()
+    assert [damage["input"] for damage in before["damaged"]] == [str(inputs[1])]
+    assert [source["read_to_its_end"] for source in before["inputs"]] == [True, False]
+    (tmp_path / "away").rename(inputs[1])
+    gone = False
+    after = made()
+    assert after["damaged"] == [] and after["kept"] > before["kept"]
+    assert [source["read_to_its_end"] for source in after["inputs"]] == [True, True]
