@@ -1,5 +1,6 @@
 """What the tests share: a small set of inputs, made once; and the real data, where it is at hand."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # Test data that is no part of the project.
 SHARED = ROOT.parent / "shared"
 sys.path[:0] = [str(ROOT / "tests" / "parity")]
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """One more than there are processors: many tests wait for processes that they have started."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(scope="session")

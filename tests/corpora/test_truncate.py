@@ -131,7 +131,7 @@ def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
     assert [again[f"{size}-bytes"] for size in (139, 241, 489)] == found
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_many_small_blocks_hold_what_one_large_one_does(corpus, tmp_path, monkeypatch, workers):
     whole = truncate(corpus, tmp_path / "whole", "--words", "500,3000")
     monkeypatch.setattr(module, "_BLOCK_BYTES", 3000)

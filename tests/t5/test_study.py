@@ -270,6 +270,7 @@ def run(*arguments):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_lead_from_a_corpus_to_an_answer_and_to_hugging_face(world, tmp_path):
     assert "100 pieces, 200 ids" in run("vocab", world / "c4" / "en", "--size", 100, "--out", tmp_path / "v.model")
     small = ["--set", "encoder_layers=1", "--set", "decoder_layers=1", "--length", 32, "--batch", 8, "--data", 1]

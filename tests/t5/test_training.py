@@ -153,6 +153,7 @@ def test_a_run_killed_at_any_step_has_the_same_losses(world, reference, kill_at)
     assert losses(run) == reference
 
 
+@pytest.mark.slow
 def test_two_processes_over_loopback_have_the_losses_of_one_device(world, reference):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
