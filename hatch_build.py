@@ -1,4 +1,4 @@
-"""Compiles c4build/filters/language.c while a wheel is built. Without a compiler the wheel goes without: langdetect-rs
+"""Compiles c4build/rules/language.c while a wheel is built. Without a compiler the wheel goes without: langdetect-rs
 answers instead, the same but slower.
 """
 
@@ -10,8 +10,8 @@ import sysconfig
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = "c4build/filters/language.c"
-LIBRARY = "c4build/filters/_language.so"
+SOURCE = "c4build/rules/language.c"
+LIBRARY = "c4build/rules/_language.so"
 
 
 class CompileLanguage(BuildHookInterface):

@@ -68,7 +68,7 @@ def make_files(sources, folder, number, pages):
 
 def peak(arguments, out, workers) -> tuple[int, int, float]:
     """(bytes, bytes, seconds): the largest resident sets of the command itself and of any process that it started."""
-    command = [sys.executable, "-m", "c4build.cli", *arguments, "--out", str(out), "--workers", str(workers)]
+    command = [sys.executable, "-m", "c4build.commands.main", *arguments, "--out", str(out), "--workers", str(workers)]
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     largest = {}

@@ -124,7 +124,7 @@ def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of the command, its children included."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "c4build.cli", "build", *map(str, inputs), "--out", str(out)]
+    command = [sys.executable, "-m", "c4build.commands.main", "build", *map(str, inputs), "--out", str(out)]
     command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers)]
     if variants == ALL:
         command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]

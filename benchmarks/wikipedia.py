@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--articles", type=int, default=150, help="cleaned by TFDS's functions")
     options = parser.parse_args()
-    source = options.dump or next((ROOT / "c4build" / "sample_corpora").glob("*.xml.bz2"))
+    source = options.dump or next((ROOT / "c4build" / "sample").glob("*.xml.bz2"))
     text = bz2.decompress(source.read_bytes()).decode()
     head, pages = text[: text.index("  <page>")], _PAGE.findall(text)
     with tempfile.TemporaryDirectory() as folder:

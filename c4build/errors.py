@@ -1,5 +1,6 @@
-"""What can go wrong in a way that a person can mend: one line, without a traceback, safe to print."""
+"""What can go wrong in a way that a person can mend, and what else a person is told: a line, safe to print."""
 
+import sys
 import unicodedata
 
 
@@ -60,3 +61,13 @@ def _can_be_seen(char: str) -> bool:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def say(line: str):
+    """Tells the person something on the way, on standard error."""
+    print(visible(f"c4build: {line}"), file=sys.stderr, flush=True)
+
+
+def counted(count: int, plural: str) -> str:
+    """1, "inputs" -> "1 input"; 2,000, "inputs" -> "2,000 inputs"."""
+    return f"{count:,} {plural.removesuffix('s') if count == 1 else plural}"

@@ -15,9 +15,9 @@ COPY badwords /src/badwords
 RUN pip install --no-cache-dir "/src[gcp,s3,array-record]" "apache-beam[gcp]==${BEAM_VERSION}" && rm -rf /src
 
 # Fails here, not on a worker, where something is missing or wants the network.
-RUN python -c "from c4build.filters.steps import Steps; from c4build.resources import bad_words_file; \
-from c4build.filters.compiled_language import load_library; assert load_library(), 'language.c was not compiled'; \
-from c4build.rules import RULE_SETS, VARIANTS; from c4build.filters.urls import news_test; \
+RUN python -c "from c4build.rules.steps import Steps; from c4build.sample.resources import bad_words_file; \
+from c4build.rules.compiled_language import load_library; assert load_library(), 'language.c was not compiled'; \
+from c4build.rules.tables import RULE_SETS, VARIANTS; from c4build.rules.urls import news_test; \
 news_test({'example.org': True})('example.org/a'); \
 [Steps(rules, tuple(VARIANTS.values()), bad_words_file().read_text().splitlines()) for rules in RULE_SETS.values()]"
 

@@ -6,8 +6,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from c4build.cli import end_with
-from c4build.corpora.cli import check, run_collect
+from c4build.commands.corpora import check, run_collect
+from c4build.commands.main import end_with
 
 
 def run(argv: Optional[Sequence[str]] = None) -> int:
@@ -24,7 +24,7 @@ def run(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
     parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
     known, beam_options = parser.parse_known_args(argv)
-    from c4build.corpora.recipes import prepare_books
+    from c4build.corpora.books import prepare_books
 
     check(known.workers, known.runner)
     prepared = prepare_books(

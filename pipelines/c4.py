@@ -6,7 +6,7 @@
 import argparse
 from typing import Optional, Sequence
 
-from c4build.cli import end_with, run_build
+from c4build.commands.main import end_with, run_build
 
 
 def run(argv: Optional[Sequence[str]] = None) -> int:
@@ -28,7 +28,7 @@ def run(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
     parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
     known, beam_options = parser.parse_known_args(argv)
-    from c4build.build import Request
+    from c4build.corpora.c4 import Request
 
     request = Request(
         inputs=known.inputs,

@@ -7,8 +7,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from c4build.cli import end_with
-from c4build.corpora.cli import check, run_collect
+from c4build.commands.corpora import check, run_collect
+from c4build.commands.main import end_with
 
 
 def run(argv: Optional[Sequence[str]] = None) -> int:
@@ -23,7 +23,7 @@ def run(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
     parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
     known, beam_options = parser.parse_known_args(argv)
-    from c4build.corpora.recipes import prepare_wikipedia
+    from c4build.corpora.wikipedia import prepare_wikipedia
 
     check(known.workers, known.runner)
     prepared = prepare_wikipedia(known.dumps, known.out, known.rules, known.format, known.shards, known.overwrite)

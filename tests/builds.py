@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import wet_files
 
-from c4build.build import Request, prepare, read_summary
-from c4build.run import run
+from c4build.corpora.c4 import Request, prepare, read_summary
+from c4build.flow.local import run
 
 VARIANTS = ("en", "en.noblocklist", "en.noclean", "realnewslike", "webtextlike")
 

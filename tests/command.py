@@ -140,6 +140,6 @@ def _be_command(arguments: list[str], said: str, folder, environment: dict, larg
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     sys.argv = ["c4build", *arguments]
-    from c4build.cli import main
+    from c4build.commands.main import main
 
     main()

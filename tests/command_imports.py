@@ -2,9 +2,8 @@
 
 import tensorflow_datasets.core.dataset_info  # noqa: F401
 
-import c4build.cli
-import c4build.run
-import c4build.terminal  # noqa: F401
-from c4build.filters.language import language_test
+import c4build.commands.main
+import c4build.commands.terminal  # noqa: F401
+from c4build.rules.language import language_test
 
 language_test("en", 0.99)

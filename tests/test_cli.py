@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from command import run_command, run_installed
 from builds import VARIANTS, shards
+from command import run_command, run_installed
 
 import c4build
-from c4build.rules import load_rules
+from c4build.rules.tables import load_rules
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_format_whose_package_is_missing_ends_with_2(crawl, tmp_path):
     import subprocess
     import sys
 
-    line = [sys.executable, "-m", "c4build.cli", "build", str(crawl), "--out", str(tmp_path / "out"), "--format", "array_record"]
+    line = [sys.executable, "-m", "c4build.commands.main", "build", str(crawl), "--out", str(tmp_path / "out"), "--format", "array_record"]
     done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert (done.returncode, done.stderr) == (
         2, "c4build: --format array_record needs a package: pip install 'c4build[array-record]'\n"

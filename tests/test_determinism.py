@@ -4,11 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
-from command import run_command
 from builds import build, shards
+from command import run_command
 
-from c4build.build import prepare
-from c4build.run import run
+from c4build.corpora.c4 import prepare
+from c4build.flow.local import run
 
 RULES = ("paper", "c4-3.1.0")
 

@@ -11,7 +11,7 @@ import pytest
 import wet_files
 from builds import VARIANTS, build
 
-from c4build.build import Request
+from c4build.corpora.c4 import Request
 
 RULES = {"paper": "1.0.0", "c4-3.1.0": "3.1.0"}
 

@@ -11,10 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each part imports parts with smaller numbers only, and what is in its own folder.
 LAYERS = {
-    "__init__": 0, "errors": 0, "page": 0, "rules": 0, "resources": 0,
-    "filters": 1, "read": 1, "write": 1, "dedup": 2,
-    "keyfiles": 3, "sample": 3, "sample_corpora": 4, "clean": 3, "finish": 4, "publish": 5, "corpus": 6,
-    "build": 7, "terminal": 7, "workers": 7, "run": 8, "commandline": 0, "corpora": 9, "cli": 10,
+    "__init__": 0, "errors": 0, "page": 0, "rules": 1, "read": 2, "dedup": 2, "write": 2, "sample": 3, "flow": 4, "corpora": 5,
+    "commands": 6,
 }  # fmt: skip
 TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}
 
@@ -49,7 +47,7 @@ def test_a_module_imports_lower_layers_only(path):
     assert {part for part in parts if LAYERS[part] >= LAYERS[own]} == set()
 
 
-@pytest.mark.parametrize("folder", ["filters", "dedup"])
+@pytest.mark.parametrize("folder", ["rules", "dedup"])
 def test_filters_and_deduplication_know_neither_beam_nor_files_nor_the_network(folder):
     roots = {name.split(".")[0] for path in (ROOT / "c4build" / folder).glob("*.py") for name in imported(path)}
     assert roots & {"apache_beam", "smart_open", "tensorflow_datasets", "urllib", "requests", "socket", "os"} == set()
@@ -65,7 +63,7 @@ def test_the_pipeline_imports_nothing_of_the_trainer():
             names.discard("sentencepiece")
             names.discard("sentencepiece.SentencePieceProcessor")
         assert {name.split(".")[0] for name in names} & (trainer - core) == set(), path
-        entry = {"c4build.t5.cli"} if path.name == "cli.py" else set()
+        entry = {"c4build.t5.cli"} if path.name == "main.py" else set()
         assert {".".join(name.split(".")[:3]) for name in names if name.startswith("c4build.t5")} <= entry, path
 
 
@@ -108,7 +106,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
-    assert loaded_after(f"from c4build.cli import app; app({arguments!r}, standalone_mode=False)") == set()
+    assert loaded_after(f"from c4build.commands.main import app; app({arguments!r}, standalone_mode=False)") == set()
 
 
 @pytest.mark.parametrize("command", [["t5", "tasks"], ["ablate", "ablation-demo.toml"]])
@@ -117,7 +115,7 @@ def test_without_the_extra_a_command_of_the_trainer_says_what_to_install(command
 import importlib.util, sys
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in ("jax", "grain") else find(name, package)
-from c4build import cli
+from c4build.commands import main as cli
 sys.argv = ["c4build", *{command!r}]
 cli.main()"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -127,8 +125,8 @@ cli.main()"""
 
 def test_a_build_loads_no_tensorflow(sources, tmp_path):
     code = f"""
-from c4build.build import Request, prepare
-from c4build.run import run
+from c4build.corpora.c4 import Request, prepare
+from c4build.flow.local import run
 run(prepare(Request({sources.wet[:1]!r}, {str(tmp_path)!r}, bad_words={sources.bad_words!r})))"""
     loaded = loaded_after(code)
     assert (tmp_path / "c4/en/1.0.0/dataset_info.json").exists()

@@ -16,11 +16,10 @@ import pytest
 import wet_files
 from command import run_command
 
-from c4build.commandline import counted
+from c4build.commands.terminal import _Meter, duration, print_damages, print_outcome
 from c4build.corpora.examples import newest_version
-from c4build.errors import UsageError, visible
-from c4build.rules import REASONS, RULE_SETS, VARIANTS
-from c4build.terminal import _Meter, duration, print_damages, print_outcome
+from c4build.errors import UsageError, counted, visible
+from c4build.rules.tables import REASONS, RULE_SETS, VARIANTS
 from c4build.write.shards import FORMATS
 
 WIDTHS = (80, 120)
@@ -215,7 +214,7 @@ def test_without_a_command_help_is_shown():
 
 def test_a_file_name_that_the_terminal_cannot_write_is_no_failure(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "c4build.cli", "build", str(tmp_path / "東京.wet.gz"), "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "c4build.commands.main", "build", str(tmp_path / "東京.wet.gz"), "--out", str(tmp_path / "out")],
         capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
@@ -238,7 +237,7 @@ def demo(tmp_path_factory):
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    line = [sys.executable, "-m", "c4build.cli", "demo", "--out", str(out)]
+    line = [sys.executable, "-m", "c4build.commands.main", "demo", "--out", str(out)]
     environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
     done = subprocess.run(line, stdin=follower, stdout=follower, stderr=follower, timeout=200, env=environment)
     os.close(follower)
@@ -264,7 +263,7 @@ def test_after_the_demo_the_next_two_commands_are_printed_and_work(demo):
     assert done.code == 0 and done.out.startswith(f"{out}/c4/en/1.0.0: complete\n")
     import typer
 
-    from c4build.cli import app
+    from c4build.commands.main import app
 
     command = typer.main.get_command(app).commands["build"]
     given = command.make_context("build", build[2:]).params

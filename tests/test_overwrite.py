@@ -10,12 +10,24 @@ from pathlib import Path
 import pytest
 from command import Command, run_command
 from corpus_folders import (
-    Whole, assert_same, complete_folders, corpus_files, counts, differences, make, manifest, manifest_path, page_files,
+    Whole,
+    assert_same,
+    be_command_in_the_temporary_folder_of_its_environment,
+    complete_folders,
+    corpus_files,
+    counts,
+    differences,
+    make,
+    manifest,
+    manifest_path,
+    page_files,
     stamps,
-    be_command_in_the_temporary_folder_of_its_environment, temporary_files, tree, write_library,
+    temporary_files,
+    tree,
+    write_library,
 )  # fmt: skip
 
-from c4build.resources import sample_dump
+from c4build.sample.resources import sample_dump
 
 
 def commands(sources) -> dict[str, list]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from command import Command, processes_of_group, run_command, run_installed
 from builds import shards
+from command import Command, processes_of_group, run_command, run_installed
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from corpus_folders import (
     MANIFESTS,
     SHARD,
     Whole,
-    counts,
     corpus_files,
+    counts,
     differences,
     make,
     page_files,
@@ -30,7 +30,7 @@ from corpus_folders import (
     write_library,
 )
 
-from c4build.resources import sample_dump
+from c4build.sample.resources import sample_dump
 from c4build.write.folder import CLAIM
 
 ROT = ("flipped", "cut", "emptied", "swapped", "deleted")

@@ -11,8 +11,8 @@ import pytest
 import wet_files
 from builds import build
 
-from c4build.build import Request
-from c4build.rules import REASONS, RULE_SETS, STEPS, RuleSet, load_rules, reasons_in_order
+from c4build.corpora.c4 import Request
+from c4build.rules.tables import REASONS, RULE_SETS, STEPS, RuleSet, load_rules, reasons_in_order
 
 PAGE = Path(__file__).parent.parent / "docs/rules.md"
 
@@ -31,7 +31,7 @@ def test_the_same_change_has_the_same_version_however_it_is_written_and_in_every
     settings = ("min_sentences=4", 'end_marks=["."]')
     expected = load_rules(str(file)).version
     assert load_rules("paper", settings).version == load_rules("paper", settings[::-1]).version == expected
-    code = f"from c4build.rules import load_rules; print(load_rules('paper', {settings!r}).version)"
+    code = f"from c4build.rules.tables import load_rules; print(load_rules('paper', {settings!r}).version)"
     for seed in ("1", "2"):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                               env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)})  # fmt: skip

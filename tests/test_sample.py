@@ -9,8 +9,8 @@ import langdetect
 import pytest
 from warcio.archiveiterator import ArchiveIterator
 
-from c4build.resources import bad_words_file, sample_folder
 from c4build.sample import generate
+from c4build.sample.resources import bad_words_file, sample_folder
 
 SAMPLE = sample_folder() / "sample.warc.wet.gz"
 

@@ -8,8 +8,17 @@ import pytest
 import wet_files
 from command import run_command
 from corpus_folders import (
-    assert_same, complete_folders, corpus_files, counts, differences, make, manifest, page_files,
-    said_to_be_there, stamps, tree,
+    assert_same,
+    complete_folders,
+    corpus_files,
+    counts,
+    differences,
+    make,
+    manifest,
+    page_files,
+    said_to_be_there,
+    stamps,
+    tree,
     write_library,
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 from command import run_command
 from corpus_folders import MANIFESTS, complete_folders, make, manifest, manifest_path, stamps, tree, write_library
 
-from c4build.resources import sample_dump
+from c4build.sample.resources import sample_dump
 
 FORMATS = ["tfrecord", "array_record", "jsonl", "parquet"]
 

@@ -13,7 +13,7 @@ from command import Command, processes_of_group
 from steps_that_fail import flow
 
 from c4build import errors
-from c4build.run import run_flow
+from c4build.flow.local import run_flow
 
 # Threads of Beam fail with the connection they read from, when workers are ended.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -24,7 +24,7 @@ def failure(tmp_path, workers: int, *calls) -> errors.C4BuildError:
     """What a flow fails with; it must do so soon, and leave no worker."""
     with pytest.raises(errors.C4BuildError) as raised:
         run_flow(flow(*calls), str(tmp_path), len(calls), workers)
-    assert [child for child in psutil.Process().children() if "c4build.workers.process" in child.cmdline()] == []
+    assert [child for child in psutil.Process().children() if "c4build.flow.workers.process" in child.cmdline()] == []
     return raised.value
 
 
@@ -97,7 +97,7 @@ def gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
 def socket_folder(worker: psutil.Process) -> Path:
     while True:
         line = worker.cmdline()
-        if "c4build.workers.process" in line:
+        if "c4build.flow.workers.process" in line:
             return Path(line[-1])
         time.sleep(0.005)
 

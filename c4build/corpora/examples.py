@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import re
 import struct
 from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple, Optional
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from c4build.errors import C4BuildError, UsageError
 from c4build.write.example import masked_crc
 from c4build.write.files import is_local, is_temporary, join, list_files, list_folders, open_file
+from c4build.write.folder import version_key
 
 
 class ShardError(C4BuildError):
@@ -70,12 +70,6 @@ def _with_shards(folder: str, depth: int) -> list[str]:
         return []
     below = (join(folder, name) for name in list_folders(folder) if not name.startswith("."))
     return [found for path in below for found in _with_shards(path, depth - 1)]
-
-
-def version_key(path: str) -> list:
-    """Numbers in names count as numbers: 1.10.0 comes after 1.9.0."""
-    parts = re.split(r"(\d+)", path.rpartition("/")[2])
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:

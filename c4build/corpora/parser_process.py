@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Iterator, Optional
 
 from c4build.errors import WorkerError
-from c4build.filters.wikitext import RULES, WikiRules, WikitextError, to_text
+from c4build.rules.wikitext import RULES, WikiRules, WikitextError, to_text
 
 PAGE_SECONDS = 15.0  # of CPU time; the longest articles take some three
 _MEMORY = 1 << 30  # bytes of the child's address space; the longest articles take a tenth
@@ -98,7 +98,7 @@ class Parser:
         self._child: Optional[_Child] = None
 
     def to_text(self, wikitext: str, rules: WikiRules, found: Counter) -> str:
-        """As `filters.wikitext.to_text`. WikitextError also where a page took too long, or ended the parser."""
+        """As `rules.wikitext.to_text`. WikitextError also where a page took too long, or ended the parser."""
         question = json.dumps([rules.name, self._seconds, wikitext]).encode() + b"\n"
         for again in (False, True):  # a child that waited may have died of something else
             child, self._child = self._child or (_idle.pop() if _idle and not again else _Child()), None

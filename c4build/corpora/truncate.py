@@ -17,16 +17,28 @@ import mmh3
 import numpy as np
 import pyarrow as pa
 
-from c4build.corpora.collect import Found, Part, Prepared, Recipe, Unit, Watched, prepare, teller
-from c4build.corpora.measure import Measure, text_bytes, tokens, words
-from c4build.errors import CorruptFileError, UsageError
 from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
+from c4build.corpora.measure import Measure, text_bytes, tokens, words
+from c4build.errors import CorruptFileError, UsageError, say
+from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, Watched, prepare, teller
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
-from c4build.terminal import say
 from c4build.write.files import (
-    FileSum, FileSums, base_name, check_sums, digest, is_local, join, make_empty_folder, make_folder, open_file,
-    read_checked, read_own, read_sealed, whole_file, write_sealed,
+    FileSum,
+    FileSums,
+    base_name,
+    check_sums,
+    digest,
+    is_local,
+    join,
+    make_empty_folder,
+    make_folder,
+    open_file,
+    read_checked,
+    read_own,
+    read_sealed,
+    whole_file,
+    write_sealed,
 )  # fmt: skip
 from c4build.write.folder import as_json, is_under_way, lock, sums_in, sweep, unlock
 from c4build.write.metadata import Dataset

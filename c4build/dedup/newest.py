@@ -6,7 +6,7 @@ from typing import Optional
 import numpy as np
 
 from c4build.dedup.keys import HASH, LOSS, group_numbers, later_in_group, meeting, url_key_dtype
-from c4build.rules import CODE
+from c4build.rules.tables import CODE
 
 
 def newest(

@@ -9,8 +9,8 @@ from typing import Callable, Collection, NamedTuple
 import mmh3
 
 from c4build.dedup.keys import hash_text
-from c4build.filters.sentences import sentence_spans
-from c4build.rules import RuleSet
+from c4build.rules.sentences import sentence_spans
+from c4build.rules.tables import RuleSet
 
 
 class Units(NamedTuple):

@@ -16,7 +16,7 @@ import pathlib
 import random
 from typing import Iterable, Iterator, NamedTuple
 
-from c4build.filters.urls import in_validation, normalize_url
+from c4build.rules.urls import in_validation, normalize_url
 from c4build.sample.prose import COMMON, OTHER_LANGUAGES, THEMES
 
 SEED = 1910

@@ -9,14 +9,28 @@ import datetime
 import errno
 import json
 import os
+import re
 import socket
 import sys
 from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
 
 from c4build.errors import CorruptFileError, InUseError, UsageError
 from c4build.write.files import (
-    FileSum, base_name, check_sums, delete, exists, is_local, join, list_files, list_folders, make_folder, output_errors,
-    read_sealed, sync_folder, temporary_for, write_sealed,
+    FileSum,
+    base_name,
+    check_sums,
+    delete,
+    exists,
+    is_local,
+    join,
+    list_files,
+    list_folders,
+    make_folder,
+    output_errors,
+    read_sealed,
+    sync_folder,
+    temporary_for,
+    write_sealed,
 )  # fmt: skip
 
 MANIFEST = "c4build.json"
@@ -298,3 +312,9 @@ def _holder(handle: int) -> str:
         return f"process {who['pid']} on {who['host']} since {who['since']} ({who['command']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def version_key(path: str) -> list:
+    """Numbers in names count as numbers: 1.10.0 comes after 1.9.0."""
+    parts = re.split(r"(\d+)", path.rpartition("/")[2])
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

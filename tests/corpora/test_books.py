@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.errors import UsageError
-from c4build.read.gutenberg import without_boilerplate
 from c4build.read.books import BookError, decode, find_books, read_book, split_chapters
+from c4build.read.gutenberg import without_boilerplate
 from c4build.read.paths import identify
 
 BODY = (

@@ -21,14 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.corpora import parser_process
-from c4build.corpora.collect import Found, Part, Unit
-from c4build.corpora.links import REASONS, judge_url, outbound_link
+from c4build.corpora.books import BooksReader, prepare_books
 from c4build.corpora.parser_process import parser
-from c4build.corpora.recipes import (
-    BooksReader, SubmissionsReader, WikipediaReader, prepare_books, prepare_webtext_urls, prepare_wikipedia, told_damages,
-)  # fmt: skip
+from c4build.corpora.reddit import REASONS, SubmissionsReader, judge_url, outbound_link, prepare_webtext_urls
+from c4build.corpora.told import told_damages
+from c4build.corpora.wikipedia import WikipediaReader, prepare_wikipedia
 from c4build.errors import UsageError
-from c4build.filters.wikitext import LEFTOVERS, RULES, WikitextError, _without_leftovers, is_disambiguation, to_text
+from c4build.flow.records import Found, Part, Unit
 from c4build.read import books
 from c4build.read.books import BookError, check_book, read_book, split_chapters
 from c4build.read.gutenberg import without_boilerplate
@@ -36,6 +35,7 @@ from c4build.read.gz import Damage
 from c4build.read.paths import InputError
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.read.wikipedia import Site, WikiPage, read_pages, read_site
+from c4build.rules.wikitext import LEFTOVERS, RULES, WikitextError, _without_leftovers, is_disambiguation, to_text
 
 SITE = Site("simplewiki", "https://simple.wikipedia.org/wiki/")
 ROOT = pathlib.Path(__file__).parents[2]
@@ -137,7 +137,7 @@ PARENT = """
 import os, sys, time
 from collections import Counter
 from c4build.corpora.parser_process import parser
-from c4build.filters.wikitext import RULES
+from c4build.rules.wikitext import RULES
 if __name__ == "__main__":
     with parser() as parse:
         parse.to_text("a", RULES["tfds"], Counter())

@@ -12,10 +12,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c4build.corpora.links import REASONS, judge_url, outbound_link
-from c4build.filters.urls import normalize_url
+from c4build.corpora.reddit import REASONS, judge_url, outbound_link
 from c4build.read.gz import Damage
 from c4build.read.reddit import read_submissions
+from c4build.rules.urls import normalize_url
 
 
 def post(url="http://example.com/a", score=3, **fields) -> dict:

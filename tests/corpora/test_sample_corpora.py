@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from command import run_command
 
-from c4build.resources import sample_books, sample_dump
-from c4build.sample_corpora import generate
+from c4build.sample import corpora as generate
+from c4build.sample.resources import sample_books, sample_dump
 
 
 def test_the_files_are_what_the_generator_makes():

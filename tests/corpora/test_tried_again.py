@@ -7,11 +7,11 @@ import pytest
 import wet_files
 from corpora_material import multistream, page
 
-from c4build import build
-from c4build.corpora import recipes
-from c4build.corpora.collect import collect
-from c4build.resources import bad_words_file
-from c4build.run import run, run_flow
+from c4build.corpora import books, reddit, wikipedia
+from c4build.corpora import c4 as build
+from c4build.flow.local import run, run_flow
+from c4build.flow.records import collect
+from c4build.sample.resources import bad_words_file
 from c4build.write.folder import read_manifest
 
 PROSE = "It was late in the year, and the old sailor told them what he had seen at sea that night. " * 9
@@ -43,9 +43,9 @@ def _written(path: Path, text: str) -> Path:
 
 FLOWS = {
     "build": (_to_wet, lambda given, out: build.prepare(build.Request(given, out, bad_words=str(bad_words_file())))),
-    "books": (_to_books, lambda given, out: recipes.prepare_books(given, out, language="any")),
-    "wikipedia": (_to_dumps, recipes.prepare_wikipedia),
-    "webtext-urls": (_to_submissions, lambda given, out: recipes.prepare_webtext_urls(given, f"{out}/urls.gz")),
+    "books": (_to_books, lambda given, out: books.prepare_books(given, out, language="any")),
+    "wikipedia": (_to_dumps, wikipedia.prepare_wikipedia),
+    "webtext-urls": (_to_submissions, lambda given, out: reddit.prepare_webtext_urls(given, f"{out}/urls.gz")),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from command import kill_at_random_moments, run_command
 from typer.testing import CliRunner
 
-from c4build.cli import app
+from c4build.commands.main import app
 from c4build.corpora import truncate as module
 from c4build.corpora.examples import find_shards, read_shard
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c4build.filters.wikitext import LEFTOVERS, RULES, is_disambiguation, is_redirect, to_text
 from c4build.read.wikipedia import read_pages
+from c4build.rules.wikitext import LEFTOVERS, RULES, is_disambiguation, is_redirect, to_text
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple
 
 from damage import HTML, Kinds, Made, flip_bits, noise, span
 
-from c4build.resources import sample_books
+from c4build.sample.resources import sample_books
 
 ENDING = ".txt"
 KINDS = Kinds()

@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple
 
 from damage import HTML, Kinds, Made, flip_bits, noise, span
 
-from c4build.resources import sample_dump
+from c4build.sample.resources import sample_dump
 
 ENDING = ".xml.bz2"
 LAYOUTS = ("streams", "one stream", "plain")

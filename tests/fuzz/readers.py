@@ -16,7 +16,7 @@ import dump_damage
 import zstandard
 from wet_damage import Page, lines
 
-from c4build.resources import bad_words_file, sample_books, sample_dump, sample_folder
+from c4build.sample.resources import bad_words_file, sample_books, sample_dump, sample_folder
 
 
 def _plain(value: str) -> str:
@@ -30,11 +30,11 @@ def _page(url: str, date: str, body: bytes) -> Page:
 
 def wet(rules_name: str):
     """WET files, cleaned as a build does it."""
-    from c4build.clean import Cleaner, CleanSettings
+    from c4build.flow.clean import Cleaner, CleanSettings
     from c4build.read.gz import Damage
     from c4build.read.paths import identify
     from c4build.read.wet import read_pages
-    from c4build.rules import choose_variants, load_rules
+    from c4build.rules.tables import choose_variants, load_rules
 
     rules = load_rules(rules_name)
     bad_words = tuple(bad_words_file().read_text().split("\n")[:-1])
@@ -72,7 +72,7 @@ def other_wet():
 
 def _in_bounds(pages: list[Page]) -> tuple[list[Page], int, list[str]]:
     """Without the pages that are too long for the rules, which are counted."""
-    from c4build.rules import load_rules
+    from c4build.rules.tables import load_rules
 
     most = load_rules("paper").max_page_chars
     kept = [page for page in pages if len(page.text) <= most]
@@ -131,8 +131,8 @@ def _by_warcio(data: bytes) -> list[Page]:
 
 def dump():
     """Dumps of MediaWiki, read and freed of markup as a build does it."""
-    from c4build.corpora.collect import Part, Unit
-    from c4build.corpora.recipes import RULES, Site, WikipediaReader
+    from c4build.corpora.wikipedia import RULES, Site, WikipediaReader
+    from c4build.flow.records import Part, Unit
     from c4build.read.gz import Damage
     from c4build.read.paths import identify
     from c4build.read.wikipedia import read_pages
@@ -183,8 +183,8 @@ def other_dump():
 
 def book():
     """Books, judged as a build does it."""
-    from c4build.corpora.collect import Part, Unit
-    from c4build.corpora.recipes import BooksReader
+    from c4build.corpora.books import BooksReader
+    from c4build.flow.records import Part, Unit
     from c4build.read.paths import identify
 
     reader = BooksReader(False, "en", 0.0)
@@ -230,8 +230,8 @@ def other_book():
 
 def reddit():
     """Dumps of submissions to links."""
-    from c4build.corpora.collect import Part, Unit
-    from c4build.corpora.recipes import SubmissionsReader
+    from c4build.corpora.reddit import SubmissionsReader
+    from c4build.flow.records import Part, Unit
     from c4build.read.paths import identify
 
     reader = SubmissionsReader()

@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple
 import zstandard
 from damage import DATES, HTML, URLS, Kinds, Made, flip_bits, noise, span
 
-from c4build.resources import sample_folder
+from c4build.sample.resources import sample_folder
 
 ENDING = ".warc.wet.gz"
 LAYOUTS = ("members", "one member", "plain")

@@ -11,11 +11,11 @@ from adversarial import lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c4build.filters.compiled_language import CompiledDetector, GaveUp, load_library
-from c4build.filters.language import SEED, fastest_detector, language_test, library_detector, read_profiles
 from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.resources import sample_folder
+from c4build.rules.compiled_language import CompiledDetector, GaveUp, load_library
+from c4build.rules.language import SEED, fastest_detector, language_test, library_detector, read_profiles
+from c4build.sample.resources import sample_folder
 
 compiled_only = pytest.mark.skipif(load_library() is None, reason="there was no compiler at installation")
 texts = st.one_of(st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join))

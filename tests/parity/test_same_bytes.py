@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from tensorflow_datasets.proto import tf_example_pb2
 from tensorflow_datasets.text import c4_utils
 
-from c4build.build import Request, prepare
+from c4build.corpora.c4 import Request, prepare
 from c4build.errors import NothingReadError
-from c4build.filters.badwords import bad_word_test
-from c4build.filters.lines import candidate_lines, line_filter
-from c4build.filters.sentences import has_sentences, sentence_spans
-from c4build.filters.steps import sentences_in_lines
-from c4build.filters.urls import in_validation, normalize_url
+from c4build.flow.local import run
 from c4build.page import Page
-from c4build.resources import bad_words_file, sample_folder
-from c4build.rules import RULE_SETS
-from c4build.run import run
+from c4build.rules.badwords import bad_word_test
+from c4build.rules.lines import candidate_lines, line_filter
+from c4build.rules.sentences import has_sentences, sentence_spans
+from c4build.rules.steps import sentences_in_lines
+from c4build.rules.tables import RULE_SETS
+from c4build.rules.urls import in_validation, normalize_url
+from c4build.sample.resources import bad_words_file, sample_folder
 
 RULES = RULE_SETS["c4-3.1.0"]
 WORDS = bad_words_file().read_text().splitlines()

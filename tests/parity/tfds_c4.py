@@ -11,11 +11,10 @@ import json
 import time
 import types
 from collections import Counter
-from typing import Callable, Iterable, NamedTuple, Optional
+from typing import Iterable, NamedTuple, Optional
 
 import langdetect
 import nltk
-import tensorflow_datasets
 import tldextract
 from nltk.tokenize import punkt as nltk_punkt
 from punkt.data import english

@@ -13,11 +13,12 @@ from typing import Annotated, Callable, Optional, Sequence, Union
 import typer
 
 from c4build import __version__
-from c4build.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
-from c4build.corpora.cli import attach, check, run_collect
-from c4build.errors import C4BuildError, DamageError, UsageError, visible
-from c4build.rules import RULE_SETS, VARIANTS
-from c4build.t5.cli import ablate, app as trainer
+from c4build.commands.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
+from c4build.commands.corpora import attach, check, run_collect
+from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
+from c4build.rules.tables import RULE_SETS, VARIANTS
+from c4build.t5.cli import ablate
+from c4build.t5.cli import app as trainer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +74,7 @@ def build(
 ):
     """Make C4 and its variants from WET files."""
     given, beam_options = split_at_dashes(inputs or [])
-    from c4build.build import Request
+    from c4build.corpora.c4 import Request
 
     request = Request(
         inputs=given,
@@ -101,9 +102,10 @@ def demo(
     workers: Annotated[Optional[int], typer.Option(help="Processes on this machine.")] = 1,
 ):
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
-    from c4build.build import Request
-    from c4build.corpora.recipes import prepare_books, prepare_wikipedia
-    from c4build.resources import sample_books, sample_dump, sample_folder
+    from c4build.corpora.books import prepare_books
+    from c4build.corpora.c4 import Request
+    from c4build.corpora.wikipedia import prepare_wikipedia
+    from c4build.sample.resources import sample_books, sample_dump, sample_folder
 
     sample = sample_folder()
     request = Request(
@@ -138,12 +140,12 @@ def run_build(
     request, workers: Optional[int] = None, runner: Optional[str] = None, beam_options: Sequence[str] = ()
 ) -> int:
     """Makes what `request` (of `build.Request`) asks for, shows how far it is and what came of it; returns the exit code."""
-    from c4build.terminal import Progress, print_complete, print_outcome, say
+    from c4build.commands.terminal import Progress, print_complete, print_outcome
 
     started = time.monotonic()
     check(workers, runner)
-    from c4build.build import prepare, read_summary
-    from c4build.run import run
+    from c4build.corpora.c4 import prepare, read_summary
+    from c4build.flow.local import run
     from c4build.write.card import write_card
     from c4build.write.folder import keeps_nothing
 
@@ -236,14 +238,14 @@ def _complain(program: str, error: Union[Exception, str], code: int) -> int:
 
 
 def _failed(program: str, error: Union[Exception, str]) -> int:
-    from c4build.workers import end_workers
+    from c4build.flow.workers import end_workers
 
     end_workers()
     return _complain(program, error, FAILED)
 
 
 def _interrupted(program: str) -> int:
-    from c4build.workers import end_workers
+    from c4build.flow.workers import end_workers
 
     end_workers()
     print(f"\n{program}: interrupted; run the same command again and it goes on from here", file=sys.stderr)

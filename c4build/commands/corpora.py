@@ -6,8 +6,8 @@ from typing import Annotated, Callable, Optional
 
 import typer
 
-from c4build.commandline import DAMAGED, cores, counted, split_at_dashes
-from c4build.errors import UsageError, visible
+from c4build.commands.commandline import DAMAGED, cores, split_at_dashes
+from c4build.errors import UsageError, counted, say, visible
 
 _Out = Annotated[str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 _Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]
@@ -50,7 +50,7 @@ def wikipedia(
 ):
     """Make a corpus of Wikipedia's articles from dumps."""
     given, beam_options = split_at_dashes(dumps or [])
-    from c4build.corpora.recipes import prepare_wikipedia
+    from c4build.corpora.wikipedia import prepare_wikipedia
 
     check(workers, runner)
     prepared = prepare_wikipedia(given, out, rules, format, shards, overwrite)
@@ -84,7 +84,7 @@ def books(
     own, or at books from Project Gutenberg.
     """
     given, beam_options = split_at_dashes(paths or [])
-    from c4build.corpora.recipes import prepare_books
+    from c4build.corpora.books import prepare_books
 
     check(workers, runner)
     prepared = prepare_books(given, out, chapters, language, least, format, shards, overwrite)
@@ -109,7 +109,7 @@ def webtext_urls(
 ):
     """List the URLs shared on Reddit with a score of 3 or more, for `build --webtext-urls`."""
     given, beam_options = split_at_dashes(dumps or [])
-    from c4build.corpora.recipes import prepare_webtext_urls
+    from c4build.corpora.reddit import prepare_webtext_urls
     from c4build.write.files import list_files, open_file, whole_file
 
     check(workers, runner)
@@ -182,7 +182,7 @@ def inspect(
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
 ):
     """Show what is in a corpus, finished or under way: examples, words, bytes, lengths, a few of the texts."""
-    from c4build.corpora.inspect import look, print_look
+    from c4build.commands.inspect import look, print_look
     from c4build.corpora.measure import tokens, words
 
     measure = tokens(vocab) if vocab else words()
@@ -199,7 +199,8 @@ def verify(
     ],
 ):
     """Check finished corpora against the digests of their manifests: every file, offline."""
-    from c4build.corpora.verify import find_corpora, verify as verify_one
+    from c4build.write.verify import find_corpora
+    from c4build.write.verify import verify as verify_one
 
     wrong = 0
     for corpus in dict.fromkeys(path for name in folder for path in find_corpora(name)):
@@ -214,7 +215,7 @@ def verify(
 
 def check(workers: Optional[int], runner: Optional[str]):
     """Fails before any work where the way to run it is wrong."""
-    from c4build.run import check_runner
+    from c4build.flow.local import check_runner
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 or more")
@@ -233,9 +234,9 @@ def run_collect(
 
     `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
     """
-    from c4build.corpora.collect import collect
-    from c4build.corpora.outcome import print_collected
-    from c4build.terminal import print_complete, print_damages, say
+    from c4build.commands.outcome import print_collected
+    from c4build.commands.terminal import print_complete, print_damages
+    from c4build.flow.records import collect
     from c4build.write.card import write_card
     from c4build.write.folder import keeps_nothing, read_manifest
 
@@ -265,10 +266,10 @@ def run_watched(
     prepared, add: Callable, doing: tuple[str, str], workers: Optional[int], runner: Optional[str], beam_options: list[str]
 ):
     """Runs what was prepared, and shows how far it is."""
-    from c4build.terminal import Progress
+    from c4build.commands.terminal import Progress
 
     with Progress(prepared, runner in (None, "DirectRunner"), *doing):
-        from c4build.run import run_flow
+        from c4build.flow.local import run_flow
 
         parts = len(prepared.inputs)
         run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)

@@ -2,7 +2,7 @@
 
 import pathlib
 
-_PACKAGE = pathlib.Path(__file__).parent
+_PACKAGE = pathlib.Path(__file__).parent.parent
 
 
 def bad_words_file(language: str = "en") -> pathlib.Path:
@@ -17,10 +17,10 @@ def sample_folder() -> pathlib.Path:
 
 def sample_dump() -> pathlib.Path:
     """The demo's MediaWiki dump."""
-    (path,) = (_PACKAGE / "sample_corpora").glob("*.xml.bz2")
+    (path,) = (_PACKAGE / "sample").glob("*.xml.bz2")
     return path
 
 
 def sample_books() -> pathlib.Path:
     """The demo's folder of books."""
-    return _PACKAGE / "sample_corpora" / "books"
+    return _PACKAGE / "sample" / "books"

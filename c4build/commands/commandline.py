@@ -17,9 +17,3 @@ def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def counted(count: int, plural: str) -> str:
-    """1, "inputs" -> "1 input"; 2,000, "inputs" -> "2,000 inputs"."""
-    return f"{count:,} {plural.removesuffix('s') if count == 1 else plural}"
-

@@ -1,6 +1,6 @@
 """Makes the demo's other raw material: a MediaWiki dump with markup of every kind, and books in several guises.
 
-    python -m c4build.sample_corpora.generate [FOLDER]
+    python -m c4build.sample.corpora [FOLDER]
 
 Everything follows from the seed: the same text on every machine.
 """

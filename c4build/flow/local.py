@@ -14,9 +14,9 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
 
 from c4build import errors
-from c4build.build import Prepared
-from c4build.corpus import build_corpus
-from c4build.workers.runner import WorkersRunner
+from c4build.flow.kit import Prepared
+from c4build.flow.web import build_corpus
+from c4build.flow.workers.runner import WorkersRunner
 from c4build.write.files import is_local
 from c4build.write.folder import unlock
 

@@ -6,7 +6,7 @@
                                             └─► Publish
 
 A unit is a piece of the input, read by a `Reader`. Its examples lie in one file named by the unit and the reader's
-settings: a second run finds it made. Of examples with one key one stays. As in `corpus`, text never goes through a
+settings: a second run finds it made. Of examples with one key one stays. As in `web`, text never goes through a
 shuffle, counts travel as elements, what is found made is checked, and a folder that has its manifest is complete.
 """
 
@@ -23,20 +23,46 @@ import numpy as np
 import pyarrow as pa
 
 from c4build import __version__
-from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable
+from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable, say
+from c4build.flow.kit import Prepared
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
-from c4build.terminal import say
 from c4build.write.files import (
-    FileSums, check_sums, digest, exists, is_local, join, make_empty_folder, make_folder, open_file, read_own,
-    read_sealed, write_sealed,
+    FileSums,
+    check_sums,
+    digest,
+    exists,
+    is_local,
+    join,
+    make_empty_folder,
+    make_folder,
+    open_file,
+    read_own,
+    read_sealed,
+    write_sealed,
 )  # fmt: skip
 from c4build.write.folder import (
-    as_json, claim, complete, is_complete, lock, nothing_read, seconds_since, sums_in, sweep, unlock,
+    as_json,
+    claim,
+    complete,
+    is_complete,
+    lock,
+    nothing_read,
+    seconds_since,
+    sums_in,
+    sweep,
+    unlock,
 )  # fmt: skip
 from c4build.write.metadata import Dataset, Split, write_metadata
 from c4build.write.shards import (
-    FORMATS, Format, encoded_size, file_names, is_installed, open_gzip, shard_name, validation_shards,
+    FORMATS,
+    Format,
+    encoded_size,
+    file_names,
+    is_installed,
+    open_gzip,
+    shard_name,
+    validation_shards,
 )  # fmt: skip
 from c4build.write.tables import TableReader, joined, open_table, read_table
 
@@ -154,14 +180,6 @@ class CollectPlan(NamedTuple):
     @property
     def buckets(self) -> int:
         return min(256, max(4, self.units // 4))
-
-
-class Prepared(NamedTuple):
-    plan: CollectPlan
-    inputs: list[Unit]
-    page_files: list[str]  # of the inputs
-    folders: dict[str, str]
-    complete: bool
 
 
 class Report(NamedTuple):

@@ -1,4 +1,4 @@
-"""One build, from what a person asks for to what came of it: checks everything first, then runs the flow of `corpus`."""
+"""One build, from what a person asks for to what came of it: checks everything first, then runs the flow of `web`."""
 
 import datetime
 import hashlib
@@ -8,15 +8,25 @@ from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 import smart_open
 
 from c4build import __version__
-from c4build.clean import CleanSettings, tracks_of
 from c4build.errors import CorruptFileError, UsageError
-from c4build.filters.urls import load_domains
-from c4build.finish import DATASET, FinishSettings
+from c4build.flow.clean import CleanSettings, tracks_of
+from c4build.flow.finish import DATASET, FinishSettings
+from c4build.flow.kit import Prepared
 from c4build.read.paths import Input, find_inputs, identify
-from c4build.resources import bad_words_file
-from c4build.rules import RuleError, RuleSet, Variant, choose_variants, load_rules
+from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
+from c4build.rules.urls import load_domains
+from c4build.sample.resources import bad_words_file
 from c4build.write.files import (
-    base_name, digest, is_local, join, list_files, list_folders, make_empty_folder, make_folder, read_sealed, write_sealed,
+    base_name,
+    digest,
+    is_local,
+    join,
+    list_files,
+    list_folders,
+    make_empty_folder,
+    make_folder,
+    read_sealed,
+    write_sealed,
 )  # fmt: skip
 from c4build.write.folder import claim, is_complete, lock, read_manifest, sweep, unlock
 from c4build.write.shards import FORMATS, file_names, is_installed
@@ -41,16 +51,6 @@ class Request(NamedTuple):
     crawls: Sequence[str] = ()
     limit: Optional[int] = None
     overwrite: bool = False
-
-
-class Prepared(NamedTuple):
-    """A request that has been found possible."""
-
-    plan: "Plan"  # noqa: F821  (of corpus, which imports Beam)
-    inputs: list[Input]
-    page_files: list[str]  # of the inputs
-    folders: dict[str, str]  # of the variants
-    complete: bool  # all of it was made before
 
 
 def prepare(request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None) -> Prepared:
@@ -109,7 +109,7 @@ class _Lists(NamedTuple):
 
 
 def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
-    from c4build.corpus import Plan, write_inputs
+    from c4build.flow.web import Plan, write_inputs
 
     shards = request.shards or _shards(inputs)
     made_from = {

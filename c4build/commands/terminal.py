@@ -9,13 +9,13 @@ from typing import Iterable, Mapping, Optional, Sequence
 
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from c4build.commandline import counted
-from c4build.errors import visible
-from c4build.rules import VARIANTS, reasons_in_order
+from c4build.errors import counted, visible
+from c4build.rules.tables import VARIANTS, reasons_in_order
 from c4build.write.folder import manifest_name
 
 _PLAIN_SECONDS = 10  # between two lines where there is no terminal
@@ -147,11 +147,6 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def say(line: str):
-    """Tells the person something on the way."""
-    print(visible(f"c4build: {line}"), file=sys.stderr, flush=True)
 
 
 Row = tuple[str, Sequence[str]]  # its name, and a value for every column

@@ -23,16 +23,16 @@ import apache_beam as beam
 import numpy as np
 import smart_open
 
-from c4build.clean import Cleaner, Report, read_columns, reasons_in
-from c4build.dedup.keys import REPEAT_KEY, LOSS, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
+from c4build.dedup.keys import LOSS, REPEAT_KEY, by_bucket, hash_text, hashes, sortable_dates, url_key_dtype
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
-from c4build.filters.urls import normalize_url
-from c4build.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
-from c4build.keyfiles import Slice, fetch, send
-from c4build.publish import publish
+from c4build.flow.clean import Cleaner, Report, read_columns, reasons_in
+from c4build.flow.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
+from c4build.flow.keyfiles import Slice, fetch, send
+from c4build.flow.publish import publish
 from c4build.read.paths import Input
-from c4build.rules import CODE, REASONS
+from c4build.rules.tables import CODE, REASONS
+from c4build.rules.urls import normalize_url
 from c4build.write.files import delete, join, list_files, read_own, write_sealed
 from c4build.write.tables import joined
 

@@ -6,7 +6,7 @@ Notable choice: TFDS's own regular expression decides, but is asked only where q
 import re
 from typing import Callable, Iterable
 
-from c4build.filters.prefilter import may_hold, surely_holds
+from c4build.rules.prefilter import may_hold, surely_holds
 
 
 def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:

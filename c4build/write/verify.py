@@ -4,10 +4,18 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from c4build.corpora.examples import version_key
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import check_sums, exists, is_local, join, list_folders
-from c4build.write.folder import CLAIM, MANIFESTS, find_manifest, foreign_names, is_under_way, read_manifest, sums_in
+from c4build.write.folder import (
+    CLAIM,
+    MANIFESTS,
+    find_manifest,
+    foreign_names,
+    is_under_way,
+    read_manifest,
+    sums_in,
+    version_key,
+)  # fmt: skip
 
 _THREADS = 4
 

@@ -19,15 +19,15 @@ import pyarrow as pa
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
-from c4build.filters.lines import Lines, candidate_lines
 from c4build.errors import CorruptFileError, printable
-from c4build.filters.steps import Steps, bits_of
-from c4build.filters.urls import in_validation, news_test, normalize_url
 from c4build.page import PAGE_SCHEMA, Page
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import Dropped, read_pages
-from c4build.rules import CODE, REASONS, RuleSet, Variant
+from c4build.rules.lines import Lines, candidate_lines
+from c4build.rules.steps import Steps, bits_of
+from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
+from c4build.rules.urls import in_validation, news_test, normalize_url
 from c4build.write.files import digest, exists, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 

@@ -5,12 +5,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Callable, Iterable, Optional, Sequence, Union
 
-from c4build.filters.badwords import bad_word_test
-from c4build.filters.language import language_test
-from c4build.filters.lines import Lines, line_filter
-from c4build.filters.sentences import has_plain_ends, has_sentences, sentence_spans
 from c4build.page import Page
-from c4build.rules import CODE, RuleSet, Variant
+from c4build.rules.badwords import bad_word_test
+from c4build.rules.language import language_test
+from c4build.rules.lines import Lines, line_filter
+from c4build.rules.sentences import has_plain_ends, has_sentences, sentence_spans
+from c4build.rules.tables import CODE, RuleSet, Variant
 
 # A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the lines of the page as
 # it was read instead: most pages go there, and their whole text is never needed.

@@ -16,15 +16,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.clean import CleanSettings, Report, read_columns, reasons_in
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
-from c4build.filters.steps import Steps, bits_of
-from c4build.page import FEATURES
 from c4build.errors import CorruptFileError
-from c4build.rules import REASONS, Variant
+from c4build.flow.clean import CleanSettings, Report, read_columns, reasons_in
+from c4build.page import FEATURES
+from c4build.rules.steps import Steps, bits_of
+from c4build.rules.tables import REASONS, Variant
 from c4build.write.files import (
-    FileSum, FileSums, base_name, check_sums, digest, join, make_folder, read_checked, read_sealed, whole_file, write_sealed,
+    FileSum,
+    FileSums,
+    base_name,
+    check_sums,
+    digest,
+    join,
+    make_folder,
+    read_checked,
+    read_sealed,
+    whole_file,
+    write_sealed,
 )  # fmt: skip
 from c4build.write.folder import as_json, sums_in
 from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name

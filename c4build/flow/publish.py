@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Sequence
 
-from c4build.clean import Report
 from c4build.errors import CountsError, NothingReadError
-from c4build.finish import DATASET, FinishSettings, UnitResult, read_validation
+from c4build.flow.clean import Report
+from c4build.flow.finish import DATASET, FinishSettings, UnitResult, read_validation
 from c4build.page import FEATURES
 from c4build.read.paths import Input
-from c4build.rules import REASONS
+from c4build.rules.tables import REASONS
 from c4build.write.files import FileSums, join
 from c4build.write.folder import complete, nothing_read, seconds_since
 from c4build.write.metadata import C4_CITATION, Dataset, Split, write_metadata

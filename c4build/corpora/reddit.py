@@ -5,13 +5,23 @@ of at least 3" (the T5 paper, section 3.4.1, on WebText-like).
 """
 
 import math
+import os
 import re
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 from urllib.parse import quote, urlsplit
 
 import idna
+import mmh3
 
-from c4build.filters.urls import normalize_url
+from c4build.corpora.told import told_damages
+from c4build.errors import UsageError
+from c4build.flow.records import URLS, Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.read.gz import Damage
+from c4build.read.paths import Input, find_files
+from c4build.read.reddit import check_submissions, read_submissions
+from c4build.rules.urls import normalize_url
+from c4build.write.files import is_local, join
+from c4build.write.metadata import Dataset
 
 LEAST_SCORE = 3
 _LONGEST_URL = 4096  # characters; what browsers take, twice
@@ -125,3 +135,56 @@ def _as_crawled(parts, host: str) -> str:
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     path = quote(_SPACE_AND_CONTROL.sub(lambda char: f"%{ord(char.group()):02X}", path), safe=_ASCII, errors="replace")
     return f"{parts.scheme}://{host}{port}{path}"
+
+
+_SUBMISSIONS = (".zst", ".gz", ".bz2", ".xz", ".json", ".jsonl", ".ndjson")
+
+
+class SubmissionsReader(NamedTuple):
+    """Dumps of submissions to the links that count."""
+
+    def settings(self) -> dict:
+        return {"name": "webtext-urls"}
+
+    def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
+        for source, _, _ in unit.parts:
+            yield from told_damages(source, self._submissions(source, told), "submissions")
+
+    def _submissions(self, source: Input, told):
+        for entry in read_submissions(source, told):
+            if isinstance(entry, Damage):
+                yield entry
+                continue
+            link = outbound_link(entry.post)
+            if link.url is None:
+                yield Found(link.reason)
+            else:
+                yield Found("kept", {"url": link.url}, mmh3.mmh3_x64_128_digest(link.url.encode()))
+
+
+def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False) -> Prepared:
+    """Plans the list of URLs for the file `out`; see `webtext_urls_file`. Raises UsageError."""
+    if not out.endswith(".gz"):
+        raise UsageError(f"--out {out}: the list is a gzip file, so its name must end in .gz")
+    sources = find_files(given, _SUBMISSIONS)
+    check_submissions(sources[0])
+    out = os.path.abspath(out) if is_local(out) else out
+    home, _, name = out.rpartition("/")
+    recipe = Recipe(
+        Dataset(
+            name="webtext-urls",
+            config=name,
+            version="1.0.0",
+            description="URLs shared on Reddit with a score of 3 or more.",
+            citation="",
+            homepage="",
+            features=("url",),
+        ),
+        SubmissionsReader(),
+        tuple(reason for reason in REASONS if reason != "kept"),
+        "submissions",
+        "URLs shared on Reddit",
+    )
+    units = [Unit(source.name, (Part(source),)) for source in sources]
+    folder = join(home, ".c4build", "webtext-urls", name)
+    return prepare(recipe, units, home or "/", URLS.name, None, overwrite, folder)

@@ -12,7 +12,7 @@ from typing import Callable, Optional
 
 import langdetect
 
-from c4build.filters.compiled_language import CompiledDetector, GaveUp, load_library
+from c4build.rules.compiled_language import CompiledDetector, GaveUp, load_library
 
 try:
     import langdetect_rs as fastest_library

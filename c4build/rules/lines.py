@@ -13,8 +13,8 @@ from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from c4build.filters.prefilter import may_hold
-from c4build.rules import RuleSet
+from c4build.rules.prefilter import may_hold
+from c4build.rules.tables import RuleSet
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _LOREM_IPSUM = "lorem ipsum"

@@ -1,8 +1,7 @@
 """What a person is shown at the end of a run of `collect`: what came in, what each rule took, what stayed."""
 
-from c4build.commandline import counted
-from c4build.errors import visible
-from c4build.terminal import duration, print_note, print_tables
+from c4build.commands.terminal import duration, print_note, print_tables
+from c4build.errors import counted, visible
 
 
 def print_collected(recipe, summary: dict, seconds: float):

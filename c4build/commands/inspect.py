@@ -5,12 +5,10 @@ import random
 from collections import Counter
 from typing import Callable, NamedTuple
 
-from c4build.commandline import counted
 from c4build.corpora.examples import ShardError, find_shards, newest_version, read_shard
-from c4build.errors import UsageError, visible
+from c4build.errors import UsageError, counted, visible
 from c4build.write.files import is_local, join, list_files, list_folders
 from c4build.write.folder import find_manifest
-
 
 _SHOWN_TEXT = 500  # characters
 

@@ -27,7 +27,7 @@ from apache_beam.runners.worker import data_plane
 from apache_beam.utils import thread_pool_executor
 
 from c4build.errors import WorkerError
-from c4build.workers import process
+from c4build.flow.workers import process
 
 _LONGEST_PATH = 100  # bytes, of a Unix socket; macOS takes 103, Linux 107
 _SECONDS = 2  # in which Beam comes back from a failure

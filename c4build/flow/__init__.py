@@ -1,0 +1,1 @@
+"""The flows: what Beam runs, from inputs to published shards."""

@@ -1,1 +1,0 @@
-"""A small Wikipedia dump and a few books, for the demo; `generate` makes them."""
