@@ -1,15 +1,17 @@
 """CPU time a page: TFDS's own functions, c4build end to end, and merely reading the files. One run, one table.
 
-    python benchmarks/throughput.py [WET FILE...] [--least-pages 4000] [--repeat 5] [--two-workers]
+    python benchmarks/throughput.py [WET FILE...] [--least-pages 4000] [--repeat 5] [--two-workers] [--against TREE]
 
 Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
 needs to start, measured on a file of one page, is taken off its time and given apart. Each repeat measures everything
 once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
+`--against` compares this tree with another checkout of c4build instead, whose language.c is compiled where it lies.
 """
 
 import argparse
 import gzip
+import os
 import pathlib
 import re
 import resource
@@ -33,6 +35,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--least-pages", type=int, default=4000)
     parser.add_argument("--two-workers", action="store_true", help="also compare one worker with two, on 8 files")
+    parser.add_argument("--against", type=pathlib.Path, help="another checkout, whose builds are timed in turn with these")
     options = parser.parse_args()
     files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
     with tempfile.TemporaryDirectory() as folder:
@@ -41,6 +44,9 @@ def main():
         inputs = enlarge(files, folder, options.least_pages)
         pages, size = count(inputs)
         print(f"{len(inputs)} files, {pages:,} pages, {size / 1e6:.1f} MB of text")
+        if options.against:
+            against(options.against.resolve(), inputs, empty, folder, pages, options.repeat)
+            return
         rows = [measure(inputs, empty, folder) for _ in range(options.repeat)]
         report(rows, pages, size)
         if options.two_workers:
@@ -120,17 +126,27 @@ def tfds_seconds(inputs) -> float:
     return sum(tfds_c4.corpus(map(str, inputs), "en", bad_words=words).seconds.values())
 
 
-def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
-    """(CPU seconds, wall seconds) of the command, its children included."""
+_MAIN = """
+try:
+    from c4build.commands.main import main
+except ImportError:  # an older tree
+    from c4build.cli import main
+main()
+"""
+
+
+def build_seconds(inputs, folder, variants, workers=1, tree=ROOT) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of the command of a tree, its children included."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "c4build.commands.main", "build", *map(str, inputs), "--out", str(out)]
+    command = [sys.executable, "-c", _MAIN, "build", *map(str, inputs), "--out", str(out)]
     command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers)]
     if variants == ALL:
         command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]
         command += ["--webtext-urls", str(SAMPLE / "webtext_urls.txt")]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -152,6 +168,22 @@ def report(rows: list[dict[str, float]], pages: int, size: int):
     times = middle(lambda row: row["c4build, all five"] / row["c4build, en"])
     print(f"\nall five variants cost {times:.2f} times en alone")
     print(f"start-up, not in the table: {middle(lambda row: row['start, en']):.1f} s of CPU time")
+
+
+def against(tree: pathlib.Path, inputs, empty, folder, pages: int, repeat: int):
+    """CPU time a page of this tree beside another's: each repeat builds with both, in turn first."""
+    for name, variants in (("en", "en"), ("all five variants", ALL)):
+        costs: dict[pathlib.Path, list[float]] = {ROOT: [], tree: []}
+        for number in range(repeat):
+            for of in (ROOT, tree) if number % 2 else (tree, ROOT):
+                start = build_seconds([empty], folder, variants, tree=of)[0]
+                costs[of].append(1e3 * (build_seconds(inputs, folder, variants, tree=of)[0] - start) / pages)
+        ratios = [ours / theirs for ours, theirs in zip(costs[ROOT], costs[tree])]
+        print(
+            f"{name}: {statistics.median(costs[ROOT]):.4f} ms a page here, {statistics.median(costs[tree]):.4f} there; "
+            f"here / there {statistics.median(ratios):.3f} (median of {repeat} pairs), {min(costs[ROOT]) / min(costs[tree]):.3f} (of the least)",
+            flush=True,
+        )
 
 
 def two_workers(inputs, empty, folder):
