@@ -83,6 +83,33 @@ def group_numbers(keys: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(new)]) if len(keys) else np.zeros(0, int)
 
 
+def join_parts(parts: list[tuple[int, bytes]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """(keys [n] of `dtype`, the file of each [n] uint32) of parts: (file, its keys as bytes)."""
+    keys = np.frombuffer(b"".join(data for _, data in parts), dtype)
+    sizes = np.array([len(data) // dtype.itemsize for _, data in parts], np.int64)
+    return keys, np.repeat(np.array([file for file, _ in parts], np.uint32), sizes)
+
+
+def by_file(files: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> dict[int, bytes]:
+    """What is lost, for each file that loses anything.
+
+    Args:
+      files: [n] int, the file of each key.
+      places: [n] int, what `dtype` has first: the key's page or position in its file.
+      lost: [n] uint8, the variants that each key loses, a bit each.
+      dtype: `LOSS` or `REPEAT`.
+
+    Returns:
+      For each file its places and variants as `dtype` bytes, in order of place.
+    """
+    gone = np.flatnonzero(lost)
+    gone = gone[np.lexsort((places[gone], files[gone]))]
+    found = np.empty(len(gone), dtype)
+    found[dtype.names[0]], found["variants"] = places[gone], lost[gone]
+    losing, starts = np.unique(files[gone], return_index=True)
+    return {int(file): part.tobytes() for file, part in zip(losing, np.split(found, starts[1:]))}
+
+
 def meeting(keys: np.ndarray) -> np.ndarray:
     """[m] int: the keys that may have an equal one among the others; most have none, and need not be sorted further."""
     order = np.argsort(keys["high"])

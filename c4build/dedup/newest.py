@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, group_numbers, later_in_group, meeting, url_key_dtype
+from c4build.dedup.keys import HASH, LOSS, by_file, group_numbers, join_parts, later_in_group, meeting, url_key_dtype
 from c4build.rules.tables import CODE
 
 
@@ -25,9 +25,7 @@ def newest(
       For each file the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
       that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
     """
-    dtype = url_key_dtype(variants)
-    keys = np.concatenate([np.frombuffer(data, dtype) for _, data in parts])
-    files = np.concatenate([np.full(len(data) // dtype.itemsize, file, np.uint32) for file, data in parts])
+    keys, files = join_parts(parts, url_key_dtype(variants))
     # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
     several = meeting(keys)
     fields = keys[several]
@@ -54,13 +52,7 @@ def newest(
             if code and count:
                 counts[variant, code] += count
     lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
-    losses = {}
-    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
-        mine = np.flatnonzero((files == file) & (lost > 0))
-        loss = np.empty(len(mine), LOSS)
-        loss["page"], loss["variants"] = keys["page"][mine], lost[mine]
-        losses[file] = loss[np.argsort(loss["page"])].tobytes()
-    return losses, counts
+    return by_file(files, keys["page"], lost, LOSS), counts
 
 
 def _joined(keys: np.ndarray) -> np.ndarray:

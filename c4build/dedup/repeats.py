@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from c4build.dedup.keys import REPEAT, REPEAT_KEY, group_numbers, later_in_group, meeting
+from c4build.dedup.keys import REPEAT, REPEAT_KEY, by_file, group_numbers, join_parts, later_in_group, meeting
 
 
 def rank(url: str) -> int:
@@ -22,17 +22,10 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
     Returns:
       For each file the positions that lose variants, as `REPEAT` bytes in order of position.
     """
-    keys = np.concatenate([np.frombuffer(data, REPEAT_KEY) for _, data in parts])
-    files = np.concatenate([np.full(len(data) // REPEAT_KEY.itemsize, file, np.uint32) for file, data in parts])
+    keys, files = join_parts(parts, REPEAT_KEY)
     shared = meeting(keys)
     keys, files = keys[shared], files[shared]
     order = np.lexsort((keys["position"], files, keys["rank"], keys["low"], keys["high"]))
     keys, files = keys[order], files[order]
     lost = later_in_group(group_numbers(keys), keys["variants"], variants)
-    found = {}
-    for file in np.flatnonzero(np.bincount(files[lost > 0])).tolist():
-        mine = np.flatnonzero((files == file) & (lost > 0))
-        repeat = np.empty(len(mine), REPEAT)
-        repeat["position"], repeat["variants"] = keys["position"][mine], lost[mine]
-        found[file] = repeat[np.argsort(repeat["position"])].tobytes()
-    return found
+    return by_file(files, keys["position"], lost, REPEAT)

@@ -1,0 +1,98 @@
+"""The decisions on a bucket of keys, against plain dictionaries; and that their time does not grow with the files."""
+
+import time
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, url_key_dtype
+from c4build.dedup.newest import newest
+from c4build.dedup.repeats import repeats
+from c4build.rules.tables import REASONS
+
+VARIANTS = 3
+BITS = 1 << VARIANTS
+
+keys_of_lines = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2), st.integers(0, BITS - 1)), max_size=40
+)  # file, hash, rank, variants
+
+
+@given(keys_of_lines)
+def test_of_repeated_keys_the_one_of_the_smallest_rank_file_and_position_stays(rows):
+    position = defaultdict(int)
+    parts, copies = defaultdict(list), defaultdict(list)
+    for file, text, rank, variants in rows:
+        parts[file].append((text, text, rank, position[file], variants))
+        for bit in range(VARIANTS):
+            if variants >> bit & 1:
+                copies[text, bit].append((rank, file, position[file]))
+        position[file] += 1
+    wanted = defaultdict(int)
+    for (_, bit), found in copies.items():
+        for _, file, place in sorted(found)[1:]:
+            wanted[file, place] |= 1 << bit
+    got = repeats([(file, np.array(keys, REPEAT_KEY).tobytes()) for file, keys in parts.items()], VARIANTS) if rows else {}
+    assert {
+        (file, place): variants for file, data in got.items() for place, variants in np.frombuffer(data, REPEAT).tolist()
+    } == dict(wanted)
+    assert all(np.all(np.diff(np.frombuffer(data, REPEAT)["position"].astype(int)) > 0) for data in got.values())
+
+
+keys_of_urls = st.lists(
+    st.tuples(
+        st.integers(0, 3), st.integers(0, 4), st.sampled_from([b"2019-04-18", b"2019-04-19"]),
+        st.tuples(*[st.sampled_from([0, 0, 1, 2])] * VARIANTS),
+    ),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@given(keys_of_urls, st.booleans())
+def test_of_the_copies_of_a_url_the_newest_of_the_first_file_stays(rows, all_compete):
+    dtype = url_key_dtype(VARIANTS)
+    competes = np.full(len(REASONS), all_compete)
+    competes[0] = True
+    parts, copies, page = defaultdict(list), defaultdict(list), defaultdict(int)
+    for file, url, date, reasons in rows:
+        parts[file].append((url, url, date, page[file], reasons))
+        for bit in range(VARIANTS):
+            if competes[reasons[bit]]:
+                copies[url, bit].append((date, -file, -page[file], reasons[bit]))
+        page[file] += 1
+    wanted = defaultdict(int)
+    for (_, bit), found in copies.items():
+        for _, file, place, reason in sorted(found, reverse=True)[1:]:
+            if not reason:
+                wanted[-file, -place] |= 1 << bit
+    given_parts = [(file, np.array(keys, dtype).tobytes()) for file, keys in parts.items()]
+    got, _ = newest(given_parts, None, 0, competes, VARIANTS)
+    assert {
+        (file, place): variants for file, data in got.items() for place, variants in np.frombuffer(data, LOSS).tolist()
+    } == dict(wanted)
+
+
+def seconds(files: int, kind: str) -> float:
+    """CPU time of a bucket of 400,000 keys of so many files; the best of two."""
+    choose, total = np.random.default_rng(5), 400_000
+    dtype = REPEAT_KEY if kind == "lines" else url_key_dtype(1)
+    keys = np.zeros(total, dtype)
+    keys["high"] = keys["low"] = choose.integers(0, total // 3, total)
+    if kind == "lines":
+        keys["variants"] = 1
+    parts = [(file, part.tobytes()) for file, part in enumerate(np.array_split(keys, files))]
+    best = float("inf")
+    for _ in range(2):
+        start = time.process_time()
+        found = repeats(parts, 1) if kind == "lines" else newest(parts, None, 0, np.ones(len(REASONS), bool), 1)[0]
+        best = min(best, time.process_time() - start)
+    assert len(found) > files // 2
+    return best
+
+
+@pytest.mark.parametrize("kind", ["lines", "urls"])
+def test_the_time_of_a_bucket_does_not_grow_with_the_square_of_the_files(kind):
+    assert seconds(20_000, kind) < 3 * seconds(200, kind)
