@@ -187,6 +187,29 @@ def test_no_estimate_is_given_that_says_no_time_is_left(tmp_path):
     assert state.startswith("0 of 1 file, ") and "left" not in state
 
 
+def test_progress_looks_only_at_the_files_that_are_being_read(tmp_path, monkeypatch):
+    """Of thousands of files that are done, or were done before, or not begun, none is opened at every look."""
+    count, old, done = 3000, 500, 1500
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "progress").mkdir()
+    files = [str(tmp_path / f"pages/{number}.parquet") for number in range(count)]
+    plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path / "progress"))
+    for number in range(old):
+        Path(files[number]).touch()
+    meter = _Meter(plan, [SimpleNamespace(likely_size=10)] * count, files, "cleaning", "pages")
+    for number in range(old, done):
+        Path(files[number]).touch()
+        (tmp_path / f"progress/{number}").write_text("7 10")
+    (tmp_path / f"progress/{done}").write_text("3 5")
+    for _ in range(2):  # what is told last may be told after a file is there
+        what, share, state = meter.read()
+    assert (what, share) == ("cleaning", (done * 10 + 5) / (count * 10)) and state.startswith("1,500 of 3,000 files, ")
+    looked = []
+    monkeypatch.setattr("builtins.open", lambda path, *rest, do=open, **more: (looked.append(path), do(path, *rest, **more))[1])
+    monkeypatch.setattr(os.path, "exists", lambda path, do=os.path.exists: (looked.append(path), do(path))[1])
+    assert meter.read()[:2] == (what, share) and len(looked) == 2
+
+
 NEAR = [
     (["biuld"], "'build'"),
     (["build", "x.wet.gz", "--out", "o", "--variant", "en"], "--variants"),

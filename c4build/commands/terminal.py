@@ -74,19 +74,20 @@ class _Meter:
         self._doing, self._record = doing, record
         self._plan, self._inputs = plan, inputs
         self._page_files = page_files
-        self._there = {index for index, path in enumerate(self._page_files) if os.path.exists(path)}
-        self._before = len(self._there)
+        names = {folder: set(_names_in(folder)) for folder in {os.path.dirname(path) for path in page_files}}
+        self._there = {index for index, path in enumerate(page_files) if os.path.basename(path) in names[os.path.dirname(path)]}
         self._sizes = [max(source.likely_size, 1) for source in inputs]
+        self._whole = sum(self._sizes)
+        self._old = set(self._there)  # what was there before, and nothing is told of
+        self._old_size = sum(self._sizes[index] for index in self._old)
+        self._settled: set[str] = set()  # names of what will tell nothing more
+        self._pages = self._size = 0  # of these
         self._start = time.monotonic()
 
     def read(self) -> tuple[str, float, str]:
         """(what is being done, the share of it that is done, numbers)."""
-        self._there.update(
-            index
-            for index in range(len(self._page_files))
-            if index not in self._there and os.path.exists(self._page_files[index])
-        )
         seconds = time.monotonic() - self._start
+        pages, size = self._look()
         files = f"{len(self._there):,} of {counted(len(self._inputs), 'files')}"
         if len(self._there) == len(self._inputs):
             total = self._plan.finish.shards
@@ -94,20 +95,31 @@ class _Meter:
             if done is None:
                 return self._doing, 1.0, files
             return "writing", done / total, f"{done:,} of {counted(total, 'shards')}"
-        pages = size = old = 0
-        for index, total in enumerate(self._sizes):
-            told = _told(os.path.join(self._plan.progress, str(index)))
-            pages += told[0]
-            if index in self._there:
-                size += total
-                old += total if told == (0, 0) else 0
-            else:
-                size += min(told[1], total)
-        whole = sum(self._sizes)
-        new = (size - old) / max(whole - old, 1)
+        new = size / max(self._whole - self._old_size, 1)
         left = seconds / new * (1 - new) if new > 0.01 else 0
         state = f"{files}, {pages / max(seconds, 1e-3):,.0f} {self._record}/s" + (f", {duration(int(left))} left" if left >= 1 else "")
-        return self._doing, size / whole, state
+        return self._doing, (self._old_size + size) / self._whole, state
+
+    def _look(self) -> tuple[int, int]:
+        """(pages, bytes) read by this run. Only what may have changed since the last time is looked at."""
+        pages = size = 0
+        for name in _names_in(self._plan.progress):
+            if name in self._settled or not name.isdecimal() or int(name) >= len(self._sizes):
+                continue
+            index = int(name)
+            told, total = _told(os.path.join(self._plan.progress, name)), self._sizes[index]
+            if index in self._old:  # it is made again
+                self._old.remove(index)
+                self._old_size -= total
+            if index in self._there:
+                self._settled.add(name)
+                self._pages, self._size = self._pages + told[0], self._size + total
+                continue
+            if os.path.exists(self._page_files[index]):
+                self._there.add(index)  # what is told last is read the next time
+                told = told[0], total
+            pages, size = pages + told[0], size + min(told[1], total)
+        return self._pages + pages, self._size + size
 
     def _finished_units(self) -> Optional[int]:
         """How many shards are written; None where the inputs' own files are all that is made."""
@@ -116,6 +128,13 @@ class _Meter:
             return None
         done = sum(bool(_FINISHED_UNIT.fullmatch(name)) for name in os.listdir(units)) if os.path.isdir(units) else 0
         return min(done, shards)
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _told(path: str) -> tuple[int, int]:

@@ -148,8 +148,8 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     }
     progress = join(work, "progress") if track_progress and is_local(out) else None
     key_files = join(work, "keys") if is_local(out) else None
-    inputs_file = join(work, f"inputs-{fingerprint}.json")
-    plan = Plan(finish, inputs_file, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
+    lists_of_inputs = join(work, f"inputs-{fingerprint}")
+    plan = Plan(finish, lists_of_inputs, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
     page_files = []
     if todo:
         page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
@@ -157,7 +157,8 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
             files = "1 input is" if number == 1 else f"{number:,} inputs are"
             say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
         _make_ready(plan, [folders[variant.name] for variant in todo])
-        write_inputs(inputs_file, list(zip(inputs, page_files)))
+        make_folder(lists_of_inputs)
+        write_inputs(lists_of_inputs, list(zip(inputs, page_files)))
     return Prepared(plan, inputs, page_files, folders, not todo)
 
 

@@ -39,7 +39,7 @@ from c4build.write.tables import joined
 _Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
 # What is created at the start is the most that a runner such as Dask ever works on side by side.
-_SLICES = 1000
+_INPUTS_EACH = 64  # of the files that list the inputs
 _COUNTS = -1  # the key of counts among files' losses
 _ONE = 0  # the key under which everything meets
 
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     """A run: what the steps of the pipeline need to know."""
 
     finish: FinishSettings
-    inputs_file: str  # the inputs and their page files in order, as JSON: a job's graph could not hold a crawl's
+    inputs: str  # folder of the inputs and their page files, see `write_inputs`: a job's graph could not hold a crawl's
     buckets: int
     url_lists: tuple[str, ...]
     provenance: dict  # how the run came about, for c4build.json
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary that `publish` returns."""
-    slices = beam.Create(range(min(plan.finish.files, _SLICES)))
+    slices = beam.Create(range(-(-plan.finish.files // _INPUTS_EACH)))
     inputs = root | slices | "List inputs" >> _par_do(ListInputs(plan))
     cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> _par_do(Clean(plan))
 
@@ -141,12 +141,10 @@ class _Step(beam.DoFn):
 
 
 class ListInputs(_Step):
-    """A number to (file, (input, path of its page file)) of every `_SLICES`th input from there on."""
+    """The number of a list of inputs to (file, (input, path of its page file)) of each input in it."""
 
     def process(self, element: int) -> Iterator[_Keyed]:
-        inputs = read_inputs(self.plan.inputs_file)
-        for file in range(element, len(inputs), _SLICES):
-            yield file, inputs[file]
+        yield from enumerate(read_inputs(self.plan.inputs, element), element * _INPUTS_EACH)
 
 
 class Clean(_Step):
@@ -300,18 +298,25 @@ class Publish(_Step):
         counts: Counter = sum(kinds.get("counts", []), Counter())
         reports: list[Report] = kinds["report"]
         results: list[UnitResult] = sorted(kinds["unit"])
-        inputs = [source for source, _ in read_inputs(self.plan.inputs_file)]
+        lists = range(-(-self.plan.finish.files // _INPUTS_EACH))
+        inputs = [source for number in lists for source, _ in read_inputs(self.plan.inputs, number)]
         summary = publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results)
         for path in list_files(self.plan.key_files) if self.plan.key_files else ():
             delete(path)
         yield json.dumps(summary)
 
 
-def write_inputs(path: str, inputs: Sequence[tuple[Input, str]]):
-    """Writes inputs and the paths of their page files."""
-    write_sealed(path, {"inputs": [(*source, page_file) for source, page_file in inputs]})
+def write_inputs(folder: str, inputs: Sequence[tuple[Input, str]]):
+    """Writes inputs and the paths of their page files in order, so many a list that each is parsed but once by a step."""
+    for number, first in enumerate(range(0, len(inputs), _INPUTS_EACH)):
+        some = inputs[first : first + _INPUTS_EACH]
+        write_sealed(_list_of_inputs(folder, number), {"inputs": [(*source, page_file) for source, page_file in some]})
 
 
-def read_inputs(path: str) -> list[tuple[Input, str]]:
-    """What `write_inputs` wrote. Raises CorruptFileError."""
-    return [(Input(*fields), page_file) for *fields, page_file in read_own(path)["inputs"]]
+def read_inputs(folder: str, number: int) -> list[tuple[Input, str]]:
+    """What `write_inputs` wrote into the list of this number. Raises CorruptFileError."""
+    return [(Input(*fields), page_file) for *fields, page_file in read_own(_list_of_inputs(folder, number))["inputs"]]
+
+
+def _list_of_inputs(folder: str, number: int) -> str:
+    return join(folder, f"{number:05d}.json")
