@@ -9,6 +9,7 @@ import pytest
 import wet_files
 
 from c4build.errors import UsageError
+from c4build.read import attempts, stores
 from c4build.read.paths import InputError, find_inputs, identify, identify_all, open_input
 
 WHOLE = b"".join(wet_files.members(wet_files.pages(0, 5)))
@@ -47,6 +48,13 @@ class Handler(BaseHTTPRequestHandler):
         self._headers(self.server.length == "true")
         self.wfile.write(self.server.body[: self.server.sent])
         self.close_connection = True
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """What is in vain is not tried for half a minute; no client of another test's server is used again."""
+    monkeypatch.setattr(attempts, "DEFAULT", attempts.DEFAULT._replace(tries=3, backoff=0.01))
+    stores.forget_stores()
 
 
 @pytest.fixture

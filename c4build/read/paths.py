@@ -7,27 +7,24 @@ import hashlib
 import io
 import os
 import re
-import threading
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, Callable, Iterable, Mapping, NamedTuple, Optional, Sequence
+from typing import BinaryIO, Iterable, NamedTuple, Optional, Sequence
 
-import requests
 import smart_open
-from requests.adapters import HTTPAdapter
 from smart_open.transport import get_transport
-from urllib3.util import Retry
 
 from c4build.errors import UsageError, printable
+from c4build.read import attempts
+from c4build.read.attempts import InputError, reason
+from c4build.read.hosts import Transport
+from c4build.read.remote_state import remote_states
+from c4build.read.stores import SCHEMES, UNKNOWN, State
+from c4build.read.transport import Fetched, open_remote
 from c4build.read.wet import other_than_wet
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
 _ARCHIVES = (CRAWL_HOST, "s3://commoncrawl/")  # Common Crawl's own
 _ENDINGS = (".wet", ".wet.gz")
 _TYPICAL_BYTES = 100 << 20  # of a WET file of Common Crawl, where the size is not known
-_ASKED_AT_ONCE = 10  # remote files
-_MOST_FAILURES = 3  # of a server that does not answer
-_TIMEOUTS = (10, 60)  # seconds to connect, and from one byte to the next
 _PEEKED = 3  # local inputs that are looked at before any work
 _PEEKED_BYTES = 1 << 18
 
@@ -47,14 +44,6 @@ class Input(NamedTuple):
     @property
     def likely_size(self) -> int:
         return self.size if self.size >= 0 else _TYPICAL_BYTES
-
-
-class InputError(Exception):
-    """The input cannot be read on from `offset`, a number of bytes."""
-
-    def __init__(self, message: str, offset: int):
-        super().__init__(message)
-        self.offset = offset
 
 
 def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optional[int] = None) -> list[Input]:
@@ -127,7 +116,7 @@ def _start_of(source: Input) -> bytes:
     if "://" not in source.path and not os.path.isfile(source.path):
         return b""  # a pipe is read but once
     try:
-        with open_input(source) as file:
+        with open_input(source, attempts.DEFAULT._replace(tries=2)) as file:
             return file.read(_PEEKED_BYTES)
     except InputError:
         return b""  # is said when it is read
@@ -202,12 +191,12 @@ def _read_list(name: str) -> list[str]:
     Empty lines and those that start with # do not count. A byte order mark and line ends of other systems do not matter.
     """
     try:
-        with smart_open.open(name, "rb", compression="disable", transport_params=_open_params(Input(name, -1, ""))) as file:
+        with open_input(Input(name, -1, "")) as file:
             data = file.read()
         data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
         text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except Exception as error:
-        raise UsageError(f"{printable(name)}: cannot be read as a list of paths ({_reason(error)})") from error
+        raise UsageError(f"{printable(name)}: cannot be read as a list of paths ({reason(error)})") from error
     paths = [line.strip() for line in re.split(r"[\r\n]+", text)]
     paths = [path for path in paths if path and not path.startswith("#")]
     if not paths:
@@ -239,137 +228,35 @@ def identify(path: str) -> Input:
     return source
 
 
-def identify_all(paths: Iterable[str]) -> list[Input]:
+def identify_all(paths: Iterable[str], settings: Optional[Transport] = None) -> list[Input]:
     """The files with their sizes and what tells each from an earlier one of its name, in their order.
 
     For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or Google's
-    generation), for which its server is asked, `_ASKED_AT_ONCE` at a time. Where the server does not say it is the path
-    alone. It is so too for what lies on Common Crawl's own servers, without a request: the archive is never changed,
-    and a crawl has 60,000 to 90,000 WET files.
+    generation), for which its server is asked. Where the server does not say it is the path alone. It is so too for what
+    lies on Common Crawl's own servers, without a request: the archive is never changed, and a crawl has 60,000 to 90,000
+    WET files.
 
     Raises:
       UsageError: a local file is not there.
     """
     paths = list(paths)
     remote = [path for path in paths if "://" in path and not path.startswith(_ARCHIVES)]
-    servers = _Servers()
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        states = dict(zip(remote, pool.map(servers.state, remote)))
+    states = remote_states(remote, settings)
     found = []
     for path in paths:
-        state = states.get(path, _UNKNOWN) if "://" in path else _local_state(path)
-        detail = f"{state.size} {state.version}" if state != _UNKNOWN else ""
+        state = states.get(path, UNKNOWN) if "://" in path else _local_state(path)
+        detail = f"{state.size} {state.version}" if state != UNKNOWN else ""
         digest = hashlib.sha256(f"{path}\n{detail}".encode()).hexdigest()[:16]
         found.append(Input(path, state.size, digest, state.version))
     return found
 
 
-class _State(NamedTuple):
-    """What tells a file from another of its name."""
-
-    size: int  # bytes; -1 where it is not known
-    version: str  # "ETAG ...", "MODIFIED ...", "GENERATION ..." or a time in nanoseconds; empty where it is not known
-
-
-_UNKNOWN = _State(-1, "")
-
-
-def _local_state(path: str) -> _State:
+def _local_state(path: str) -> State:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{printable(path)}: {getattr(error, 'strerror', None) or error}") from error
-    return _State(status.st_size, str(status.st_mtime_ns))
-
-
-class _Servers:
-    """Asks servers for the state of their files. One that cannot be reached is soon asked no more."""
-
-    def __init__(self):
-        self._failed: Counter = Counter()  # by server
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def state(self, path: str) -> _State:
-        scheme, _, rest = path.partition("://")
-        server = f"{scheme}://{rest.partition('/')[0]}"
-        ask = {"http": self._http, "https": self._http, "s3": self._s3, "gs": self._gs}.get(scheme)
-        if ask is None or self._failed[server] >= _MOST_FAILURES:
-            return _UNKNOWN
-        try:
-            return ask(path)
-        except Exception:  # the libraries raise what they like; opening the file says what is wrong with it
-            with self._lock:
-                self._failed[server] += 1
-            return _UNKNOWN
-
-    def _client(self, name: str, make: Callable[[], Any]):
-        with self._lock:
-            if name not in self._clients:
-                try:
-                    self._clients[name] = make()
-                except Exception as error:
-                    self._clients[name] = error
-            if isinstance(client := self._clients[name], Exception):
-                raise client
-            return client
-
-    def _http(self, path: str) -> _State:
-        session = self._client("http", _http_session)
-        response = session.head(path, allow_redirects=True, timeout=_TIMEOUTS, headers={"Accept-Encoding": "identity"})
-        return _http_state(response.headers) if response.status_code == 200 else _UNKNOWN
-
-    def _s3(self, path: str) -> _State:
-        bucket, _, key = path.partition("://")[2].partition("/")
-        try:
-            said = self._client("s3", _s3_client).head_object(Bucket=bucket, Key=key)
-        except Exception as error:
-            if getattr(error, "response", None):  # the server has answered: there is no such file, or it may not be read
-                return _UNKNOWN
-            raise
-        return _State(said["ContentLength"], f"ETAG {said['ETag']}" if said.get("ETag") else "")
-
-    def _gs(self, path: str) -> _State:
-        bucket, _, key = path.partition("://")[2].partition("/")
-        blob = self._client("gs", _gs_client).bucket(bucket).get_blob(key, timeout=_TIMEOUTS)
-        return _State(blob.size, f"GENERATION {blob.generation}") if blob else _UNKNOWN
-
-
-def _http_session() -> requests.Session:
-    session = requests.Session()
-    again = Retry(
-        2,
-        backoff_factor=0.5,
-        status_forcelist=(429, 500, 502, 503, 504),
-        raise_on_status=False,
-        respect_retry_after_header=False,  # a server could ask for days
-    )
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, HTTPAdapter(pool_maxsize=_ASKED_AT_ONCE, max_retries=again))
-    return session
-
-
-def _s3_client():
-    import boto3
-    from botocore.config import Config
-
-    connect, read = _TIMEOUTS
-    return boto3.client(
-        "s3", config=Config(connect_timeout=connect, read_timeout=read, max_pool_connections=_ASKED_AT_ONCE)
-    )
-
-
-def _gs_client():
-    from google.cloud import storage
-
-    return storage.Client()
-
-
-def _http_state(headers: Mapping[str, str]) -> _State:
-    size = headers.get("Content-Length", "")
-    etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
-    version = f"ETAG {etag.removeprefix('W/')}" if etag else f"MODIFIED {modified}" if modified else ""
-    return _State(int(size) if size.isascii() and size.isdigit() and len(size) < 19 else -1, version[:500])
+    return State(status.st_size, str(status.st_mtime_ns))
 
 
 class OpenedInput(io.RawIOBase):
@@ -378,60 +265,35 @@ class OpenedInput(io.RawIOBase):
     It fails too where the bytes are not those of the file that was identified, or not as many as the server promised.
     """
 
-    def __init__(self, source: Input):
+    def __init__(self, source: Input, settings: Optional[Transport] = None):
         self._source = source
         self.name = source.path
         self.read_bytes = 0
-        try:
-            self._file: BinaryIO = smart_open.open(
-                source.path, "rb", compression="disable", transport_params=_open_params(source)
-            )
-        except Exception as error:
-            if any(sign in str(error) for sign in ("PreconditionFailed", "conditionNotMet")):
-                raise InputError("it has changed since the run began", 0) from error
-            raise InputError(f"cannot be opened: {_reason(error)}", 0) from error
-        self._promised = source.size if source.version or "://" in source.path else -1
-        response = getattr(self._file, "response", None)
+        self._file = open_file(source, settings)
         if "://" not in source.path:
             self._check_unchanged("has changed since the run began")
-        elif response is not None:
-            self._check_answer(_http_state(response.headers))
+
+    @property
+    def fetched(self) -> Fetched:
+        """What it took so far, where the input is remote."""
+        return getattr(self._file, "fetched", Fetched())
 
     def read(self, size: int = -1) -> bytes:
         try:
             data = self._file.read(size)
+        except InputError:
+            raise
         except Exception as error:
-            raise InputError(f"cannot be read on: {_reason(error)}", self.read_bytes) from error
+            raise InputError(f"cannot be read on: {reason(error)}", self.read_bytes) from error
         self.read_bytes += len(data)
-        if not data and size:
-            self._check_end()
+        if not data and size and "://" not in self._source.path:
+            self._check_unchanged("changed while it was read")
         return data
 
     def close(self):
         if not self.closed and hasattr(self, "_file"):
             self._file.close()
         super().close()
-
-    def _check_answer(self, state: _State):
-        """Compares what the server says of the file with what it said before."""
-        kind = self._source.version.partition(" ")[0]
-        if state.size >= 0 and self._promised >= 0 and state.size != self._promised:
-            changed = f"it had {self._promised:,} bytes and has {state.size:,}"
-        elif kind and state.version.startswith(kind) and state.version != self._source.version:
-            changed = f"its {kind.capitalize()} is another"
-        else:
-            if self._promised < 0:
-                self._promised = state.size
-            return
-        self.close()
-        raise InputError(f"it has changed since the run began: {changed}", 0)
-
-    def _check_end(self):
-        if "://" not in self._source.path:
-            self._check_unchanged("changed while it was read")
-        elif 0 <= self._promised != self.read_bytes:
-            cut = "was cut short" if self.read_bytes < self._promised else "does not end where it should"
-            raise InputError(f"it {cut}: {self.read_bytes:,} of {self._promised:,} bytes came", self.read_bytes)
 
     def _check_unchanged(self, how: str):
         if not self._source.version:
@@ -445,22 +307,24 @@ class OpenedInput(io.RawIOBase):
         raise InputError(f"it {how}: {what}", self.read_bytes)
 
 
-def _open_params(source: Input) -> dict:
-    """Of smart-open: how long to wait, and that only the version which was identified will do."""
-    scheme = source.path.partition("://")[0] if "://" in source.path else ""
-    kind, _, version = source.version.partition(" ")
-    if scheme in ("http", "https"):
-        return {"timeout": _TIMEOUTS}
-    if scheme == "s3" and kind == "ETAG":
-        return {"client_kwargs": {"S3.Client.get_object": {"IfMatch": version}}}
-    if scheme == "gs" and kind == "GENERATION":
-        return {"blob_open_kwargs": {"if_generation_match": int(version)}}
-    return {}
+def open_input(source: Input, settings: Optional[Transport] = None) -> OpenedInput:
+    """Opens an input for reading to its end.
+
+    Args:
+      source: the input.
+      settings: how to fetch it where it is remote.
+
+    Raises:
+      InputError: it cannot be opened, or it has changed; `FetchError`: its server does not give it.
+    """
+    return OpenedInput(source, settings)
 
 
-def open_input(source: Input) -> OpenedInput:
-    return OpenedInput(source)
-
-
-def _reason(error: Exception) -> str:
-    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+def open_file(source: Input, settings: Optional[Transport] = None) -> BinaryIO:
+    """The input's bytes as a file that can be sought in; see `open_input`."""
+    if source.path.partition("://")[0] in SCHEMES and "://" in source.path:
+        return open_remote(source.path, source.version, source.size, settings)
+    try:
+        return smart_open.open(source.path, "rb", compression="disable")
+    except Exception as error:
+        raise InputError(f"cannot be opened: {reason(error)}", 0) from error

@@ -11,12 +11,10 @@ from typing import BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-import smart_open
-
 from c4build.errors import UsageError
 from c4build.read.bz2_streams import STREAM, Data, read_streams
 from c4build.read.gz import Damage
-from c4build.read.paths import Input, InputError
+from c4build.read.paths import Input, InputError, open_file
 
 MAX_PAGE_BYTES = 1 << 24  # of one <page>; MediaWiki's own limit for a text is 2 MiB, which escaping makes 12 at most
 _MAX_TAGS = 1000  # in a <page>: one revision has some twenty
@@ -62,7 +60,7 @@ def read_site(source: Input) -> Site:
     """The dump's head, or what its name tells where the head is damaged. Raises UsageError for other files."""
     data = bytearray()
     try:
-        with _open(source) as file:
+        with open_file(source) as file:
             for part in _parts(file, Piece(0, None)):
                 if not isinstance(part, Data):
                     continue
@@ -123,7 +121,7 @@ def cut_into_pieces(source: Input, bytes_each: int) -> list[Piece]:
 
 def _can_be_cut(source: Input) -> bool:
     """True for plain XML, and for bzip2 with a second stream near the start: Wikipedia's first ends with the head."""
-    with _open(source) as file:
+    with open_file(source) as file:
         start = file.read(1 << 23)
     return start.lstrip().startswith(b"<") or len(STREAM.findall(start)) > 1
 
@@ -150,20 +148,13 @@ def placed_pages(
     source: Input, piece: Piece = Piece(0, None), told: Optional[Callable[[int], None]] = None
 ) -> Iterator[tuple[int, Union[WikiPage, Damage]]]:
     """As `read_pages`, each with its offset."""
-    with _open(source) as file:
+    with open_file(source) as file:
         for found in _elements(_parts(file, piece, told), piece):
             if isinstance(found, Damage):
                 yield found.offset, found
             else:
                 for page in _page(*found):
                     yield found[0], page
-
-
-def _open(source: Input) -> BinaryIO:
-    try:
-        return smart_open.open(source.path, "rb", compression="disable")
-    except Exception as error:
-        raise InputError(f"cannot be opened: {getattr(error, 'strerror', None) or error}", 0) from error
 
 
 class _Counted:
@@ -199,6 +190,8 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
             if not block:
                 break
             yield Data(place, block)
+    except InputError as error:  # which says so itself
+        yield Damage(counted.place, str(error), True)
     except Exception as error:  # what a remote file's library raises is its own
         yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True)
 

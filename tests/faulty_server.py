@@ -1,0 +1,172 @@
+"""A server on loopback that fails as servers do, as it is told, and notes what it has sent."""
+
+import contextlib
+import random
+import re
+import socket
+import struct
+import threading
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Callable, NamedTuple, Optional
+
+# What can become of a request. "after": with Retry-After in seconds, "date": as a date.
+REFUSALS = ("429", "503", "500", "503 after", "429 date", "503 for days", "403")
+CUTS = ("cut", "reset", "stall", "wrong range", "no ranges", "chunked cut")
+LIES = ("long", "short", "html")
+PAGE = b"<!doctype html><title>Service unavailable</title>"
+
+
+class Sent(NamedTuple):
+    """One answer with a body."""
+
+    path: str
+    fault: str
+    start: int  # in the file
+    size: int  # bytes of the body that were sent
+    agent: str
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `files`. `fault` gives what becomes of the next GET, empty for nothing wrong."""
+
+    daemon_threads = True
+
+    def __init__(self, files: dict[str, bytes], fault: Optional[Callable[[str], str]] = None):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files, self.fault = files, fault or (lambda path: "")
+        self.etags = {path: f'"{path}-1"' for path in files}
+        self.sent: list[Sent] = []
+        self.times: list[float] = []  # of requests
+        self.choose = random.Random(5)
+        self.block, self.between = 1 << 16, 0.0  # how it sends: bytes, and seconds between them
+        self.stall = 0.6
+        self.open = self.most_open = 0
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_):
+        pass  # the other side has gone
+
+    def count(self, change: int):
+        with self.lock:
+            self.open += change
+            self.most_open = max(self.most_open, self.open)
+
+
+@contextlib.contextmanager
+def serving(files: dict[str, bytes], fault: Optional[Callable[[str], str]] = None):
+    with Server(files, fault) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        name = self.path.lstrip("/")
+        body = self.server.files.get(name)
+        self.send_response(200 if body is not None else 404)
+        if body is not None:
+            self.send_header("ETag", self.server.etags[name])
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+
+    def do_GET(self):
+        self.server.count(1)
+        self.counted = True
+        try:
+            self._get(self.path.lstrip("/"))
+        finally:
+            self._leave()
+
+    def _leave(self):
+        """Counts the request as done: before its last byte, or else the client would know first."""
+        if self.counted:
+            self.counted = False
+            self.server.count(-1)
+
+    def _get(self, name: str):
+        server = self.server
+        with server.lock:
+            server.times.append(time.monotonic())
+            fault = server.fault(name)
+        body = server.files.get(name)
+        if body is None or fault in REFUSALS or fault.isdecimal():
+            return self._refuse(fault if body is not None else "404")
+        if fault == "html":
+            self._leave()
+            self._note(name, fault, 0, len(PAGE))
+            self._head(200, len(PAGE), {"Content-Type": "text/html; charset=utf-8"})
+            return self.wfile.write(PAGE)
+        start, etag = 0, server.etags[name]
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        unchanged = self.headers.get("If-Range", etag) == etag
+        if asked and unchanged and fault != "no ranges":
+            start = int(asked[1])
+        if start >= len(body) > 0:
+            self._leave()
+            return self._head(416, 0, {"Content-Range": f"bytes */{len(body)}"})
+        headers = {"Content-Type": "application/gzip"} | ({"ETag": etag} if etag else {})
+        if start:
+            said = start + (fault == "wrong range")
+            headers["Content-Range"] = f"bytes {said}-{len(body) - 1}/{len(body)}"
+        length = len(body) - start
+        told = {"long": length + 1000, "short": max(length - 1000, length // 2), "chunked cut": None}.get(fault, length)
+        self._head(206 if start else 200, told, headers)
+        size = min(length, told or length)
+        if fault in ("cut", "reset", "stall", "chunked cut"):
+            size = server.choose.randrange(size + (fault == "chunked cut"))
+        self._send(name, fault, start, body[start : start + size])
+
+    def _note(self, name: str, fault: str, start: int, size: int):
+        with self.server.lock:
+            self.server.sent.append(Sent(name, fault, start, size, self.headers["User-Agent"]))
+
+    def _refuse(self, fault: str):
+        self._leave()
+        after = {"503 after": "0", "429 date": formatdate(usegmt=True), "503 for days": "864000"}.get(fault)
+        self._head(int(fault[:3]), 0, {"Retry-After": after} if after else {})
+
+    def _head(self, status: int, length: Optional[int], headers: dict[str, str]):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header(*(("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))))
+        self.end_headers()
+
+    def _send(self, name: str, fault: str, start: int, data: bytes):
+        server, done = self.server, 0
+        try:
+            while done < len(data):
+                part = data[done : done + server.block]
+                done += len(part)
+                if done == len(data):
+                    self._note(name, fault, start, done)
+                    if fault != "stall":
+                        self._leave()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if fault == "chunked cut" else part)
+                time.sleep(server.between)
+        finally:
+            if done < len(data):
+                self._note(name, fault, start, done)
+        if fault == "stall":
+            time.sleep(server.stall)
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        if fault in ("cut", "reset", "stall", "long", "chunked cut"):
+            self.close_connection = True
