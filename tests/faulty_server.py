@@ -9,7 +9,7 @@ import threading
 import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Iterator, NamedTuple, Optional
 
 # What can become of a request. "after": with Retry-After in seconds, "date": as a date.
 REFUSALS = ("429", "503", "500", "503 after", "429 date", "503 for days", "403")
@@ -38,6 +38,8 @@ class Server(ThreadingHTTPServer):
         self.files, self.fault = files, fault or (lambda path: "")
         self.etags = {path: f'"{path}-1"' for path in files}
         self.sent: list[Sent] = []
+        self.heads: list[str] = []  # asked for by HEAD
+        self.head_faults: Iterator[int] = iter(())  # statuses of the next answers to that
         self.times: list[float] = []  # of requests
         self.choose = random.Random(5)
         self.block, self.between = 1 << 16, 0.0  # how it sends: bytes, and seconds between them
@@ -79,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self):
         name = self.path.lstrip("/")
         body = self.server.files.get(name)
+        self.server.heads.append(name)
+        if status := next(self.server.head_faults, None):
+            return self._head(status, 0, {})
         self.send_response(200 if body is not None else 404)
         if body is not None:
             self.send_header("ETag", self.server.etags[name])

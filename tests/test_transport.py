@@ -20,7 +20,7 @@ import c4build
 from c4build.read import hosts, stores, wikipedia
 from c4build.read.attempts import FetchError, InputError, ThrottledError, seconds_asked
 from c4build.read.hosts import Transport, backoff
-from c4build.read.paths import Input, find_inputs, identify, open_input
+from c4build.read.paths import Input, find_inputs, identify, identify_all, open_input
 from c4build.read.transport import open_remote
 
 BLOCK = 1 << 17  # bytes
@@ -420,7 +420,27 @@ def test_a_process_that_is_forked_off_keeps_no_slot_of_its_parent(tmp_path):
             os.waitpid(child, 0)
 
 
-# Lists, and other stores
+# Lists, what tells files apart, and other stores
+
+
+def test_what_tells_a_file_apart_is_asked_for_again_after_a_refusal_and_not_for_ever():
+    with serving({"x.gz": BODY}) as server:
+        url = f"{server.url}/x.gz"
+        whole = identify(url)
+        assert (whole.size, whole.version) == (len(BODY), 'ETAG "x.gz-1"')
+        for statuses, size, asked in (([503, 429], len(BODY), 3), ([500] * 9, -1, 3), ([404], -1, 1), ([405], -1, 1)):
+            server.heads.clear()
+            server.head_faults = iter(statuses)
+            (found,) = identify_all([url], FAST)
+            assert (found.size, len(server.heads)) == (size, asked)
+
+
+def test_a_server_that_never_answers_is_soon_asked_no_more():
+    with serving({"x.gz": BODY}) as server:
+        server.head_faults = itertools.repeat(503)
+        found = identify_all([f"{server.url}/x.gz?{number}" for number in range(200)], FAST)
+        assert {source.size for source in found} == {-1}
+        assert len(server.heads) < 3 * 20
 
 
 def test_a_list_of_paths_comes_over_a_bad_connection():

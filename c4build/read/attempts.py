@@ -132,7 +132,8 @@ class Attempts:
 def status_of(answer: Answer) -> str:
     """What a server has answered, in words."""
     phrases = {status.value: status.phrase for status in http.HTTPStatus}
-    return f"the server answers {answer.status} {phrases.get(answer.status, '')}".rstrip()
+    why = "" if answer.why in ("", str(answer.status)) else f" ({answer.why})"
+    return f"the server answers {answer.status} {phrases.get(answer.status, '')}".rstrip() + why
 
 
 def seconds_asked(text: str) -> float:

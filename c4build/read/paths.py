@@ -231,10 +231,14 @@ def identify(path: str) -> Input:
 def identify_all(paths: Iterable[str], settings: Optional[Transport] = None) -> list[Input]:
     """The files with their sizes and what tells each from an earlier one of its name, in their order.
 
-    For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or Google's
-    generation), for which its server is asked. Where the server does not say it is the path alone. It is so too for what
-    lies on Common Crawl's own servers, without a request: the archive is never changed, and a crawl has 60,000 to 90,000
-    WET files.
+    For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or
+    Google's generation), for which its server is asked. Where the server does not say it is the path alone. It is so
+    too for what lies on Common Crawl's own servers, without a request: the archive is never changed, and a crawl has
+    60,000 to 90,000 WET files.
+
+    Args:
+      paths: local and remote files.
+      settings: how servers are asked.
 
     Raises:
       UsageError: a local file is not there.

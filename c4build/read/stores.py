@@ -43,6 +43,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]  # by names in any case
     read: Callable[[int], bytes]
     close: Callable[[], None]
+    why: str = ""  # the server's own word for what is wrong
 
 
 def state_in(headers: Mapping[str, str]) -> State:
@@ -181,7 +182,8 @@ class _S3:
             said = error.response
         how, body = said["ResponseMetadata"], said.get("Body")
         read, close = (body.read, body.close) if body is not None else (lambda size: b"", lambda: None)
-        return Answer(how["HTTPStatusCode"], CaseInsensitiveDict(how["HTTPHeaders"]), read, close)
+        why = said.get("Error", {}).get("Code", "")
+        return Answer(how["HTTPStatusCode"], CaseInsensitiveDict(how["HTTPHeaders"]), read, close, why)
 
 
 _KINDS = {"http": _Http, "https": _Http, "s3": _S3, "gs": _Google}
