@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from faulty_server import CUTS, LIES, REFUSALS, serving
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import c4build
@@ -150,6 +150,7 @@ def test_a_third_of_bad_answers_gives_the_bytes_and_no_byte_twice_beyond_a_block
         assert {sent.agent for sent in server.sent} == {f"c4build/{c4build.__version__}"}
 
 
+@example(faults=["chunked cut", "html"], size=1, reads=4096, identified=False)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     faults=st.lists(st.sampled_from((*REFUSALS, *CUTS, *LIES)), max_size=8),
@@ -336,10 +337,35 @@ def test_readers_that_are_refused_at_once_make_one_pause():
     host, slow = hosts.Host("x"), Transport(tries=3, pause=100, longest_wait=1000)
     sent = time.monotonic()
     assert [host.refused(sent, slow, 0) for _ in range(10)] == [False] * 10
-    assert [host.refused(time.monotonic(), slow, 0) for _ in range(2)] == [False, True]
+    assert host.refused(time.monotonic(), slow, 0) is False
+    host.answered(sent)  # was under way when the pause began, and says nothing of now
+    assert host.refused(time.monotonic(), slow, 0) is True
+    host.answered(time.monotonic())
+    assert [host.refused(time.monotonic(), slow, 0) for _ in range(3)] == [False, False, True]
 
 
 # Connections
+
+
+def test_the_threads_of_a_process_have_no_more_bodies_open_than_they_may():
+    with serving({"x.gz": BODY}) as server:
+        server.block, server.between = 100_000, 0.02
+        got = []
+        readers = [
+            threading.Thread(
+                target=lambda: got.append(
+                    read_all(open_remote(f"{server.url}/x.gz", settings=FAST._replace(most_connections=2)))
+                )
+            )
+            for _ in range(6)
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(30)
+        assert got == [BODY] * 6
+        assert server.most_open == 2
+
 
 _READER = """
 import sys

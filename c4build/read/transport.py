@@ -177,13 +177,15 @@ class RemoteFile(io.RawIOBase):
 
     def _compare(self, state: State, answer: Answer):
         known, named = self._known, _same_kind(state, self._known)
+        sized = min(known.size, state.size) >= 0
         changed = ""
-        if min(known.size, state.size) >= 0 and known.size != state.size:
+        if sized and known.size != state.size:
             changed = f"it had {known.size:,} bytes and has {state.size:,}"
         elif named and known.version != state.version:
             changed = f"its {state.version.partition(' ')[0].capitalize()} is another"
+        same = (sized or named) and not changed
         is_page = answer.status == 200 and answer.headers.get("Content-Type", "").lower().startswith("text/html")
-        if is_page and (changed or known == UNKNOWN) and not self._path.lower().endswith((".html", ".htm")):
+        if is_page and not same and not self._path.lower().endswith((".html", ".htm")):
             raise Again("a page of HTML came in place of the file")
         if not changed:
             return
