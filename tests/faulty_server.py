@@ -41,6 +41,7 @@ class Server(ThreadingHTTPServer):
         self.heads: list[str] = []  # asked for by HEAD
         self.head_faults: Iterator[int] = iter(())  # statuses of the next answers to that
         self.times: list[float] = []  # of requests
+        self.conditions: list[tuple[str, str]] = []  # what they said of Range and If-Range
         self.choose = random.Random(5)
         self.block, self.between = 1 << 16, 0.0  # how it sends: bytes, and seconds between them
         self.stall = 0.6
@@ -108,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.times.append(time.monotonic())
+            server.conditions.append((self.headers.get("Range", ""), self.headers.get("If-Range", "")))
             fault = server.fault(name)
         body = server.files.get(name)
         if body is None or fault in REFUSALS or fault.isdecimal():

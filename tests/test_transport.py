@@ -120,6 +120,15 @@ def test_a_body_that_breaks_off_goes_on_where_it_was():
         assert file.fetched == (5, 0, len(BODY))
 
 
+@pytest.mark.parametrize("etag, condition", (('"a"', '"a"'), ('W/"a"', ""), ("", "")))
+def test_what_is_gone_on_with_is_to_be_the_same_file_where_its_etag_can_say_so(etag, condition):
+    with serving({"x.gz": BODY}, in_turn("cut")) as server:
+        server.etags["x.gz"] = etag
+        server.choose.randrange = lambda stop: 1000
+        assert fetch(f"{server.url}/x.gz") == BODY
+        assert server.conditions == [("", ""), ("bytes=1000-", condition)]
+
+
 def test_a_connection_that_is_reset_loses_a_block_at_most():
     with serving({"x.gz": BODY}, in_turn("reset", "reset", "reset")) as server:
         assert fetch(f"{server.url}/x.gz") == BODY
@@ -481,12 +490,13 @@ class _Rough:
     """WSGI: now and then an answer of the S3 server is 503, or breaks off in the middle."""
 
     def __init__(self, app, faults):
-        self._app, self._faults, self.starts = app, iter(faults), []
+        self._app, self._faults, self.starts, self.conditions = app, iter(faults), [], []
 
     def __call__(self, environ, start_response):
         fault = next(self._faults, "") if environ["REQUEST_METHOD"] == "GET" else ""
         if environ["REQUEST_METHOD"] == "GET":
             self.starts.append(environ.get("HTTP_RANGE", ""))
+            self.conditions.append(environ.get("HTTP_IF_MATCH", ""))
         if fault == "503":
             start_response("503 Slow Down", [("Content-Length", "0")])
             return [b""]
@@ -526,6 +536,7 @@ def test_an_object_of_s3_comes_over_a_bad_connection(s3):
     file = open_input(source, FAST)
     assert read_all(file) == BODY
     assert file.fetched == (5, 2, len(BODY))
+    assert set(rough.conditions) == {source.version.removeprefix("ETAG ")}
     assert rough.starts == ["", "", "bytes=300000-", "bytes=300000-", "bytes=450000-"]
 
 

@@ -76,13 +76,11 @@ class Host:
     def leave(self, slot: Optional[BinaryIO]):
         if slot is not None:
             _slots.discard(slot)
-            if not slot.closed:
-                fcntl.flock(slot, fcntl.LOCK_UN)  # closing is not enough where a child has it, too
-                slot.close()
+            slot.close()
             return
         with self._changed:
             self._open -= 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     def answered(self, sent: float):
         with self._changed:
