@@ -44,8 +44,8 @@ class Server(ThreadingHTTPServer):
         self.conditions: list[tuple[str, str]] = []  # what they said of Range and If-Range
         self.choose = random.Random(5)
         self.block, self.between = 1 << 16, 0.0  # how it sends: bytes, and seconds between them
-        self.stall = 0.6
-        self.open = self.most_open = 0
+        self.stall = 1.5
+        self.open = self.most_open = self.connections = 0
         self.lock = threading.Lock()
 
     @property
@@ -75,6 +75,11 @@ def serving(files: dict[str, bytes], fault: Optional[Callable[[str], str]] = Non
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        with self.server.lock:
+            self.server.connections += 1
 
     def log_message(self, *_):
         pass
