@@ -443,6 +443,7 @@ def test_a_slot_is_free_again_after_the_end_a_close_and_an_error(tmp_path):
                 with pytest.raises(FetchError):
                     open_remote(url, settings=single)
             assert read_all(open_remote(url, settings=single)) == BODY
+            server.fault = in_turn("503")  # a try in vain before it is opened keeps nothing of it
             abandoned = open_remote(url, settings=single)
             del abandoned
             assert read_all(open_remote(url, settings=single)) == BODY

@@ -71,19 +71,25 @@ class Attempts:
             except (InputError, MemoryError):
                 raise
             except Again as again:
-                vain = again
+                wait = self._after(again, again)
             except self.store.permanent as error:
                 raise self.failure(error) from error
             except self.store.transient as error:
-                vain = Again(reason(error))
+                wait = self._after(Again(reason(error)), error)
             except Exception as error:  # the libraries raise what they like
                 raise self.failure(error) from error
-            self._in_vain = 0 if self._progressed else self._in_vain + 1
-            self._progressed = False
-            if self._in_vain >= self.settings.tries:
-                raise self.failure(vain, vain.error) from vain
-            if vain.error is not ThrottledError:  # else all wait together, in `enter`
-                time.sleep(backoff(max(self._in_vain, 1), self.settings, vain.asked))
+            # No exception is kept in this frame: with its traceback it would keep the frame, and so an open body.
+            time.sleep(wait)
+
+    def _after(self, vain: Again, cause: Exception) -> float:
+        """Seconds to wait after a try in vain."""
+        self._in_vain = 0 if self._progressed else self._in_vain + 1
+        self._progressed = False
+        if self._in_vain >= self.settings.tries:
+            raise self.failure(vain, vain.error) from cause
+        if vain.error is ThrottledError:
+            return 0  # all wait together, in `enter`
+        return backoff(max(self._in_vain, 1), self.settings, vain.asked)
 
     def progressed(self):
         """Some of the file has come: this try was not in vain, and the count of those begins anew."""

@@ -83,8 +83,11 @@ class _Http:
           seen: headers that came with earlier bytes of it; empty if none did.
           last: the connection is to be closed behind the body.
         """
-        headers = self._from(start, seen) | ({"Connection": "close"} if last else {})
-        return self._send("GET", path, _AS_STORED | headers)
+        headers = _AS_STORED | self._from(start, seen)
+        if not last:
+            return self._send("GET", path, headers)
+        with self._signed(requests.Session()) as session:  # else the connection is kept, and used again as it is closed
+            return self._send("GET", path, headers | {"Connection": "close"}, session)
 
     def head(self, path: str) -> Answer:
         """Asks for the headers alone."""
@@ -98,8 +101,8 @@ class _Http:
         condition = etag if etag and not etag.startswith("W/") else seen.get("Last-Modified", "")  # RFC 9110, 13.1.5
         return {"Range": f"bytes={start}-"} | ({"If-Range": condition} if condition else {})
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
-        said = self._session.request(
+    def _send(self, method: str, url: str, headers: Mapping[str, str], session: Any = None) -> Answer:
+        said = (session or self._session).request(
             method, url, headers=headers, timeout=self._timeouts, stream=True, allow_redirects=True
         )
         # `read1` hands on what has come: nothing of it is lost where the rest does not. Nothing is unpacked.
