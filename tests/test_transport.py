@@ -33,7 +33,7 @@ BODY = random.Random(1).randbytes(600_000)
 
 @pytest.fixture(autouse=True)
 def own_process_state(monkeypatch):
-    """Pauses and connections of another test are none of this one's; loopback slows down by 403 as Common Crawl does."""
+    """Pauses and connections of another test are none of this one's; loopback throttles by 403 as Common Crawl does."""
     monkeypatch.setattr(hosts, "THROTTLING_HOSTS", {"127.0.0.1"})
     hosts.forget()
     stores.forget_stores()
@@ -585,9 +585,9 @@ def test_an_object_of_google_cloud_storage_is_read_and_sought_and_noticed_when_i
     blob.upload_from_string(BODY)
     source = identify("gs://crawl/a/x y.gz")
     assert source.size == len(BODY) and source.version == f"GENERATION {blob.generation}"
-    for given in (source, Input(source.path, -1, "")):
-        assert read_all(open_input(given, FAST)) == BODY
-        with open_remote(given.path, given.version, given.size, FAST) as file:
+    for wanted in (source, Input(source.path, -1, "")):
+        assert read_all(open_input(wanted, FAST)) == BODY
+        with open_remote(wanted.path, wanted.version, wanted.size, FAST) as file:
             file.seek(500_000)
             assert file.read(7) == BODY[500_000:500_007]
             blob.upload_from_string(BODY[::-1])
