@@ -191,9 +191,9 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
                 break
             yield Data(place, block)
     except InputError as error:  # which says so itself
-        yield Damage(counted.place, str(error), True)
+        yield Damage(counted.place, str(error), True, True)
     except Exception as error:  # what a remote file's library raises is its own
-        yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True)
+        yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True, True)
 
 
 def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Union[tuple[int, bytes], Damage]]:
