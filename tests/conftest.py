@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("c4build", deadline=None)  # the processors may be busy with other tests
+settings.load_profile("c4build")
 
 ROOT = Path(__file__).resolve().parent.parent
 # Test data that is no part of the project.
