@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import wet_files
 from command import Command, run_command
@@ -47,6 +48,14 @@ def build(inputs, *more) -> list:
     return ["build", inputs, "--badwords", inputs / "bad.txt", *more]
 
 
+def still_runs(process: int) -> bool:
+    """True for a process that waits for the disk, and so stands still a little later than it is told to."""
+    try:
+        return psutil.Process(process).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextmanager
 def running(arguments, out, workers: int = 1):
     """The command in the middle of its work: it has cleaned an input, and stands still until it is told to go on."""
@@ -55,6 +64,8 @@ def running(arguments, out, workers: int = 1):
         while command.running() and not page_files(out):
             time.sleep(0.002)
         os.killpg(command.pid, signal.SIGSTOP)
+        while any(map(still_runs, (command.pid, *(child.pid for child in psutil.Process(command.pid).children(recursive=True))))):
+            time.sleep(0.002)
         assert command.running()
         yield command
     finally:

@@ -255,7 +255,7 @@ def is_recorded(case: Rot) -> bool:
     return "train" in name and "00001-of-00002" in name
 
 
-@pytest.mark.parametrize("number", few_or_all(11))
+@pytest.mark.parametrize("number", few_or_all(6))
 def test_an_unfinished_build_whose_files_have_rotted_comes_to_the_same_bytes(builds_of, number):
     cases = rot_of(builds_of.unfinished)
     check(builds_of.flow, builds_of.unfinished, builds_of.wanted, sample(cases, number, 3), must_be_said=is_recorded)

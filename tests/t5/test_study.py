@@ -112,6 +112,7 @@ def finished(world):
     return out, said
 
 
+@pytest.mark.slow
 def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
     out, _ = finished
     text = (out / "table.md").read_text()
@@ -129,6 +130,7 @@ def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
         assert (out / picture).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_the_tables_numbers_are_those_of_the_runs(finished):
     out, _ = finished
     scores = [
@@ -139,6 +141,7 @@ def test_the_tables_numbers_are_those_of_the_runs(finished):
     assert float(row["SQuAD_std"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_heat_map_has_every_model_on_every_whole_corpus(finished):
     out, _ = finished
     rows = list(csv.reader(open(out / "losses.csv")))

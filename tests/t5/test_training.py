@@ -187,6 +187,7 @@ def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
     assert kernel.addressable_shards[0].data.shape == (32, 64 // model)
 
 
+@pytest.mark.slow
 def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
     _, corpora, vocabulary = world
     config = one_layer(vocabulary, dropout=0.0)
