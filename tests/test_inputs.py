@@ -9,8 +9,9 @@ import pytest
 import wet_files
 
 from c4build.errors import UsageError
+from c4build.flow.web import read_inputs, slices_of, write_inputs
 from c4build.read import attempts, stores
-from c4build.read.paths import InputError, find_inputs, identify, identify_all, open_input
+from c4build.read.paths import Input, InputError, find_inputs, identify, identify_all, open_input
 
 WHOLE = b"".join(wet_files.members(wet_files.pages(0, 5)))
 
@@ -225,3 +226,17 @@ def test_inputs_that_are_all_html_are_refused_and_one_bad_download_is_not(tmp_pa
 def test_a_damaged_file_is_not_refused(tmp_path, data):
     (tmp_path / "a.warc.wet.gz").write_bytes(data)
     assert len(find_inputs([str(tmp_path)])) == 1
+
+
+@pytest.mark.parametrize("files", [1, 5, 64, 65, 999, 1000, 1001, 2500, 64_000])
+def test_inputs_are_dealt_out_in_as_many_slices_as_a_runner_may_work_on_and_each_once(tmp_path, files):
+    """What is created at the start bounds what Dask works on side by side; a list is parsed once a slice at the most."""
+    inputs = [(Input(f"/in/{number}", number, f"{number:016x}"), f"/pages/{number}") for number in range(files)]
+    slices = slices_of(files)
+    assert min(files, 1000) // 2 < len(slices) <= 1000
+    assert [number for first, stop in slices for number in range(first, stop)] == list(range(files))
+    if files > 2500:
+        assert all(first % 64 == 0 and stop - first == 64 for first, stop in slices)  # one list each
+        inputs, slices = inputs[:640], slices[:10]
+    write_inputs(str(tmp_path / "lists"), inputs)
+    assert [source for first, stop in slices for source in read_inputs(str(tmp_path / "lists"), first, stop)] == inputs

@@ -25,7 +25,7 @@ from corpus_folders import (
     temporary_files,
     tree,
     write_library,
-)  # fmt: skip
+)
 
 from c4build.sample.resources import sample_dump
 

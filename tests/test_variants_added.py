@@ -20,7 +20,7 @@ from corpus_folders import (
     stamps,
     tree,
     write_library,
-)  # fmt: skip
+)
 
 VERSIONS = {"paper": "1.0.0", "c4-3.1.0": "3.1.0"}
 RULES = ["paper", pytest.param("c4-3.1.0", marks=pytest.mark.slow)]

@@ -27,7 +27,7 @@ from c4build.write.files import (
     make_folder,
     read_sealed,
     write_sealed,
-)  # fmt: skip
+)
 from c4build.write.folder import claim, is_complete, lock, read_manifest, sweep, unlock
 from c4build.write.shards import FORMATS, file_names, is_installed
 
@@ -157,7 +157,6 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
             files = "1 input is" if number == 1 else f"{number:,} inputs are"
             say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
         _make_ready(plan, [folders[variant.name] for variant in todo])
-        make_folder(lists_of_inputs)
         write_inputs(lists_of_inputs, list(zip(inputs, page_files)))
     return Prepared(plan, inputs, page_files, folders, not todo)
 

@@ -39,7 +39,7 @@ from c4build.write.files import (
     read_sealed,
     whole_file,
     write_sealed,
-)  # fmt: skip
+)
 from c4build.write.folder import as_json, is_under_way, lock, sums_in, sweep, unlock
 from c4build.write.metadata import Dataset
 from c4build.write.tables import open_table, read_table

@@ -7,7 +7,6 @@ of the reading, and checksums of all columns: what the file no longer holds is r
 """
 
 import json
-import os
 import time
 from collections import Counter
 from functools import lru_cache
@@ -20,6 +19,7 @@ from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError, printable
+from c4build.flow.kit import may_be_gone, tell_progress
 from c4build.page import PAGE_SCHEMA, Page
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
@@ -28,7 +28,7 @@ from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest, exists, is_local, open_file
+from c4build.write.files import digest, exists, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 _BATCH_PAGES = 128  # whose lines are looked at together
@@ -151,8 +151,7 @@ class Cleaner:
                             continue
                         else:
                             damages.add(found.offset, found.what)
-                            # What a server sent in place of the file, or did not send, may be there the next time.
-                            complete &= is_local(source.path) or not found.cut
+                            complete &= not may_be_gone(found, source.path)
                             continue
                         self._take(batch, table, counts, damages, opened.read_bytes)
                         batch.clear()
@@ -161,7 +160,7 @@ class Cleaner:
                         size = opened.read_bytes
                         if progress and time.monotonic() - told > 0.5:
                             told = time.monotonic()
-                            _tell(progress, pages, size)
+                            tell_progress(progress, pages, size)
                     size = opened.read_bytes
             except InputError as error:
                 damages.add(error.offset, str(error))
@@ -187,7 +186,7 @@ class Cleaner:
             )
             writer.fields = report._asdict()
         if progress:
-            _tell(progress, pages, size)
+            tell_progress(progress, pages, size)
         return report
 
     def _read(self, opened: OpenedInput) -> Iterator[Union[Page, Dropped, Damage]]:
@@ -334,13 +333,3 @@ def read_columns(report: Report, columns: list[str], numbers: Optional[range] = 
 def reasons_in(rows: pa.RecordBatch) -> np.ndarray:
     """[rows, tracks] uint8: the column `reasons`."""
     return joined(rows.column("reasons"))[0].reshape(rows.num_rows, -1)
-
-
-def _tell(progress: str, pages: int, size: int):
-    """Leaves (pages, bytes) where the progress bar looks for them; nothing depends on it."""
-    try:
-        with open(progress + ".tmp", "w") as file:
-            file.write(f"{pages} {size}")
-        os.replace(progress + ".tmp", progress)
-    except OSError:
-        pass

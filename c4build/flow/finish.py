@@ -35,7 +35,7 @@ from c4build.write.files import (
     read_sealed,
     whole_file,
     write_sealed,
-)  # fmt: skip
+)
 from c4build.write.folder import as_json, sums_in
 from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
 from c4build.write.tables import joined

@@ -1,6 +1,10 @@
 """What the flows have in common."""
 
+import os
 from typing import Any, NamedTuple, Sequence
+
+from c4build.read.gz import Damage
+from c4build.write.files import is_local
 
 
 class Prepared(NamedTuple):
@@ -11,3 +15,19 @@ class Prepared(NamedTuple):
     page_files: list[str]  # of the inputs
     folders: dict[str, str]  # of the corpora, by name
     complete: bool  # all of it was made before
+
+
+def may_be_gone(damage: Damage, path: str) -> bool:
+    """True for a damage of the input at `path` that the next run may not find: then it reads the input again."""
+    # What a server sent in place of the file, or did not send, may be there the next time.
+    return damage.failed or damage.cut and not is_local(path)
+
+
+def tell_progress(path: str, records: int, size: int):
+    """Leaves (records, bytes read) where the progress bar looks for them; nothing depends on it."""
+    try:
+        with open(path + ".tmp", "w") as file:
+            file.write(f"{records} {size}")
+        os.replace(path + ".tmp", path)
+    except OSError:
+        pass

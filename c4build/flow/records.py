@@ -16,7 +16,7 @@ import os
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import apache_beam as beam
 import numpy as np
@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from c4build import __version__
 from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable, say
-from c4build.flow.kit import Prepared
+from c4build.flow.elements import Keyed, par_do, publish_all, tag
+from c4build.flow.kit import Prepared, may_be_gone, tell_progress
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.write.files import (
@@ -40,7 +41,7 @@ from c4build.write.files import (
     read_own,
     read_sealed,
     write_sealed,
-)  # fmt: skip
+)
 from c4build.write.folder import (
     as_json,
     claim,
@@ -52,7 +53,7 @@ from c4build.write.folder import (
     sums_in,
     sweep,
     unlock,
-)  # fmt: skip
+)
 from c4build.write.metadata import Dataset, Split, write_metadata
 from c4build.write.shards import (
     FORMATS,
@@ -63,7 +64,7 @@ from c4build.write.shards import (
     open_gzip,
     shard_name,
     validation_shards,
-)  # fmt: skip
+)
 from c4build.write.tables import TableReader, joined, open_table, read_table
 
 COPY = "copy"  # the reason of all but one of the examples with one key
@@ -77,7 +78,6 @@ URLS = Format(
 )
 _FORMATS = {**FORMATS, URLS.name: URLS}
 
-_Keyed = Tuple[int, Any]
 _GROUP_BYTES = 1 << 23  # of text in a row group: what a process holds
 _GROUP_ROWS = 1000
 _MOST_DAMAGES = 100  # of one unit that are told; the others are counted
@@ -299,51 +299,33 @@ def _make_ready(plan: CollectPlan, units: Sequence[Unit]):
 
 def collect(root: beam.Pipeline, plan: CollectPlan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary as JSON."""
-    units = root | beam.Create([plan.units_file]) | "List units" >> _par_do(ListUnits())
-    taken = units | "Spread units" >> beam.GroupByKey() | "Take" >> _par_do(Take(plan))
+    units = root | beam.Create([plan.units_file]) | "List units" >> par_do(ListUnits())
+    taken = units | "Spread units" >> beam.GroupByKey() | "Take" >> par_do(Take(plan))
     copies = (
         taken
-        | "Keys" >> _par_do(Keys(plan))
+        | "Keys" >> par_do(Keys(plan))
         | "Keys by bucket" >> beam.GroupByKey()
-        | "Copies" >> _par_do(Copies(plan))
+        | "Copies" >> par_do(Copies(plan))
     )
-    reports = taken | "Reports" >> beam.Map(_tag, "report").with_output_types(_Keyed)
+    reports = taken | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
     known = (reports, copies) | "Reports and copies" >> beam.Flatten()
     written = (
         known
-        | "To shards" >> beam.Map(_to_shard, plan.units, plan.shards).with_output_types(_Keyed)
+        | "To shards" >> beam.Map(_to_shard, plan.units, plan.shards).with_output_types(Keyed)
         | "By shard" >> beam.GroupByKey()
-        | "Write" >> _par_do(Write(plan))
+        | "Write" >> par_do(Write(plan))
     )
-    return (
-        (reports, written)
-        | "All results" >> beam.Flatten()
-        | "To one place" >> beam.Map(_to_one).with_output_types(_Keyed)
-        | "Together" >> beam.GroupByKey()
-        | "Publish" >> beam.ParDo(Publish(plan))
-    )
+    return publish_all((reports, written), Publish(plan))
 
 
-def _par_do(function: beam.DoFn) -> beam.PTransform:
-    return beam.ParDo(function).with_output_types(_Keyed)
-
-
-def _tag(element: _Keyed, kind: str) -> _Keyed:
-    return element[0], (kind, element[1])
-
-
-def _to_shard(element: _Keyed, units: int, shards: int) -> _Keyed:
+def _to_shard(element: Keyed, units: int, shards: int) -> Keyed:
     return element[0] * shards // units, element
-
-
-def _to_one(element: _Keyed) -> _Keyed:
-    return 0, element[1]
 
 
 class ListUnits(beam.DoFn):
     """The file of units to (number, unit)."""
 
-    def process(self, element: str) -> Iterator[_Keyed]:
+    def process(self, element: str) -> Iterator[Keyed]:
         for number, (name, parts) in enumerate(read_own(element)["units"]):
             yield number, Unit(name, tuple(Part(Input(*source), start, stop) for source, start, stop in parts))
 
@@ -356,7 +338,7 @@ class _Step(beam.DoFn):
 class Take(_Step):
     """(number, unit) to (number, `Report` of its file of examples), made now or found made."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         number, units = element
         (unit,) = units
         path, remade = self.plan.examples_file(unit), ""
@@ -391,8 +373,7 @@ class Take(_Step):
                     damages.append((source, damage.offset, printable(damage.what)))
                 else:
                     more += 1
-                # What a server sent in place of the file, or did not send, may be there the next time.
-                complete &= not damage.failed and (is_local(source) or not damage.cut)
+                complete &= not may_be_gone(damage, source)
             if write.rows != counts["kept"]:
                 raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
             report = Report(
@@ -431,12 +412,7 @@ def teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., Non
         nonlocal last
         if path and (now or time.monotonic() - last > 0.5):
             last = time.monotonic()
-            try:
-                with open(path + ".tmp", "w") as file:
-                    file.write(f"{records()} {size}")
-                os.replace(path + ".tmp", path)
-            except OSError:
-                pass
+            tell_progress(path, records(), size)
 
     return tell
 
@@ -499,7 +475,7 @@ class Keys(_Step):
     def setup(self):
         self._files = _examples_of(self.plan)
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         number, report = element
         keys = np.zeros(report.rows, _KEY)
         row = 0
@@ -518,7 +494,7 @@ class Keys(_Step):
 class Copies(_Step):
     """(bucket, keys) to (unit, rows of it that go): of each key all but the highest rank, then but the first."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         for number, rows in copies(element[1]).items():
             yield number, ("copies", rows)
 
@@ -540,7 +516,7 @@ class Write(_Step):
     def setup(self):
         self._files = _examples_of(self.plan)
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         shard, values = element
         reports: dict[int, Report] = {}
         lost: dict[int, set[int]] = {}
@@ -612,7 +588,7 @@ def _rows(path: str, content: str, features: Sequence[str]) -> Iterator[tuple[in
 class Publish(_Step):
     """(0, all reports and shard results) to the summary of the run: counts that add up, validation, metadata."""
 
-    def process(self, element: _Keyed) -> Iterator[str]:
+    def process(self, element: Keyed) -> Iterator[str]:
         kinds: dict[str, list] = {"report": [], "shard": []}
         for kind, value in element[1]:
             kinds[kind].append(value)

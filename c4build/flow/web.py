@@ -27,21 +27,21 @@ from c4build.dedup.keys import LOSS, REPEAT_KEY, by_bucket, hash_text, hashes, s
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.flow.clean import Cleaner, Report, read_columns, reasons_in
+from c4build.flow.elements import Keyed, par_do, publish_all, tag
 from c4build.flow.finish import FilePart, Finisher, FinishSettings, UnitResult, units_of_file
 from c4build.flow.keyfiles import Slice, fetch, send
 from c4build.flow.publish import publish
 from c4build.read.paths import Input
 from c4build.rules.tables import CODE, REASONS
 from c4build.rules.urls import normalize_url
-from c4build.write.files import delete, join, list_files, read_own, write_sealed
+from c4build.write.files import delete, join, list_files, make_folder, read_own, write_sealed
 from c4build.write.tables import joined
 
-_Keyed = Tuple[int, Any]
 _LIST_CHUNK = 100_000  # URLs
 # What is created at the start is the most that a runner such as Dask ever works on side by side.
-_INPUTS_EACH = 64  # of the files that list the inputs
+_SLICES = 1000
+_LISTED = 64  # inputs in each of the files that list them
 _COUNTS = -1  # the key of counts among files' losses
-_ONE = 0  # the key under which everything meets
 
 
 class Plan(NamedTuple):
@@ -58,64 +58,46 @@ class Plan(NamedTuple):
 
 def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary that `publish` returns."""
-    slices = beam.Create(range(-(-plan.finish.files // _INPUTS_EACH)))
-    inputs = root | slices | "List inputs" >> _par_do(ListInputs(plan))
-    cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> _par_do(Clean(plan))
+    slices = beam.Create(slices_of(plan.finish.files))
+    inputs = root | slices | "List inputs" >> par_do(ListInputs(plan))
+    cleaned = inputs | "Spread inputs" >> beam.GroupByKey() | "Clean" >> par_do(Clean(plan))
 
-    url_keys = cleaned | "Url keys" >> _par_do(UrlKeys(plan))
+    url_keys = cleaned | "Url keys" >> par_do(UrlKeys(plan))
     if plan.url_lists:
-        lists = root | "Create lists" >> beam.Create(list(enumerate(plan.url_lists))).with_output_types(_Keyed)
-        listed = lists | "Spread lists" >> beam.GroupByKey() | "Listed urls" >> _par_do(ListedUrls(plan))
+        lists = root | "Create lists" >> beam.Create(list(enumerate(plan.url_lists))).with_output_types(Keyed)
+        listed = lists | "Spread lists" >> beam.GroupByKey() | "Listed urls" >> par_do(ListedUrls(plan))
         url_keys = (url_keys, listed) | "Urls and lists" >> beam.Flatten()
-    decided = url_keys | "Urls by bucket" >> beam.GroupByKey() | "Newest" >> _par_do(Newest(plan))
+    decided = url_keys | "Urls by bucket" >> beam.GroupByKey() | "Newest" >> par_do(Newest(plan))
     losses = decided | "Losses" >> beam.Filter(_is_of_file)
 
-    reports = cleaned | "Reports" >> beam.Map(_tag, "report").with_output_types(_Keyed)
+    reports = cleaned | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
     files = (reports, losses) | "Files and losses" >> beam.Flatten() | "By file" >> beam.GroupByKey()
     repeated = (
         files
-        | "Repeat keys" >> _par_do(RepeatKeys(plan))
+        | "Repeat keys" >> par_do(RepeatKeys(plan))
         | "Keys by bucket" >> beam.GroupByKey()
-        | "Repeats" >> _par_do(Repeats(plan))
+        | "Repeats" >> par_do(Repeats(plan))
     )
 
-    of_files = files | "Files to units" >> _par_do(ToUnits(plan))
-    of_repeats = repeated | "Repeats to units" >> _par_do(ToUnits(plan))
+    of_files = files | "Files to units" >> par_do(ToUnits(plan))
+    of_repeats = repeated | "Repeats to units" >> par_do(ToUnits(plan))
     finished = (
         (of_files, of_repeats)
         | "All of a unit" >> beam.Flatten()
         | "By unit" >> beam.GroupByKey()
-        | "Finish" >> _par_do(Finish(plan))
+        | "Finish" >> par_do(Finish(plan))
     )
 
     counts = decided | "Counts" >> beam.Filter(_is_counts)
-    return (
-        (reports, counts, finished)
-        | "All results" >> beam.Flatten()
-        | "To one place" >> beam.Map(_to_one).with_output_types(_Keyed)
-        | "Together" >> beam.GroupByKey()
-        | "Publish" >> beam.ParDo(Publish(plan))
-    )
+    return publish_all((reports, counts, finished), Publish(plan))
 
 
-def _par_do(function: beam.DoFn) -> beam.PTransform:
-    return beam.ParDo(function).with_output_types(_Keyed)
-
-
-def _tag(element: _Keyed, kind: str) -> _Keyed:
-    return element[0], (kind, element[1])
-
-
-def _is_of_file(element: _Keyed) -> bool:
+def _is_of_file(element: Keyed) -> bool:
     return element[0] != _COUNTS
 
 
-def _is_counts(element: _Keyed) -> bool:
+def _is_counts(element: Keyed) -> bool:
     return element[0] == _COUNTS
-
-
-def _to_one(element: _Keyed) -> _Keyed:
-    return _ONE, element[1]
 
 
 def _by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, list]:
@@ -141,10 +123,10 @@ class _Step(beam.DoFn):
 
 
 class ListInputs(_Step):
-    """The number of a list of inputs to (file, (input, path of its page file)) of each input in it."""
+    """A slice of the inputs, (first, behind the last), to (file, (input, path of its page file)) of each."""
 
-    def process(self, element: int) -> Iterator[_Keyed]:
-        yield from enumerate(read_inputs(self.plan.inputs, element), element * _INPUTS_EACH)
+    def process(self, element: Tuple[int, int]) -> Iterator[Keyed]:
+        yield from enumerate(read_inputs(self.plan.inputs, *element), element[0])
 
 
 class Clean(_Step):
@@ -154,7 +136,7 @@ class Clean(_Step):
         super().setup()
         self._cleaner = Cleaner(self.plan.finish.clean)
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         file, sources = element
         ((source, page_file),) = sources
         progress = self.plan.progress and join(self.plan.progress, str(file))
@@ -164,7 +146,7 @@ class Clean(_Step):
 class UrlKeys(_Step):
     """(file, report) to (bucket, (file, keys of its URLs))."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         file, report = element
         columns = self.plan.finish.columns_in(report)
         parts = [np.empty(0, url_key_dtype(len(columns)))]
@@ -183,7 +165,7 @@ class UrlKeys(_Step):
 class ListedUrls(_Step):
     """(number, path of a list of URLs) to (bucket, hashes of its normalised URLs)."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         _, paths = element
         (path,) = paths
         digests: list[bytes] = []
@@ -195,7 +177,7 @@ class ListedUrls(_Step):
                     digests = []
         yield from self._chunk(digests)
 
-    def _chunk(self, digests: list[bytes]) -> Iterator[_Keyed]:
+    def _chunk(self, digests: list[bytes]) -> Iterator[Keyed]:
         for bucket, data in by_bucket(hashes(b"".join(digests)), self.plan.buckets):
             yield bucket, ("listed", data)
 
@@ -203,7 +185,7 @@ class ListedUrls(_Step):
 class Newest(_Step):
     """(bucket, URL keys and listed URLs) to (file, losses) and counts of the pages that end here."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         kinds = _by_kind(element[1])
         if "keys" not in kinds:
@@ -223,7 +205,7 @@ class Newest(_Step):
 class RepeatKeys(_Step):
     """(file, report and losses) to (bucket, (file, keys of the lines or spans of pages still in))."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         file, values = element
         kinds = _by_kind(values)
         (report,) = kinds["report"]
@@ -253,7 +235,7 @@ class RepeatKeys(_Step):
 class Repeats(_Step):
     """(bucket, keys of lines or spans) to (file, the positions that go)."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         keys = [(file, fetch(data)) for file, data in element[1]]
         found = repeats(keys, len(self.plan.finish.variants))
         for file, data in self._send(found.items(), f"repeats-{element[0]}"):
@@ -263,7 +245,7 @@ class Repeats(_Step):
 class ToUnits(_Step):
     """(file, what is known of it) to (unit, (file, the same)) for each unit with a part in the file."""
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         file, values = element
         values = list(values)
         for unit in units_of_file(file, self.plan.finish.files, self.plan.finish.shards):
@@ -277,7 +259,7 @@ class Finish(_Step):
         super().setup()
         self._finisher = Finisher(self.plan.finish)
 
-    def process(self, element: _Keyed) -> Iterator[_Keyed]:
+    def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
         files: dict[int, list] = {}
         for file, known in values:
@@ -293,30 +275,38 @@ class Finish(_Step):
 class Publish(_Step):
     """(0, all reports, counts and unit results) to the summary of the run."""
 
-    def process(self, element: _Keyed) -> Iterator[str]:
+    def process(self, element: Keyed) -> Iterator[str]:
         kinds = _by_kind(element[1])
         counts: Counter = sum(kinds.get("counts", []), Counter())
         reports: list[Report] = kinds["report"]
         results: list[UnitResult] = sorted(kinds["unit"])
-        lists = range(-(-self.plan.finish.files // _INPUTS_EACH))
-        inputs = [source for number in lists for source, _ in read_inputs(self.plan.inputs, number)]
+        inputs = [source for source, _ in read_inputs(self.plan.inputs, 0, self.plan.finish.files)]
         summary = publish(self.plan.finish, self.plan.provenance, inputs, reports, counts, results)
         for path in list_files(self.plan.key_files) if self.plan.key_files else ():
             delete(path)
         yield json.dumps(summary)
 
 
+def slices_of(files: int) -> list[tuple[int, int]]:
+    """(first, behind the last) of so many slices of the inputs; with a crawl's inputs each is one list of them."""
+    each = -(-files // _SLICES)
+    return [(first, min(first + each, files)) for first in range(0, files, each)]
+
+
 def write_inputs(folder: str, inputs: Sequence[tuple[Input, str]]):
-    """Writes inputs and the paths of their page files in order, so many a list that each is parsed but once by a step."""
-    for number, first in enumerate(range(0, len(inputs), _INPUTS_EACH)):
-        some = inputs[first : first + _INPUTS_EACH]
-        write_sealed(_list_of_inputs(folder, number), {"inputs": [(*source, page_file) for source, page_file in some]})
+    """Writes inputs and the paths of their page files in order, a few a file, so that a slice need not parse them all."""
+    make_folder(folder)
+    for first in range(0, len(inputs), _LISTED):
+        some = [(*source, page_file) for source, page_file in inputs[first : first + _LISTED]]
+        write_sealed(_list_of_inputs(folder, first), {"inputs": some})
 
 
-def read_inputs(folder: str, number: int) -> list[tuple[Input, str]]:
-    """What `write_inputs` wrote into the list of this number. Raises CorruptFileError."""
-    return [(Input(*fields), page_file) for *fields, page_file in read_own(_list_of_inputs(folder, number))["inputs"]]
+def read_inputs(folder: str, first: int, stop: int) -> list[tuple[Input, str]]:
+    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError."""
+    begun = first - first % _LISTED
+    found = [fields for at in range(begun, stop, _LISTED) for fields in read_own(_list_of_inputs(folder, at))["inputs"]]
+    return [(Input(*fields), page_file) for *fields, page_file in found[first - begun : stop - begun]]
 
 
-def _list_of_inputs(folder: str, number: int) -> str:
-    return join(folder, f"{number:05d}.json")
+def _list_of_inputs(folder: str, first: int) -> str:
+    return join(folder, f"{first:07d}.json")

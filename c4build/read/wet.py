@@ -204,10 +204,6 @@ def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
             yield segment
             last = None
             continue
-        if (page := _common_page(segment, max_chars)) is not None:
-            pages, records, last = pages + 1, records + 1, segment
-            yield page
-            continue
         conversion = segment.data.find(_IS_CONVERSION, 0, 1024) >= 0
         if not conversion and (kind := _kind_of_segment(segment)) in _OTHER_KINDS:
             if segment.starts or not pages:
@@ -356,27 +352,6 @@ _USUAL_HEAD = re.compile(
 )
 # Some character that is no space.
 _VISIBLE = re.compile(rb"[!-~]")
-
-
-def _common_page(segment: _Segment, max_chars: int) -> Optional[Page]:
-    """The page of a segment that is one conversion record with nothing odd about it; `_tfds_page` would say the same."""
-    head, _, body = segment.data.partition(b"\r\n\r\n")
-    if segment.records or _IS_CONVERSION not in head or not (usual := _USUAL_HEAD.fullmatch(head)):
-        return None
-    if head.count(b"\n") != head.count(b"\r") or head.count(b"WARC-Type") != 1:
-        return None
-    url, date, content_type, length = usual.groups()
-    if not url or not date or not content_type or not length or not (length := length.strip()).isdigit() or len(length) > 18:
-        return None
-    if not 0 <= len(body) - int(length) <= _MOST_LINE_ENDS or _HAS_PREFIX(body := _newlines(body)):
-        return None
-    try:
-        if not body.isascii():
-            body.decode()
-        page = Page(url.decode().strip(), body, date.decode().strip(), content_type.decode().strip(), length.decode())
-    except UnicodeDecodeError:
-        return None
-    return page if _judged(page, max_chars) is page else None
 
 
 def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator[Found, None, tuple[int, bool]]:

@@ -31,7 +31,7 @@ from c4build.write.files import (
     sync_folder,
     temporary_for,
     write_sealed,
-)  # fmt: skip
+)
 
 MANIFEST = "c4build.json"
 # Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.

@@ -15,7 +15,7 @@ from c4build.write.folder import (
     read_manifest,
     sums_in,
     version_key,
-)  # fmt: skip
+)
 
 _THREADS = 4
 
