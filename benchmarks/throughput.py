@@ -6,15 +6,17 @@ Without files it takes the bundled sample. Files of fewer than `--least-pages` p
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
 needs to start, measured on a file of one page, is taken off its time and given apart. Each repeat measures everything
 once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
-`--against` compares this tree with another checkout of c4build instead, whose language.c is compiled where it lies.
+`--against` compares this tree with another checkout of c4build instead, whose language.c is compiled where it lies:
+twice `--repeat` pairs of builds, the two of a pair at the same time.
 """
 
 import argparse
 import gzip
+import math
 import os
 import pathlib
 import re
-import resource
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -135,22 +137,33 @@ main()
 """
 
 
-def build_seconds(inputs, folder, variants, workers=1, tree=ROOT) -> tuple[float, float]:
-    """(CPU seconds, wall seconds) of the command of a tree, its children included."""
-    out = folder / "out"
+def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of this tree's command, its children included."""
+    start = time.monotonic()
+    return finish(start_build(inputs, folder / "out", variants, workers)), time.monotonic() - start
+
+
+def start_build(inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None) -> subprocess.Popen:
+    """The command of a tree, started; on one processor alone where it is given."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", _MAIN, "build", *map(str, inputs), "--out", str(out)]
     command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers)]
     if variants == ALL:
         command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]
         command += ["--webtext-urls", str(SAMPLE / "webtext_urls.txt")]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    if processor is not None:
+        command = ["taskset", "--cpu-list", str(processor), *command]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, time.monotonic() - start
+    with open(f"{out}.log", "wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=out.parent, env=environment)
+
+
+def finish(build: subprocess.Popen) -> float:
+    """CPU seconds of a build and of its children, waited for."""
+    _, status, usage = os.wait4(build.pid, 0)
+    if status:
+        sys.exit(f"{shlex.join(build.args)} failed: status {status}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def report(rows: list[dict[str, float]], pages: int, size: int):
@@ -171,17 +184,29 @@ def report(rows: list[dict[str, float]], pages: int, size: int):
 
 
 def against(tree: pathlib.Path, inputs, empty, folder, pages: int, repeat: int):
-    """CPU time a page of this tree beside another's: each repeat builds with both, in turn first."""
+    """CPU time a page of this tree beside another's. Both build at the same time, on a processor each, and change places
+    in every other pair: what slows the machine down slows both down."""
+    processors = sorted(os.sched_getaffinity(0))[:2]
+    if len(processors) < 2:
+        sys.exit("--against needs two processors")
+
+    def pair(inputs, variants, places) -> list[float]:
+        builds = [
+            start_build(inputs, folder / f"out-{place}", variants, 1, of, place) for of, place in zip((ROOT, tree), places)
+        ]
+        return [finish(build) for build in builds]
+
     for name, variants in (("en", "en"), ("all five variants", ALL)):
-        costs: dict[pathlib.Path, list[float]] = {ROOT: [], tree: []}
-        for number in range(repeat):
-            for of in (ROOT, tree) if number % 2 else (tree, ROOT):
-                start = build_seconds([empty], folder, variants, tree=of)[0]
-                costs[of].append(1e3 * (build_seconds(inputs, folder, variants, tree=of)[0] - start) / pages)
-        ratios = [ours / theirs for ours, theirs in zip(costs[ROOT], costs[tree])]
+        costs, logs = [], []
+        for places in [processors, processors[::-1]] * repeat:
+            starts, wholes = pair([empty], variants, places), pair(inputs, variants, places)
+            ours, theirs = [1e3 * (whole - start) / pages for whole, start in zip(wholes, starts)]
+            costs.append((ours, theirs))
+            logs.append(math.log(ours / theirs))
+        ours, theirs = map(statistics.median, zip(*costs))
         print(
-            f"{name}: {statistics.median(costs[ROOT]):.4f} ms a page here, {statistics.median(costs[tree]):.4f} there; "
-            f"here / there {statistics.median(ratios):.3f} (median of {repeat} pairs), {min(costs[ROOT]) / min(costs[tree]):.3f} (of the least)",
+            f"{name}: {ours:.4f} ms a page here, {theirs:.4f} there (medians); here / there {math.exp(statistics.mean(logs)):.3f} "
+            f"(geometric mean of {len(logs)} pairs, standard error {statistics.stdev(logs) / len(logs) ** 0.5:.3f})",
             flush=True,
         )
 
