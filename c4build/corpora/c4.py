@@ -12,7 +12,7 @@ from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.finish import DATASET, FinishSettings
 from c4build.flow.kit import Prepared
-from c4build.read.paths import Input, find_inputs, identify
+from c4build.read.paths import Input, find_inputs, identify_all
 from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.rules.urls import load_domains
 from c4build.sample.resources import bad_words_file
@@ -105,11 +105,12 @@ def prepare(request: Request, track_progress: bool = True, say: Callable[[str], 
 class _Lists(NamedTuple):
     bad_words: tuple[str, ...]
     news_domains: Optional[str]
-    urls: tuple[str, ...]  # paths
+    urls: tuple[Input, ...]
 
 
 def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
-    from c4build.flow.web import Plan, write_inputs
+    from c4build.flow.inputs import write_inputs
+    from c4build.flow.web import Plan
 
     shards = request.shards or _shards(inputs)
     made_from = {
@@ -141,7 +142,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": _words_digest(bad_words)} if bad_words else None,
         "news_domains": request.realnews_domains,
-        "url_lists": list(url_lists),
+        "url_lists": [source.path for source in url_lists],
         "format": request.format,
         "shards": shards,
         "made_from": made_from,
@@ -149,7 +150,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     progress = join(work, "progress") if track_progress and is_local(out) else None
     key_files = join(work, "keys") if is_local(out) else None
     lists_of_inputs = join(work, f"inputs-{fingerprint}")
-    plan = Plan(finish, lists_of_inputs, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
+    plan = Plan(finish, lists_of_inputs, url_lists, provenance, progress, key_files)
     page_files = []
     if todo:
         page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
@@ -170,7 +171,7 @@ def _made_from(
         "rules": rules.to_json(),
         "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
-        "url_lists": {path: identify(path).identity for path in lists.urls} if variant.listed_urls_only else {},
+        "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,
@@ -250,7 +251,7 @@ def _domains(request: Request, wanted: bool) -> Optional[str]:
     return text
 
 
-def _url_lists(request: Request, wanted: bool) -> list[str]:
+def _url_lists(request: Request, wanted: bool) -> list[Input]:
     if not wanted:
         return []
     if not request.webtext_urls:
@@ -261,7 +262,7 @@ def _url_lists(request: Request, wanted: bool) -> list[str]:
     for path in request.webtext_urls:
         if "://" not in path and not os.path.isfile(path):
             raise UsageError(f"--webtext-urls {path}: there is no such file")
-    return [path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls))]
+    return identify_all(path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls)))
 
 
 def _bad_words(request: Request, wanted: bool) -> tuple[str, ...]:
@@ -291,18 +292,15 @@ def _make_ready(plan, folders: Sequence[str]):
         claim(folder, set(file_names(FORMATS[finish.format], DATASET, finish.shards)))
     make_folder(finish.units)
     sweep(finish.work)
-    for folder in filter(None, (plan.progress, plan.key_files)):
-        make_empty_folder(folder)
+    if plan.progress:
+        make_empty_folder(plan.progress)
+    if plan.key_files:
+        make_folder(plan.key_files)
 
 
 def _shards(inputs: list[Input]) -> int:
     size = sum(source.likely_size for source in inputs)
     return max(1, -(-size // _SHARD_INPUT_BYTES), min(len(inputs), _LEAST_UNITS))
-
-
-def _buckets(inputs: int) -> int:
-    """How many parts the keys are dealt into: a part is held in memory whole, and each file sends something to each."""
-    return min(max(8, 4 * inputs), max(1024, inputs // 16))
 
 
 def _words_digest(words: Iterable[str]) -> str:

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError
-from c4build.flow.clean import CleanSettings, Report, read_columns, reasons_in
+from c4build.flow.clean import CleanSettings
+from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
 from c4build.page import FEATURES
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import REASONS, Variant
@@ -37,8 +38,7 @@ from c4build.write.files import (
     write_sealed,
 )
 from c4build.write.folder import as_json, sums_in
-from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
-from c4build.write.tables import joined
+from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name, validation_shards
 
 DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
@@ -67,28 +67,25 @@ class FinishSettings(NamedTuple):
     def folder(self, variant: str) -> str:
         return join(self.out, DATASET, variant, self.clean.rules.version)
 
-    def columns_in(self, report: Report) -> list[int]:
+    def columns_in(self, file: PageFile) -> list[int]:
         """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""
         keys = self.clean.track_keys()
-        return [report.tracks.index(keys[track]) for track in self.track_of]
+        return [file.tracks.index(keys[track]) for track in self.track_of]
 
 
 class FilePart(NamedTuple):
     """What is known of one page file when it is finished."""
 
-    file: int
-    report: Report
+    file: PageFile
     losses: np.ndarray  # `LOSS`, by page
     repeats: np.ndarray  # `REPEAT`, by position
 
     @classmethod
-    def of(cls, file: int, report: Report, losses: bytes, repeats: bytes) -> "FilePart":
-        """From losses and repeats in any order."""
-        lost, repeated = np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT)
-        return cls(file, report, lost[np.argsort(lost["page"])], repeated[np.argsort(repeated["position"])])
+    def of(cls, file: PageFile, losses: bytes, repeats: bytes) -> "FilePart":
+        return cls(file, np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT))
 
     def digest(self) -> str:
-        content = [self.file, self.report.content, self.report.pages]
+        content = [self.file.file, self.file.content, self.file.pages]
         return digest([*content, self.losses.tobytes().hex(), self.repeats.tobytes().hex()])
 
 
@@ -143,7 +140,7 @@ class Finisher:
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
-        parts = sorted(parts, key=lambda part: part.file)
+        parts = sorted(parts, key=lambda part: part.file.file)
         made_from = digest([part.digest() for part in parts])
         done = join(self._settings.units, f"{unit:05d}.json")
         remade = []
@@ -180,8 +177,8 @@ class Finisher:
             validation = stack.enter_context(_ValidationPart(validation_part(self._settings, unit)))
             for part in parts:
                 settings = self._settings
-                pages = pages_of_unit(unit, part.file, part.report.pages, settings.files, settings.shards)
-                for row, running, lost in _surviving(part, pages, settings.columns_in(part.report)):
+                pages = pages_of_unit(unit, part.file.file, part.file.pages, settings.files, settings.shards)
+                for row, running, lost in _surviving(part, pages, settings.columns_in(part.file)):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         if row.validation:
                             for bit in bits_of(bits):
@@ -256,12 +253,12 @@ def _surviving(
     part: FilePart, pages: range, columns: Sequence[int]
 ) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
-    lost = np.zeros(part.report.rows, np.int64)
+    lost = np.zeros(part.file.rows, np.int64)
     lost[part.losses["page"]] = part.losses["variants"]
     positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
     weights = 1 << np.arange(len(columns))
-    for row, key, batch in read_columns(part.report, _COLUMNS, pages):
-        keys = joined(batch.column("keys"))[1] // 16
+    for row, key, batch in read_texts(part.file, _COLUMNS, pages):
+        keys = batch.column("keys").to_numpy().astype(np.int64)
         key_stops = key + np.cumsum(keys)
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
         numbers = batch.column("number").to_numpy()
@@ -319,13 +316,56 @@ def validation_part(settings: FinishSettings, unit: int) -> str:
     return join(settings.units, f"{unit:05d}.validation.parquet")
 
 
-def read_validation(settings: FinishSettings, results: Sequence[UnitResult], variant: int) -> Iterator[dict[str, str]]:
-    """Yields the validation examples of a variant from the units' parts, in order. Raises CorruptFileError."""
-    for result in results:
-        path = validation_part(settings, result.unit)
-        data = read_checked(path, FileSum(**result.held_out))
+class ValidationShard(NamedTuple):
+    """What was written of one validation shard, by variant."""
+
+    shard: int
+    lengths: dict[str, int]  # examples
+    sizes: dict[str, int]  # bytes of them, before compression
+    files: dict[str, dict]
+
+    def sums(self, variant: str) -> dict[str, FileSum]:
+        return sums_in({"files": self.files[variant]})
+
+
+def validation_shard_of(unit: int, shards: int) -> int:
+    """The validation shard that the unit's validation pages go to."""
+    return ((unit + 1) * validation_shards(shards) - 1) // shards
+
+
+def write_validation(settings: FinishSettings, shard: int, units: Sequence[tuple[int, dict]]) -> ValidationShard:
+    """Puts a validation shard of every variant together.
+
+    Args:
+      settings: of the finished units.
+      shard: its index.
+      units: (unit, `UnitResult.held_out`) of its units, in order.
+
+    Raises:
+      CorruptFileError: what a unit left is not what it wrote.
+    """
+    format = FORMATS[settings.format]
+    names = [variant.name for variant in settings.variants]
+    name = shard_name(format, DATASET, "validation", shard, validation_shards(settings.shards))
+    lengths, sizes = ([0] * len(names) for _ in range(2))
+    sums: dict[str, FileSums] = {name: {} for name in names}
+    with ExitStack() as stack:
+        paths = [join(settings.folder(of), name) for of in names]
+        writers = [stack.enter_context(format.open(path, FEATURES, sums[of])) for of, path in zip(names, paths)]
+        for variant, example in _held_out(settings, units):
+            encoded = format.encode(example)
+            writers[variant](encoded)
+            lengths[variant] += 1
+            sizes[variant] += encoded_size(encoded)
+    files = {of: as_json(sums[of]) for of in names}
+    return ValidationShard(shard, dict(zip(names, lengths)), dict(zip(names, sizes)), files)
+
+
+def _held_out(settings: FinishSettings, units: Sequence[tuple[int, dict]]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields (variant, example) of the validation pages of units, in order."""
+    for unit, held_out in units:
+        data = read_checked(validation_part(settings, unit), FileSum(**held_out))
         table = pq.ParquetFile(io.BytesIO(data))
         for group in range(table.num_row_groups):
             for example in table.read_row_group(group, use_threads=False).to_pylist():
-                if example.pop("variant") == variant:
-                    yield example
+                yield example.pop("variant"), example
