@@ -10,8 +10,8 @@ import smart_open
 from c4build import __version__
 from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
-from c4build.flow.finish import DATASET, FinishSettings
 from c4build.flow.kit import Prepared
+from c4build.flow.settings import DATASET, FinishSettings
 from c4build.read.paths import Input, find_inputs, identify_all
 from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.rules.urls import load_domains

@@ -6,7 +6,6 @@ shards are put together at the end. Its record says what it was made from and wh
 long as that is so.
 """
 
-import io
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from contextlib import ExitStack
@@ -14,16 +13,16 @@ from typing import Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError
-from c4build.flow.clean import CleanSettings
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
+from c4build.flow.settings import DATASET, FinishSettings
+from c4build.flow.validation import ValidationPart, validation_part
 from c4build.page import FEATURES
 from c4build.rules.steps import Steps, bits_of
-from c4build.rules.tables import REASONS, Variant
+from c4build.rules.tables import REASONS
 from c4build.write.files import (
     FileSum,
     FileSums,
@@ -32,45 +31,15 @@ from c4build.write.files import (
     digest,
     join,
     make_folder,
-    read_checked,
     read_sealed,
-    whole_file,
     write_sealed,
 )
 from c4build.write.folder import as_json, sums_in
-from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name, validation_shards
+from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
 
-DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
 _FIELDS = [*_BYTES, "validation", "text", "raw"]
 _COLUMNS = ["reasons", "number", "keys", *_FIELDS]
-_EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
-
-
-class FinishSettings(NamedTuple):
-    clean: CleanSettings
-    variants: tuple[Variant, ...]
-    track_of: tuple[int, ...]  # for each variant the index of its track in `clean.tracks`
-    bad_words: tuple[str, ...]
-    format: str
-    shards: int
-    files: int  # inputs
-    out: str
-    work: str  # for what is made on the way
-    fingerprint: str  # of all that decides the shards
-
-    @property
-    def units(self) -> str:
-        """The folder of what finished units leave."""
-        return join(self.work, "units", self.fingerprint)
-
-    def folder(self, variant: str) -> str:
-        return join(self.out, DATASET, variant, self.clean.rules.version)
-
-    def columns_in(self, file: PageFile) -> list[int]:
-        """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""
-        keys = self.clean.track_keys()
-        return [file.tracks.index(keys[track]) for track in self.track_of]
 
 
 class FilePart(NamedTuple):
@@ -174,7 +143,7 @@ class Finisher:
             for name, folder in self._folders.items():
                 shard = shard_name(self._format, DATASET, "train", unit, self._settings.shards)
                 writers.append(stack.enter_context(self._format.open(join(folder, shard), FEATURES, sums[name])))
-            validation = stack.enter_context(_ValidationPart(validation_part(self._settings, unit)))
+            validation = stack.enter_context(ValidationPart(validation_part(self._settings, unit)))
             for part in parts:
                 settings = self._settings
                 pages = pages_of_unit(unit, part.file.file, part.file.pages, settings.files, settings.shards)
@@ -277,95 +246,3 @@ def _surviving(
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
             yield _Row(*fields_of_row), bits, gone
-
-
-class _ValidationPart:
-    """The validation pages of one unit, of all variants, in one small Parquet file."""
-
-    def __init__(self, path: str):
-        self._path, self._sums = path, {}
-        self._rows: list[dict] = []
-
-    def __enter__(self) -> "_ValidationPart":
-        self._stack = ExitStack()
-        file = self._stack.enter_context(whole_file(self._path, self._sums))
-        self._writer = self._stack.enter_context(pq.ParquetWriter(file, _EXAMPLES, compression="lz4"))
-        return self
-
-    def write(self, variant: int, example: Example):
-        self._rows.append({"variant": variant, **example})
-        if len(self._rows) == 256:
-            self._flush()
-
-    def _flush(self):
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, _EXAMPLES))
-            self._rows.clear()
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self._flush()
-        return self._stack.__exit__(kind, error, trace)
-
-    def sum(self) -> FileSum:
-        """What was written."""
-        return self._sums[base_name(self._path)]
-
-
-def validation_part(settings: FinishSettings, unit: int) -> str:
-    return join(settings.units, f"{unit:05d}.validation.parquet")
-
-
-class ValidationShard(NamedTuple):
-    """What was written of one validation shard, by variant."""
-
-    shard: int
-    lengths: dict[str, int]  # examples
-    sizes: dict[str, int]  # bytes of them, before compression
-    files: dict[str, dict]
-
-    def sums(self, variant: str) -> dict[str, FileSum]:
-        return sums_in({"files": self.files[variant]})
-
-
-def validation_shard_of(unit: int, shards: int) -> int:
-    """The validation shard that the unit's validation pages go to."""
-    return ((unit + 1) * validation_shards(shards) - 1) // shards
-
-
-def write_validation(settings: FinishSettings, shard: int, units: Sequence[tuple[int, dict]]) -> ValidationShard:
-    """Puts a validation shard of every variant together.
-
-    Args:
-      settings: of the finished units.
-      shard: its index.
-      units: (unit, `UnitResult.held_out`) of its units, in order.
-
-    Raises:
-      CorruptFileError: what a unit left is not what it wrote.
-    """
-    format = FORMATS[settings.format]
-    names = [variant.name for variant in settings.variants]
-    name = shard_name(format, DATASET, "validation", shard, validation_shards(settings.shards))
-    lengths, sizes = ([0] * len(names) for _ in range(2))
-    sums: dict[str, FileSums] = {name: {} for name in names}
-    with ExitStack() as stack:
-        paths = [join(settings.folder(of), name) for of in names]
-        writers = [stack.enter_context(format.open(path, FEATURES, sums[of])) for of, path in zip(names, paths)]
-        for variant, example in _held_out(settings, units):
-            encoded = format.encode(example)
-            writers[variant](encoded)
-            lengths[variant] += 1
-            sizes[variant] += encoded_size(encoded)
-    files = {of: as_json(sums[of]) for of in names}
-    return ValidationShard(shard, dict(zip(names, lengths)), dict(zip(names, sizes)), files)
-
-
-def _held_out(settings: FinishSettings, units: Sequence[tuple[int, dict]]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields (variant, example) of the validation pages of units, in order."""
-    for unit, held_out in units:
-        data = read_checked(validation_part(settings, unit), FileSum(**held_out))
-        table = pq.ParquetFile(io.BytesIO(data))
-        for group in range(table.num_row_groups):
-            for example in table.read_row_group(group, use_threads=False).to_pylist():
-                yield example.pop("variant"), example

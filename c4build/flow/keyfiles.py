@@ -29,7 +29,7 @@ Sent = Union[bytes, Slice]
 
 
 def send(
-    parts: Iterable[tuple[int, bytes]], folder: Optional[str], kind: str, made_from: Iterable
+    parts: Iterable[tuple[int, bytes]], folder: Optional[str], kind: str, made_from: list
 ) -> Iterator[tuple[int, Sent]]:
     """Yields (where to, data) for each part: the data as they are, or where they lie in a file of `folder`.
 
@@ -37,12 +37,12 @@ def send(
       parts: (where to, data); not asked for where the file is there from a run before.
       folder: for key files; None: the data go as they are.
       kind: what the parts are, for the file's name.
-      made_from: all that decides the parts, as JSON; not asked for without a folder.
+      made_from: all that decides the parts, as JSON.
     """
     if folder is None:
         yield from parts
         return
-    path = join(folder, f"{kind}-{digest(list(made_from))}")
+    path = join(folder, f"{kind}-{digest(made_from)}")
     slices = _slices_in(path)
     if slices is None:
         slices, offset = [], 0

@@ -4,8 +4,10 @@ from collections import Counter
 from typing import Sequence
 
 from c4build.errors import CountsError, NothingReadError
-from c4build.flow.finish import DATASET, FinishSettings, UnitResult, ValidationShard
+from c4build.flow.finish import UnitResult
 from c4build.flow.pagefiles import Report
+from c4build.flow.settings import DATASET, FinishSettings
+from c4build.flow.validation import ValidationShard
 from c4build.page import FEATURES
 from c4build.read.paths import Input
 from c4build.rules.tables import REASONS

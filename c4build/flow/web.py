@@ -19,45 +19,34 @@ keyed elements whose keys are small integers: every portable runner has these. C
 import gc
 import json
 from collections import Counter
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, NamedTuple, Optional, Tuple
 
 import apache_beam as beam
 import numpy as np
 
-from c4build.dedup.keys import (
-    LOSS,
-    REPEAT,
-    REPEAT_KEY,
-    by_bucket,
-    deal,
-    hash_text,
-    hashes,
-    sortable_dates,
-    url_key_dtype,
-)
+from c4build.dedup.keys import REPEAT_KEY, by_bucket, deal, hash_text, hashes, url_key_dtype
 from c4build.dedup.newest import newest
-from c4build.dedup.repeats import combine, repeats
-from c4build.errors import UsageError
+from c4build.dedup.repeats import repeats
 from c4build.flow.clean import Cleaner
-from c4build.flow.elements import Keyed, par_do, publish_all, tag
-from c4build.flow.finish import FilePart, Finisher, FinishSettings, units_of_file, validation_shard_of, write_validation
+from c4build.flow.elements import COUNTS, Keyed, by_kind, is_counts, is_of_group, lazily, par_do, publish_all, tag
+from c4build.flow.finish import FilePart, Finisher, units_of_file
+from c4build.flow.groups import Group, cut, repeat_keys, url_keys
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.keyfiles import Sent, fetch, name_of, send
-from c4build.flow.pagefiles import PageFile, Report, read_keys, reasons_in
+from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
-from c4build.read.gz import Damage
+from c4build.flow.settings import FinishSettings
+from c4build.flow.validation import validation_shard_of, write_validation
 from c4build.read.hosts import Transport
-from c4build.read.paths import Input, InputError, open_input
-from c4build.read.reddit import read_lines
+from c4build.read.paths import Input
+from c4build.read.url_list import read_urls
 from c4build.rules.tables import CODE, REASONS
 from c4build.rules.urls import normalize_url
 from c4build.write.files import delete, join, list_files
-from c4build.write.tables import joined
 
 _LIST_CHUNK = 100_000  # URLs
 _GROUP = 64  # files, with a crawl's
 _BUCKET_BYTES = 100_000_000  # of keys: a process holds a bucket and sorts it
-_COUNTS = -1  # the key of counts among the losses of groups
 
 
 class Plan(NamedTuple):
@@ -110,7 +99,7 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "Urls by bucket" >> beam.GroupByKey()
         | "Newest" >> par_do(Newest(plan))
     )
-    losses = decided | "Losses" >> beam.Filter(_is_of_group)
+    losses = decided | "Losses" >> beam.Filter(is_of_group)
     repeated = (
         (files, opened, losses)
         | "Files and losses" >> beam.Flatten()
@@ -139,7 +128,7 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "Validation" >> par_do(Validation(plan))
     )
     reports = cleaned | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
-    counts = decided | "Counts" >> beam.Filter(_is_counts)
+    counts = decided | "Counts" >> beam.Filter(is_counts)
     return publish_all((reports, counts, finished, validation), Publish(plan))
 
 
@@ -162,14 +151,6 @@ def _to_validation(element: Keyed, settings: FinishSettings) -> Keyed:
     return validation_shard_of(unit, settings.shards), (unit, result.held_out)
 
 
-def _is_of_group(element: Keyed) -> bool:
-    return element[0] != _COUNTS
-
-
-def _is_counts(element: Keyed) -> bool:
-    return element[0] == _COUNTS
-
-
 def _is_undecided(element: Keyed) -> bool:
     return element[0] >= 0
 
@@ -182,11 +163,8 @@ def _at_home(element: Keyed) -> Keyed:
     return -1 - element[0], element[1]
 
 
-def _by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, list]:
-    kinds: dict[str, list] = {}
-    for kind, value in values:
-        kinds.setdefault(kind, []).append(value)
-    return kinds
+def _names(sent: Iterable[Sent]) -> list:
+    return [name_of(data) for data in sent]
 
 
 class _Step(beam.DoFn):
@@ -200,7 +178,7 @@ class _Step(beam.DoFn):
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
 
-    def _send(self, parts: Iterable[tuple[int, bytes]], kind: str, made_from: Iterable) -> Iterator[tuple[int, Sent]]:
+    def _send(self, parts: Iterable[tuple[int, bytes]], kind: str, made_from: list) -> Iterator[tuple[int, Sent]]:
         return send(parts, self.plan.key_files, kind, made_from)
 
 
@@ -247,50 +225,21 @@ class Gate(_Step):
         return max(-(-size // _BUCKET_BYTES), min(max(8, 4 * self.plan.groups), 256))
 
 
-class _Group:
-    """The files of a group, laid end to end."""
-
-    def __init__(self, kinds: dict[str, list]):
-        self.files: list[PageFile] = sorted(kinds["file"])
-        self.rows = np.cumsum([0, *(file.rows for file in self.files)]).tolist()  # the first row of each
-        self.keys = np.cumsum([0, *(file.keys for file in self.files)]).tolist()
-
-    def contents(self) -> list:
-        return [[file.file, file.content] for file in self.files]
-
-
 class UrlKeys(_Step):
     """(group, its files) to (bucket, (group, keys of their URLs)); (list, its path) to (bucket, hashes of its URLs)."""
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         target, values = element
-        kinds = _by_kind(values)
+        kinds = by_kind(values)
         buckets = kinds["buckets"][0].urls
         if target < 0:
             (source,) = kinds["list"]
             yield from self._listed(source, buckets)
             return
-        group = _Group(kinds)
-        made_from = [group.contents(), self.plan.finish.clean.track_keys(), self.plan.finish.track_of, buckets]
-        for bucket, data in self._send(self._keys(group, buckets), "urls", made_from):
+        group, settings = Group(kinds["file"]), self.plan.finish
+        made_from = [group.contents(), settings.clean.track_keys(), settings.track_of, buckets]
+        for bucket, data in self._send(url_keys(group, settings, buckets), "urls", made_from):
             yield bucket, ("keys", (target, data))
-
-    def _keys(self, group: _Group, buckets: int) -> Iterator[tuple[int, bytes]]:
-        dealt = []
-        for file, start in zip(group.files, group.rows):
-            columns = self.plan.finish.columns_in(file)
-            parts = [np.empty(0, url_key_dtype(len(columns)))]
-            for first, _, batch in read_keys(file, ["reasons", "url_hash", "timestamp"]):
-                keys = np.empty(batch.num_rows, url_key_dtype(len(columns)))
-                hashed = hashes(joined(batch.column("url_hash"))[0])
-                keys["high"], keys["low"] = hashed["high"], hashed["low"]
-                keys["date"] = sortable_dates(*joined(batch.column("timestamp")))
-                keys["page"] = np.arange(start + first, start + first + batch.num_rows)
-                keys["reasons"] = reasons_in(batch)[:, columns]
-                parts.append(keys)
-            dealt.append(deal(np.concatenate(parts), buckets))
-        for bucket, keys in by_bucket(dealt, buckets):
-            yield bucket, keys.tobytes()
 
     def _listed(self, source: Input, buckets: int) -> Iterator[Keyed]:
         digests: list[bytes] = []
@@ -310,23 +259,24 @@ class Newest(_Step):
     """(bucket, URL keys and listed URLs) to (group, losses) and counts of the pages that end here."""
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
-        kinds = _by_kind(element[1])
+        kinds = by_kind(element[1])
         if "keys" not in kinds:
             return
         sent = sorted(kinds["keys"])
         listed = b"".join(sorted(kinds.get("listed", []))) if self.plan.url_lists else None
-        made_from = (self._made_from(sent, listed) for _ in range(1))
+        made_from = self._made_from(sent, listed)
         for group, data in self._send(self._decide(sent, listed), "losses", made_from):
-            if group == _COUNTS:
+            if group == COUNTS:
                 counts = Counter({(variant, code): count for variant, code, count in json.loads(fetch(data))})
-                yield _COUNTS, ("counts", counts)
+                yield COUNTS, ("counts", counts)
             else:
                 yield group, ("losses", data)
 
     def _made_from(self, sent: list, listed: Optional[bytes]) -> list:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         lists = listed and hash_text(listed.hex()).hex()
-        return [[[group, name_of(data)] for group, data in sent], lists, rules.newest_of, [v.listed_urls_only for v in variants]]
+        names = [[group, *_names([data])] for group, data in sent]
+        return [names, lists, rules.newest_of, [v.listed_urls_only for v in variants]]
 
     def _decide(self, sent: list, listed: Optional[bytes]) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
@@ -337,7 +287,7 @@ class Newest(_Step):
         keys = [(group, fetch(data)) for group, data in sent]
         losses, counts = newest(keys, listed, listed_bits, competes, len(variants))
         yield from losses.items()
-        yield _COUNTS, json.dumps([[*of, count] for of, count in sorted(counts.items())]).encode()
+        yield COUNTS, json.dumps([[*of, count] for of, count in sorted(counts.items())]).encode()
 
 
 class RepeatKeys(_Step):
@@ -350,56 +300,16 @@ class RepeatKeys(_Step):
         target, values = element
         if target < 0:  # a list, which has no lines
             return
-        kinds = _by_kind(values)
-        group, sent = _Group(kinds), sorted(kinds.get("losses", []))
+        kinds = by_kind(values)
+        group, settings, sent = Group(kinds["file"]), self.plan.finish, sorted(kinds.get("losses", []))
         buckets = kinds["buckets"][0].repeats
-        variants = self.plan.finish.variants
         made_from = [
-            group.contents(), [name_of(data) for data in sent], self.plan.finish.clean.track_keys(),
-            self.plan.finish.track_of, [variant.deduplicated for variant in variants], buckets,
+            group.contents(), _names(sent), settings.clean.track_keys(), settings.track_of,
+            [variant.deduplicated for variant in settings.variants], buckets,
         ]  # fmt: skip
-        for bucket, data in self._send(self._keys(group, sent, buckets), "keys", made_from):
-            if bucket < 0:
-                yield -1 - target, ("repeats", data)
-            else:
-                yield bucket, (target, data)
-
-    def _keys(self, group: _Group, sent: list[Sent], buckets: int) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, keys), and in the end (-1, the repeats that are known by now)."""
-        variants = len(self.plan.finish.variants)
-        losses = _losses(sent)
-        dealt, gone = [], []
-        for file, row, key in zip(group.files, group.rows, group.keys):
-            lost = np.zeros(file.rows, np.uint8)
-            of_file = _within(losses, "page", row, file.rows)
-            lost[of_file["page"]] = of_file["variants"]
-            keys, repeated = combine(self._keys_of(file, key, lost), variants)
-            gone.append(repeated)
-            dealt.append(deal(keys, buckets))
-        for bucket, keys in by_bucket(dealt, buckets):
-            if len(dealt) > 1:
-                keys, repeated = combine(keys, variants)
-                gone.append(repeated)
-            yield bucket, keys.tobytes()
-        yield -1, np.concatenate([np.empty(0, REPEAT), *gone]).tobytes()
-
-    def _keys_of(self, file: PageFile, start: int, lost: np.ndarray) -> np.ndarray:
-        variants, columns = self.plan.finish.variants, self.plan.finish.columns_in(file)
-        wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        weights = (1 << np.arange(len(variants))).astype(np.uint8)
-        parts = [np.empty(0, REPEAT_KEY)]
-        for row, position, batch in read_keys(file, ["reasons", "rank", "keys"]):
-            running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
-            running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
-            data, sizes = joined(batch.column("keys"))
-            hashed, counts = hashes(data), sizes // 16
-            keys = np.empty(len(hashed), REPEAT_KEY)
-            keys["high"], keys["low"] = hashed["high"], hashed["low"]
-            keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)
-            keys["position"] = np.arange(start + position, start + position + len(keys))
-            keys["variants"] = np.repeat(running, counts)
-            parts.append(keys[keys["variants"] > 0])
-        return np.concatenate(parts)
+        parts = lazily(lambda: repeat_keys(group, b"".join(map(fetch, sent)), settings, buckets))
+        for bucket, data in self._send(parts, "keys", made_from):
+            yield (bucket, (target, data)) if bucket >= 0 else (-1 - target, ("repeats", data))
 
 
 class Repeats(_Step):
@@ -407,8 +317,8 @@ class Repeats(_Step):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         sent = sorted(element[1])
-        names = ([group, name_of(data)] for group, data in sent)
-        for group, data in self._send(self._decide(sent), "repeats", names):
+        made_from = [[group, *_names([data])] for group, data in sent]
+        for group, data in self._send(self._decide(sent), "repeats", made_from):
             yield group, ("repeats", data)
 
     def _decide(self, sent: list[tuple[int, Sent]]) -> Iterator[tuple[int, bytes]]:
@@ -420,44 +330,15 @@ class Cut(_Step):
     """(group, its files and what they lose) to (unit, what is known of each file that has a part in it)."""
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
-        kinds = _by_kind(element[1])
-        group = _Group(kinds)
+        kinds = by_kind(element[1])
+        group = Group(kinds["file"])
         losses, gone = sorted(kinds.get("losses", [])), sorted(kinds.get("repeats", []))
-        made_from = ([group.contents(), *([name_of(data) for data in sent] for sent in (losses, gone))] for _ in range(1))
-        # Each file has two parts: what of its pages is lost, and what of their lines.
-        parts = [data for _, data in self._send(self._parts(group, losses, gone), "cut", made_from)]
-        for index, file in enumerate(group.files):
-            known = (file, *parts[2 * index : 2 * index + 2])
+        parts = lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone))))
+        made_from = [group.contents(), _names(losses), _names(gone)]
+        found = [data for _, data in self._send(parts, "cut", made_from)]  # two for each file
+        for file, lost, repeated in zip(group.files, found[::2], found[1::2]):
             for unit in units_of_file(file.file, self.plan.finish.files, self.plan.finish.shards):
-                yield unit, known
-
-    def _parts(self, group: _Group, losses: list[Sent], gone: list[Sent]) -> Iterator[tuple[int, bytes]]:
-        lost, repeated = _losses(losses), _losses(gone, REPEAT)
-        for file, row, key in zip(group.files, group.rows, group.keys):
-            yield file.file, _within(lost, "page", row, file.rows).tobytes()
-            yield file.file, _within(repeated, "position", key, file.keys).tobytes()
-
-
-def _losses(sent: Iterable[Sent], dtype: np.dtype = LOSS) -> np.ndarray:
-    """All that is lost of a group, by place."""
-    found = np.frombuffer(b"".join(map(fetch, sent)), dtype)
-    if dtype is LOSS:
-        return found[np.argsort(found["page"])]
-    # One position may lose some variants at home and others abroad.
-    found = found[np.argsort(found["position"], kind="stable")]
-    places, starts = np.unique(found["position"], return_index=True)
-    merged = np.empty(len(places), dtype)
-    merged["position"] = places
-    merged["variants"] = np.bitwise_or.reduceat(found["variants"], starts) if len(places) else 0
-    return merged
-
-
-def _within(losses: np.ndarray, place: str, start: int, size: int) -> np.ndarray:
-    """Of losses in order of place those of one file, with places in that file."""
-    first, stop = np.searchsorted(losses[place], [start, start + size])
-    found = losses[first:stop].copy()
-    found[place] -= start
-    return found
+                yield unit, (file, lost, repeated)
 
 
 class Finish(_Step):
@@ -485,7 +366,7 @@ class Publish(_Step):
     """(0, all reports, counts, unit results and validation shards) to the summary of the run."""
 
     def process(self, element: Keyed) -> Iterator[str]:
-        kinds = _by_kind(element[1])
+        kinds = by_kind(element[1])
         counts: Counter = sum(kinds.get("counts", []), Counter())
         inputs = [source for source, _ in read_inputs(self.plan.inputs, 0, self.plan.finish.files)]
         summary = publish(
@@ -494,15 +375,3 @@ class Publish(_Step):
         for path in list_files(self.plan.key_files) if self.plan.key_files else ():
             delete(path)
         yield json.dumps(summary)
-
-
-def read_urls(source: Input, transport: Transport) -> Iterator[str]:
-    """Yields the lines of a list of URLs, packed or not. Raises UsageError where it cannot be read."""
-    try:
-        with open_input(source, transport) as file:
-            for found in read_lines(file):
-                if isinstance(found, Damage):
-                    raise InputError(found.what, found.offset)
-                yield found[2].decode(errors="replace").rstrip("\r")
-    except InputError as error:
-        raise UsageError(f"--webtext-urls {source.path}: {error}") from error
