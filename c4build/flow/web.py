@@ -17,6 +17,7 @@ keyed elements whose keys are small integers: every portable runner has these. C
 """
 
 import gc
+import hashlib
 import json
 from collections import Counter
 from typing import Iterable, Iterator, NamedTuple, Optional, Tuple
@@ -45,8 +46,6 @@ from c4build.rules.urls import normalize_url
 from c4build.write.files import delete, join, list_files
 
 _LIST_CHUNK = 100_000  # URLs
-_GROUP = 64  # files, with a crawl's
-_BUCKET_BYTES = 100_000_000  # of keys: a process holds a bucket and sorts it
 
 
 class Plan(NamedTuple):
@@ -60,15 +59,21 @@ class Plan(NamedTuple):
     key_files: Optional[str]  # a folder for keys on their way; None: the runner's shuffle takes them
     transport: Transport = Transport()
     most_missing: int = 0  # inputs that may be left out where they cannot be fetched
+    most_grouped: int = 64  # files that are taken as one
+    bucket_bytes: int = 100_000_000  # of keys, about: a process holds a bucket and sorts it
 
     @property
     def group_size(self) -> int:
         """How many files are taken as one: fewer where there are few, for the sake of workers."""
-        return max(1, min(_GROUP, self.finish.files // 16))
+        return max(1, min(self.most_grouped, -(-self.finish.files // 16)))
 
     @property
     def groups(self) -> int:
         return -(-self.finish.files // self.group_size)
+
+    def buckets(self, size: int) -> int:
+        """For so many bytes of keys."""
+        return min(max(-(-size // self.bucket_bytes), min(max(8, 4 * self.groups), 256)), 1 << 15)
 
 
 class Buckets(NamedTuple):
@@ -215,14 +220,11 @@ class Gate(_Step):
         check_missing(self.plan.inputs, missing, self.plan.finish.files, self.plan.most_missing)
         url_key = url_key_dtype(len(self.plan.finish.variants)).itemsize
         buckets = Buckets(
-            self._buckets(url_key * sum(rows for _, _, rows, _ in files)),
-            self._buckets(REPEAT_KEY.itemsize * sum(keys for _, _, _, keys in files)),
+            self.plan.buckets(url_key * sum(rows for _, _, rows, _ in files)),
+            self.plan.buckets(REPEAT_KEY.itemsize * sum(keys for _, _, _, keys in files)),
         )
         for target in range(-len(self.plan.url_lists), self.plan.groups):
             yield target, ("buckets", buckets)
-
-    def _buckets(self, size: int) -> int:
-        return max(-(-size // _BUCKET_BYTES), min(max(8, 4 * self.plan.groups), 256))
 
 
 class UrlKeys(_Step):
@@ -274,7 +276,7 @@ class Newest(_Step):
 
     def _made_from(self, sent: list, listed: Optional[bytes]) -> list:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
-        lists = listed and hash_text(listed.hex()).hex()
+        lists = None if listed is None else hashlib.sha256(listed).hexdigest()
         names = [[group, *_names([data])] for group, data in sent]
         return [names, lists, rules.newest_of, [v.listed_urls_only for v in variants]]
 

@@ -106,6 +106,8 @@ class Attempts:
 
     def ask(self, send: Callable[[], Answer]) -> tuple[Answer, Optional[BinaryIO]]:
         """Sends a request as soon as the host lets it. Returns the answer, good or not, and the slot to give back."""
+        if self.host.given_up:
+            raise self.failure(Again(self._throttled()), ThrottledError)
         slot = self.host.enter(self.settings)
         sent = time.monotonic()
         self.requests += 1
@@ -120,13 +122,15 @@ class Attempts:
             raise
         return answer, slot
 
+    def _throttled(self) -> str:
+        return f"{self.host.name} answers 403, its way to slow down who asks too much"
+
     def _check_refusal(self, answer: Answer, sent: float):
         status, name = answer.status, status_of(answer)
         self.refusals += status in (403, 429, 503)
         asked = seconds_asked(answer.headers.get("Retry-After", ""))
         if status == 403 and self.host.throttles:
-            why = f"{self.host.name} answers 403, its way to slow down who asks too much"
-            again = Again(why, error=ThrottledError)
+            again = Again(self._throttled(), error=ThrottledError)
             if self.host.refused(sent, self.settings, asked):
                 raise self.failure(again, ThrottledError)
             raise again

@@ -54,6 +54,7 @@ class Host:
         self._changed = threading.Condition()
         self._open = self._refused = 0  # refused: pauses one after another, without an answer between them
         self._declared = self._until = float("-inf")  # the pause
+        self._given_up = float("-inf")  # until when nothing is asked of it
 
     def enter(self, settings: Transport) -> Optional[BinaryIO]:
         """Waits until one more request may be sent. What it returns is to be given to `leave`."""
@@ -94,7 +95,15 @@ class Host:
                 self._refused += 1
                 self._declared = time.monotonic()
                 self._until = self._declared + backoff(self._refused, settings._replace(backoff=settings.pause), asked)
-            return self._refused >= settings.tries
+            if self._refused < settings.tries:
+                return False
+            self._given_up = time.monotonic() + settings.longest_wait
+            return True
+
+    @property
+    def given_up(self) -> bool:
+        """True where it has refused so often that it is left in peace for a while."""
+        return time.monotonic() < self._given_up
 
 
 def _lock_slot(folder: str, host: str, most: int) -> BinaryIO:
