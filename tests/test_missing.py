@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from builds import build, shards
+from command import run_command
 from faulty_server import serving
 
 from c4build.corpora.c4 import prepare, read_summary
@@ -107,3 +108,19 @@ def test_what_the_key_stages_made_is_found_by_the_next_run(sources, tmp_path):
     build(request)
     assert not list(tmp_path.glob(".c4build/keys/*"))
     assert json.loads(next(tmp_path.rglob("c4build.json")).read_text())["pages"] == 93
+
+
+def test_the_command_names_what_is_missing_and_exits_with_1(sources, server, tmp_path):
+    first = next(iter(server.files))
+    urls = [f"{server.url}/{name}" for name in server.files]
+    server.fault = lambda path: "404" if path == first else ""
+    arguments = ["build", *urls, "--out", tmp_path, "--badwords", sources.bad_words, "--workers", 1, "--shards", 2]
+    done = run_command(*arguments)
+    (line,) = done.error_lines
+    assert done.code == 1 and f"1 of 3 inputs could not be fetched ({urls[0]}: " in line and "run again to fetch 1 of 3 files" in line
+    done = run_command(*arguments, "--allow-missing", "34%")
+    assert done.code == 1 and done.error_lines[0].startswith(f"missing: {urls[0]}: ") and "404" in done.error_lines[0]
+    assert "1 of 3 inputs could not be fetched, and the corpus is without them" in done.error_lines[1]
+    server.fault = lambda path: ""
+    assert run_command(*arguments).code == 0
+    assert run_command(*arguments).out.startswith("c4build: this very corpus is there already; nothing was done\n")

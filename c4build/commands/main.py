@@ -1,4 +1,4 @@
-"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged, 2 the command was wrong, 3 it failed,
+"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
 import logging
@@ -128,7 +128,7 @@ def run_build(
     if left_alone := write_card(prepared.plan.finish.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
-    return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
+    return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
 
 
 def run_dry(request: Request, workers: Optional[int], runner: Optional[str]) -> int:

@@ -10,7 +10,6 @@ from c4build.write.files import join, make_folder, read_own, whole_file, write_s
 _SLICES = 1000
 _LISTED = 64  # inputs in each of the files that list them
 _NAMED = 10  # inputs that an error names
-MISSING = "missing.txt"
 
 
 def slices_of(files: int) -> list[tuple[int, int]]:
@@ -38,28 +37,25 @@ def _list_of_inputs(folder: str, first: int) -> str:
     return join(folder, f"{first:07d}.json")
 
 
-def check_missing(folder: str, missing: Sequence[tuple[int, str]], files: int, most: int):
+def check_missing(missing: Sequence[tuple[str, str]], files: int, most: int, listed: str):
     """Ends the run where more inputs could not be fetched than may be left out; what was fetched stays.
 
     Args:
-      folder: what `write_inputs` wrote to; the list of those that are missing is left in it.
-      missing: (number of the input, why it could not be fetched).
+      missing: (path, why it could not be fetched).
       files: how many inputs there are.
       most: how many may be left out.
+      listed: the path of a list of those that are missing, which is left there.
 
     Raises:
       MissingInputsError: with the first of them.
     """
     if len(missing) <= most:
         return
-    paths = [source.path for source, _ in read_inputs(folder, 0, files)]
-    listed = join(folder, MISSING)
     with whole_file(listed) as file:
-        file.writelines(f"{paths[number]}\n".encode(errors="surrogateescape") for number, _ in missing)
-    first = "; ".join(f"{paths[number]}: {why}" for number, why in missing[:_NAMED])
+        file.writelines(f"{path}\n".encode(errors="surrogateescape") for path, _ in missing)
+    first = "; ".join(f"{path}: {why}" for path, why in missing[:_NAMED])
     more = f"; and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
     raise MissingInputsError(
         f"{len(missing):,} of {counted(files, 'inputs')} could not be fetched ({first}{more}; all are listed in {listed}); "
-        f"run again to fetch {len(missing):,} of {counted(files, 'files')}, or go on without them by --allow-missing "
-        f"{len(missing)}"
+        f"run again to fetch {len(missing):,} of {counted(files, 'files')}"
     )

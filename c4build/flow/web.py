@@ -216,8 +216,10 @@ class Gate(_Step):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         files = list(element[1])
-        missing = sorted((file, why) for file, why, _, _ in files if why)
-        check_missing(self.plan.inputs, missing, self.plan.finish.files, self.plan.most_missing)
+        if missing := sorted((file, why) for file, why, _, _ in files if why):
+            inputs = read_inputs(self.plan.inputs, 0, self.plan.finish.files)
+            paths = [(inputs[file][0].path, why) for file, why in missing]
+            check_missing(paths, len(inputs), self.plan.most_missing, join(self.plan.finish.work, "missing.txt"))
         url_key = url_key_dtype(len(self.plan.finish.variants)).itemsize
         buckets = Buckets(
             self.plan.buckets(url_key * sum(rows for _, _, rows, _ in files)),

@@ -130,7 +130,7 @@ def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
     try:
         yield from without_bombs(_decompress(ahead), lambda: ahead.place)
     except InputError as error:
-        yield Damage(error.offset, str(error), True, True)
+        yield Damage.of(error)
 
 
 def _decompress(ahead: "_Ahead") -> Iterator[Union[Data, Damage]]:
