@@ -24,14 +24,15 @@ from c4build.write.files import (
     is_local,
     join,
     list_files,
-    list_folders,
+    list_folder,
     make_folder,
     output_errors,
     read_sealed,
+    sweep,
     sync_folder,
-    temporary_for,
     write_sealed,
 )
+from c4build.write.storage import temporary_for
 
 MANIFEST = "c4build.json"
 # Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.
@@ -74,7 +75,8 @@ def as_json(sums: Mapping[str, FileSum]) -> dict[str, dict]:
 
 def foreign_names(folder: str, ours: Collection[str]) -> list[str]:
     """What lies in the folder besides hidden files and those of `ours`."""
-    names = sorted([*map(base_name, list_files(folder)), *list_folders(folder)])
+    files, folders = list_folder(folder)
+    names = sorted([*map(base_name, files), *folders])
     return [name for name in names if not name.startswith(".") and (temporary_for(name) or name) not in ours]
 
 
@@ -82,8 +84,9 @@ def ours_in(folder: str) -> set[str]:
     """The names in the folder that are ours by its manifest or its claim. Raises CorruptFileError where neither tells."""
     ours, corrupt = {*MANIFESTS, CLAIM}, None
     read = 0
-    for name in (*MANIFESTS, CLAIM):
-        if exists(path := join(folder, name)):
+    there = list_files(folder)
+    for path in (join(folder, name) for name in (*MANIFESTS, CLAIM)):
+        if path in there:
             try:
                 ours |= set(read_sealed(path).get("files", {}))
                 read += 1
@@ -123,6 +126,8 @@ def claim(folder: str, names: Collection[str]):
     for name in sorted(found, key=lambda name: first.get(name, 2)):
         if name != CLAIM and (name in first or name not in names):
             delete(join(folder, name))
+    if not is_local(folder):
+        sweep(folder)
 
 
 def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict):
@@ -130,14 +135,6 @@ def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict
     sync_folder(folder)
     write_sealed(join(folder, manifest_name(format)), {**fields, "files": as_json(sums)})
     sync_folder(folder)
-
-
-def sweep(work: str):
-    """Deletes what a run that was killed left unfinished below a local work folder."""
-    for path, _, names in os.walk(work) if is_local(work) else ():
-        for name in names:
-            if temporary_for(name):
-                delete(join(path, name))
 
 
 def is_complete(
