@@ -2,24 +2,26 @@
 
 import io
 import itertools
+import json
 import os
 import random
+import subprocess
 import sys
 import time
 
 import pyarrow as pa
 import pytest
 from builds import shards
-from command import kill_at_random_moments, run_command
+from command import Command, run_command
 from object_servers import BUCKET, serving_gcs, serving_s3
 
-from c4build.errors import CorruptFileError, OutputError, UsageError
+from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
 from c4build.page import FEATURES
 from c4build.read import attempts, hosts, stores
 from c4build.read.hosts import Transport
 from c4build.read.paths import find_inputs
 from c4build.sample.resources import sample_folder
-from c4build.write import files, objects
+from c4build.write import files, lease, objects
 from c4build.write.shards import FORMATS
 from c4build.write.tables import open_table, read_table
 
@@ -325,6 +327,71 @@ def test_what_cannot_be_written_to_is_said(path, told):
     assert str(caught.value).startswith(f"{path}: {told}")
 
 
+# The lock
+
+
+def test_a_folder_has_one_writer_at_a_time(folder):
+    lock = lease.take(f"{folder}/lock", folder)
+    told = rf"^{folder} is being written to by process {os.getpid()} on .*: wait for it, stop it, or give another --out"
+    with pytest.raises(InUseError, match=told):
+        lease.take(f"{folder}/lock", folder)
+    lock.release()
+    assert files.list_files(folder) == {}
+    lease.take(f"{folder}/lock", folder).release()
+
+
+def _gone() -> dict:
+    """What says of a process that it has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return {"pid": process.pid}
+
+
+@pytest.mark.parametrize("changes, free", (
+    (_gone, True),
+    (lambda: {"started": 0}, True),  # another process has its number by now
+    (lambda: {"node": "elsewhere"}, False),
+    (lambda: {"node": "elsewhere", **_gone()}, False),
+    (lambda: {"node": "elsewhere", "renewed": "2020-01-01T00:00:00+00:00"}, True),
+    (lambda: {"renewed": "whenever"}, True),
+))  # fmt: skip
+def test_a_lock_is_free_where_its_process_is_gone_or_gives_no_sign_of_life(out, changes, free):
+    lock = lease.take(f"{out}/lock", out)
+    who = json.loads(read(f"{out}/lock"))
+    lock.release()
+    write(f"{out}/lock", json.dumps({**who, **changes()}).encode())
+    if free:
+        lease.take(f"{out}/lock", out).release()
+    else:
+        with pytest.raises(InUseError, match=r"is free 10 minutes after its last sign of life$"):
+            lease.take(f"{out}/lock", out)
+
+
+def test_a_lock_is_renewed_and_one_that_another_process_took_is_told_of(out, monkeypatch, capsys):
+    monkeypatch.setattr(lease, "RENEWED", 0.05)
+    lock = lease.take(f"{out}/lock", out)
+    first = read(f"{out}/lock")
+    _wait_until(lambda: read(f"{out}/lock") != first)
+    write(f"{out}/lock", b"{}")
+    _wait_until(lambda: "was taken by another process" in capsys.readouterr().err)
+    lock.release()
+    assert read(f"{out}/lock") == b"{}", "it is not this one's to delete"
+
+
+def _wait_until(true):
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_lock_is_taken_though_the_answer_is_lost_and_needs_no_leave_to_write(s3, out):
+    s3.fault = in_turn("PUT", "lost")
+    lease.take(f"{out}/lock", out).release()
+    s3.fault = in_turn("PUT", "403")
+    assert lease.take(f"{out}/lock", out) is None
+
+
 # Builds
 
 
@@ -357,6 +424,7 @@ def test_a_build_in_s3_has_the_bytes_of_a_local_one(s3, out, local, workers):
     build(out, "--workers", workers, environment=s3.environment)
     assert shards_in(out) == local
     assert not unfinished(s3) and not [seen for seen in s3.seen if ".tmp-" in seen.path]
+    assert "lock" not in {path.rpartition("/")[2] for path in files.list_files(f"{out}/.c4build")}
     if workers == 1:
         _run_again(s3, out)
 
@@ -365,11 +433,12 @@ def _run_again(s3, out: str):
     """The second run, a variant more, `verify` and `inspect`."""
     s3.seen.clear()
     assert "there already" in build(out, environment=s3.environment).out
-    assert not [seen for seen in s3.seen if seen.method in ("PUT", "POST", "DELETE")]
+    assert not [seen for seen in s3.seen if seen.method not in ("GET", "HEAD") and not seen.path.endswith("/lock")]
+    s3.seen.clear()
     done = run_command(*options(out, "--variants", "en,en.noblocklist"), environment=s3.environment)
     assert (done.code, done.error_lines) == (0, ["c4build: en is there already"])
-    (page_file,) = [seen.path for seen in s3.seen if "/pages-" in seen.path and seen.path.endswith(".parquet")][:1]
-    assert {seen.method for seen in s3.of(page_file)} <= {"GET", "HEAD"}
+    page_files = [seen.method for seen in s3.seen if "/pages-" in seen.path and seen.path.endswith(".parquet")]
+    assert page_files and "PUT" not in page_files, "no input is read again"
     done = run_command("verify", out, environment=s3.environment)
     assert (done.code, len(done.out.splitlines())) == (0, 2), done.err
     assert run_command("inspect", f"{out}/c4/en", environment=s3.environment).code == 0
@@ -378,3 +447,35 @@ def _run_again(s3, out: str):
     write(shard, data[:-1] + bytes([data[-1] ^ 1]))
     done = run_command("verify", out, environment=s3.environment)
     assert done.code == 1 and shard.rpartition("/")[2] in done.out + done.err
+
+
+def test_a_build_in_google_cloud_storage_has_the_bytes_of_a_local_one_and_is_done_once(gcs, local):
+    out = f"gs://{BUCKET}/{next(_NUMBERS)}"
+    build(out, "--workers", 2, environment=gcs)
+    assert shards_in(out) == local
+    assert "there already" in build(out, environment=gcs).out
+    assert run_command("verify", f"{out}/c4/en", environment=gcs).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", (1, 2))
+def test_a_build_in_s3_that_is_killed_ten_times_has_the_bytes_of_a_local_one(s3, out, local, workers):
+    choose, kills = random.Random(workers), 0
+    while kills < 10:
+        command = Command(*options(out, "--workers", workers), environment=s3.environment)
+        time.sleep(choose.uniform(0.2, 3))
+        kills += command.running()
+        command.kill_group()
+        if files.exists(f"{out}/c4/en/3.1.0/c4build.json"):
+            assert shards_in(out) == local
+            for path in list(list_all(s3, out)):
+                files.delete(path)
+    build(out, "--workers", workers, environment=s3.environment)
+    assert shards_in(out) == local
+    assert not unfinished(s3) and not files.exists(f"{out}/.c4build/lock")
+
+
+def list_all(s3, out: str) -> list[str]:
+    prefix = out.removeprefix(f"s3://{BUCKET}/") + "/"
+    found = s3.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return [f"s3://{BUCKET}/{entry['Key']}" for entry in found]

@@ -45,10 +45,16 @@ def list_objects(prefix: str, deep: bool, settings: Optional[Transport] = None) 
             return files, folders
 
 
-def glob_objects(pattern: str, settings: Optional[Transport] = None) -> list[str]:
+def objects_below(folder: str, endings: tuple[str, ...]) -> list[str]:
+    """The objects below a folder whose names have one of the endings and are not hidden. Raises FetchError."""
+    paths = [path for path in list_objects(folder, deep=True)[0] if path.lower().endswith(endings)]
+    return [path for path in paths if not path.rpartition("/")[2].startswith(".")]
+
+
+def glob_objects(pattern: str) -> list[str]:
     """The objects that a pattern names: * and ? and [abc] stand for something but a /, ** for folders. Raises FetchError."""
     start = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    files, _ = list_objects(start, deep=True, settings=settings)
+    files, _ = list_objects(start, deep=True)
     return [path for path in files if _matches(path.split("/"), pattern.split("/"))]
 
 

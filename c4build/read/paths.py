@@ -17,7 +17,7 @@ from c4build.read import attempts
 from c4build.read.attempts import InputError, reason
 from c4build.read.hosts import Transport
 from c4build.read.listing import SCHEMES as LISTED
-from c4build.read.listing import glob_objects, list_objects
+from c4build.read.listing import glob_objects, objects_below
 from c4build.read.remote_state import remote_states
 from c4build.read.stores import SCHEMES, UNKNOWN, State
 from c4build.read.transport import Fetched, open_remote
@@ -172,7 +172,7 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
 def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
     try:
         if name.partition("://")[0] in LISTED:
-            found = list(_listed(name, endings))
+            found = objects_below(name, endings) if name.endswith("/") else glob_objects(name)
         else:
             found = list(_listed_by_beam(name, endings))
     except Exception as error:
@@ -180,14 +180,6 @@ def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
     if not found:
         raise UsageError(f"{name}: no file matches")
     return sorted(found)
-
-
-def _listed(name: str, endings: tuple[str, ...]) -> Iterable[str]:
-    """The objects of a store that a glob names, or that lie below a folder."""
-    if not name.endswith("/"):
-        return glob_objects(name)
-    paths = [path for path in list_objects(name, deep=True)[0] if path.lower().endswith(endings)]
-    return [path for path in paths if not path.rpartition("/")[2].startswith(".")]
 
 
 def _listed_by_beam(name: str, endings: tuple[str, ...]) -> Iterable[str]:

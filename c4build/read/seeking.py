@@ -9,6 +9,7 @@ import io
 from typing import Optional
 
 from c4build.read.hosts import Transport
+from c4build.read.stores import State
 from c4build.read.transport import RemoteFile
 
 _SKIPPED = 1 << 20  # bytes that are read over, at most: some 10 ms of a fast connection, as a request takes
@@ -24,6 +25,11 @@ class SoughtFile(io.RawIOBase):
         self._place = 0
         self._tail: Optional[bytes] = None  # the bytes from `_tail_start` to the end, once they were fetched
         self._tail_start = 0
+
+    @property
+    def state(self) -> State:
+        """What is known of the file by now."""
+        return self._front.state
 
     def readable(self) -> bool:
         return True

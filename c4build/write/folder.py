@@ -7,14 +7,14 @@ one of the two names are ever replaced or deleted.
 
 import datetime
 import errno
+import functools
 import json
 import os
 import re
-import socket
-import sys
 from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
 
 from c4build.errors import CorruptFileError, InUseError, UsageError
+from c4build.write import lease, objects
 from c4build.write.files import (
     FileSum,
     base_name,
@@ -32,7 +32,7 @@ from c4build.write.files import (
     sync_folder,
     write_sealed,
 )
-from c4build.write.storage import temporary_for
+from c4build.write.storage import storage_of, temporary_for
 
 MANIFEST = "c4build.json"
 # Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.
@@ -100,14 +100,16 @@ def ours_in(folder: str) -> set[str]:
     return ours if read else set()
 
 
-def check_foreign(folder: str):
-    """Fails with a UsageError that names what in the folder is not ours; touches nothing."""
-    if foreign := foreign_names(folder, ours_in(folder)):
+def check_foreign(folder: str) -> set[str]:
+    """Fails with a UsageError that names what in the folder is not ours; touches nothing. Returns the names that are."""
+    ours = ours_in(folder)
+    if foreign := foreign_names(folder, ours):
         more = f" and {len(foreign) - _NAMED:,} more" if len(foreign) > _NAMED else ""
         raise UsageError(
             f"{folder} holds what c4build has no record of: {', '.join(foreign[:_NAMED])}{more}; move it away, or give "
             "another --out"
         )
+    return ours
 
 
 def claim(folder: str, names: Collection[str]):
@@ -116,8 +118,7 @@ def claim(folder: str, names: Collection[str]):
     Raises UsageError where other files lie there.
     """
     make_folder(folder)
-    check_foreign(folder)
-    ours = ours_in(folder)
+    ours = check_foreign(folder)
     kept = {*ours, *names} - {CLAIM, *MANIFESTS}  # which are ours wherever they lie beside a claim
     write_sealed(join(folder, CLAIM), {"files": dict.fromkeys(sorted(kept), {})})
     # The manifest first, then what else makes a reader take the folder for a corpus.
@@ -239,25 +240,44 @@ def seconds_since(started: str) -> float:
 # One process at a time writes below an output folder
 
 
-_held: dict[str, tuple[int, int]] = {}  # by folder: the open lock, how often it was taken
+_held: dict[str, tuple[Callable[[], object], int]] = {}  # by folder: what gives the lock back, how often it was taken
 
 
 def lock(work: str, out: str):
     """Takes the lock of an output folder for this process, until as many calls of `unlock` or its end.
 
     Args:
-      work: the folder that the lock lies in; a remote one has none.
+      work: the folder that the lock lies in; one on what Beam alone has a file system for has none.
       out: what the error names.
 
     Raises:
       InUseError: with who has it.
     """
-    if not is_local(work):
-        return
     if work in _held:
-        handle, times = _held[work]
-        _held[work] = handle, times + 1
+        release, times = _held[work]
+        _held[work] = release, times + 1
         return
+    if is_local(work):
+        release = _lock_file(work, out)
+    else:
+        taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
+        release = taken and taken.release
+    if release:
+        _held[work] = release, 1
+
+
+def unlock(work: str):
+    """Gives the lock of `work` back where this process has it."""
+    if work in _held:
+        release, times = _held.pop(work)
+        if times > 1:
+            _held[work] = release, times - 1
+        else:
+            release()
+
+
+def _lock_file(work: str, out: str) -> Optional[Callable[[], object]]:
+    """Locks a file in a local folder; the end of the process, however it comes, ends the lock as `os.close` does."""
     make_folder(work)
     path = join(work, _LOCK)
     with output_errors(path):
@@ -265,28 +285,16 @@ def lock(work: str, out: str):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         except OSError as error:
             if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                return  # who cannot write disturbs nobody; what must be written says so
+                return None  # who cannot write disturbs nobody; what must be written says so
             raise
     if not _take(handle):
         holder = _holder(handle)
         os.close(handle)
         raise InUseError(f"{out} is being written to by {holder}: wait for it, stop it, or give another --out")
-    _held[work] = handle, 1
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now, "command": " ".join(sys.argv)[:200]}
     with output_errors(path):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(who).encode() + b"\n", 0)
-
-
-def unlock(work: str):
-    """Gives the lock of `work` back where this process has it."""
-    if work in _held:
-        handle, times = _held.pop(work)
-        if times > 1:
-            _held[work] = handle, times - 1
-        else:
-            os.close(handle)  # which ends the lock, as the end of the process does, however it comes
+        os.pwrite(handle, json.dumps(lease.this_process()).encode() + b"\n", 0)
+    return functools.partial(os.close, handle)
 
 
 def _take(handle: int) -> bool:
@@ -305,9 +313,8 @@ def _take(handle: int) -> bool:
 
 def _holder(handle: int) -> str:
     try:
-        who = json.loads(os.pread(handle, 1 << 12, 0))
-        return f"process {who['pid']} on {who['host']} since {who['since']} ({who['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
+        return lease.told(json.loads(os.pread(handle, 1 << 12, 0)))
+    except (OSError, ValueError):
         return "another process"
 
 

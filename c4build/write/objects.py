@@ -39,6 +39,12 @@ def open(path: str) -> BinaryIO:
     return io.BufferedReader(_Opened(path), _READ)
 
 
+def read(path: str) -> tuple[bytes, str]:
+    """A small object's content and its version. Raises as `open` does."""
+    with _Opened(path) as file:
+        return file.read(), file.state.version
+
+
 def list_folder(folder: str) -> tuple[dict[str, int], list[str]]:
     """The files of a folder by path, with their sizes in bytes; and the paths of the folders in it."""
     try:
@@ -47,9 +53,9 @@ def list_folder(folder: str) -> tuple[dict[str, int], list[str]]:
         raise _clear(error, folder) from error
 
 
-def delete(path: str):
-    """Deletes the object where it exists. Raises OutputError where that fails."""
-    _request(path, "deleted", lambda store: store.delete(path), (*_GOOD, 404))
+def delete(path: str, tries: int = 0):
+    """Deletes the object where it exists. Raises OutputError where that fails, after `tries` if another number is given."""
+    _request(path, "deleted", lambda store: store.delete(path), (*_GOOD, 404), tries)
 
 
 def put(path: str, data: bytes, replaces: Optional[str] = None) -> Optional[str]:
@@ -127,7 +133,7 @@ class _Upload(io.RawIOBase):
         if not self.closed and self._upload is not None:
             path, upload, self._upload = self._path, self._upload, None
             try:
-                _request(path, "given up", lambda store: store.abort(path, upload), (*_GOOD, 404, 499))
+                _request(path, "given up", lambda store: store.abort(path, upload), (*_GOOD, 404, 499), tries=2)
             except C4BuildError:
                 pass  # what failed before is what is told of; `sweep` tries it again
         self._waiting.clear()
@@ -177,7 +183,7 @@ def _settings() -> Transport:
 
 
 def _request(
-    path: str, doing: str, send: Callable[..., Answer], good: tuple[int, ...] = _GOOD
+    path: str, doing: str, send: Callable[..., Answer], good: tuple[int, ...] = _GOOD, tries: int = 0
 ) -> Answer:
     """The store's answer to a request about `path`, which is sent until there is one. Raises OutputError, UsageError."""
 
@@ -190,7 +196,8 @@ def _request(
         return answer
 
     try:
-        requests = Attempts(path, _settings(), doing)
+        settings = _settings()
+        requests = Attempts(path, settings._replace(tries=tries or settings.tries), doing)
         return requests.run(act)
     except FetchError as error:
         raise _clear(error, path) from error
