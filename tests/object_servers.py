@@ -90,3 +90,35 @@ def serving_gcs() -> Iterator[dict[str, str]]:
         yield {"STORAGE_EMULATOR_HOST": server.url, "NO_GCE_CHECK": "true", "GOOGLE_CLOUD_PROJECT": "test"}
     if before is not None:
         os.environ["STORAGE_EMULATOR_HOST"] = before
+
+
+def disk_of_beam():
+    """A file system that only Beam knows, by addresses such as disk:///tmp/x: this machine's, with HDFS's way to rename."""
+    from apache_beam.io.filesystem import BeamIOError, FileMetadata
+    from apache_beam.io.localfilesystem import LocalFileSystem
+
+    start = "disk://"
+
+    class Disk(LocalFileSystem):
+        @classmethod
+        def scheme(cls):
+            return "disk"
+
+        def _list(self, path):
+            for found in super()._list(path.removeprefix(start)):
+                yield FileMetadata(start + found.path, found.size_in_bytes, found.last_updated_in_seconds)
+
+        def rename(self, sources, targets):
+            for source, target in zip(sources, targets):
+                if self.exists(target):
+                    raise BeamIOError(f"{target} is there already")
+                os.rename(source.removeprefix(start), target.removeprefix(start))
+
+    def of_local_path(name):
+        method = getattr(LocalFileSystem, name)
+        return lambda self, path, *more: method(self, path.removeprefix(start), *more)
+
+    for name in ("mkdirs", "create", "open", "exists"):
+        setattr(Disk, name, of_local_path(name))
+    Disk.delete = lambda self, paths: LocalFileSystem.delete(self, [path.removeprefix(start) for path in paths])
+    return Disk

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from builds import shards
 from command import Command, run_command
-from object_servers import BUCKET, serving_gcs, serving_s3
+from object_servers import BUCKET, disk_of_beam, serving_gcs, serving_s3
 
 from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
 from c4build.page import FEATURES
@@ -22,6 +22,7 @@ from c4build.read.hosts import Transport
 from c4build.read.paths import find_inputs
 from c4build.sample.resources import sample_folder
 from c4build.write import files, lease, objects
+from c4build.write.folder import claim, lock, unlock
 from c4build.write.shards import FORMATS
 from c4build.write.tables import open_table, read_table
 
@@ -189,6 +190,26 @@ def test_inputs_are_found_by_globs_and_in_folders(folder):
         found(f"{folder.partition(':')[0]}://gone/*")
 
 
+def test_what_only_beam_has_a_file_system_for_is_written_by_a_rename(tmp_path, monkeypatch):
+    monkeypatch.setattr("apache_beam.io.filesystems.FileSystems._pipeline_options", None)  # as before any pipeline
+    disk = disk_of_beam()  # Beam finds it as long as it is there
+    folder = f"{disk.scheme()}://{tmp_path}"
+    files.make_folder(f"{folder}/a/b")
+    for data in (b"first", b"second"):
+        write(f"{folder}/a/x", data)
+        assert read(f"{folder}/a/x") == data
+    with pytest.raises(KeyboardInterrupt), files.whole_file(f"{folder}/a/x") as file:
+        file.write(b"third")
+        raise KeyboardInterrupt
+    write(f"{folder}/a/b/y.tmp-{'0' * 32}", b"")
+    assert files.list_folder(f"{folder}/a") == ({f"{folder}/a/x": 6}, ["b"])
+    files.sweep(folder)
+    assert files.list_folder(f"{folder}/a/b") == ({}, []) and sorted(os.listdir(tmp_path / "a")) == ["b", "x"]
+    files.delete(f"{folder}/a/x")
+    with pytest.raises(FileNotFoundError):
+        files.open_file(f"{folder}/a/x")
+
+
 # Requests
 
 
@@ -283,6 +304,17 @@ def test_what_a_killed_process_left_of_an_upload_is_swept(s3, out):
     files.sweep(f"{out}0")
 
 
+def test_what_a_stopped_run_left_of_an_upload_ends_with_its_lock(s3, out):
+    key = out.removeprefix(f"s3://{BUCKET}/")
+    lock(f"{out}/.c4build", out)
+    claim(f"{out}/c4/en/1.0.0", ["x"])
+    for name in ("c4/en/1.0.0/x", ".c4build/pages/y", "theirs"):
+        s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{key}/{name}")
+    unlock(f"{out}/.c4build")
+    assert [upload["Key"] for upload in unfinished(s3)] == [f"{key}/theirs"]
+    files.sweep(out)
+
+
 # What a person is told
 
 
@@ -331,11 +363,11 @@ def test_what_cannot_be_written_to_is_said(path, told):
 
 
 def test_a_folder_has_one_writer_at_a_time(folder):
-    lock = lease.take(f"{folder}/lock", folder)
+    taken = lease.take(f"{folder}/lock", folder)
     told = rf"^{folder} is being written to by process {os.getpid()} on .*: wait for it, stop it, or give another --out"
     with pytest.raises(InUseError, match=told):
         lease.take(f"{folder}/lock", folder)
-    lock.release()
+    taken.release()
     assert files.list_files(folder) == {}
     lease.take(f"{folder}/lock", folder).release()
 
@@ -356,9 +388,9 @@ def _gone() -> dict:
     (lambda: {"renewed": "whenever"}, True),
 ))  # fmt: skip
 def test_a_lock_is_free_where_its_process_is_gone_or_gives_no_sign_of_life(out, changes, free):
-    lock = lease.take(f"{out}/lock", out)
+    taken = lease.take(f"{out}/lock", out)
     who = json.loads(read(f"{out}/lock"))
-    lock.release()
+    taken.release()
     write(f"{out}/lock", json.dumps({**who, **changes()}).encode())
     if free:
         lease.take(f"{out}/lock", out).release()
@@ -369,12 +401,12 @@ def test_a_lock_is_free_where_its_process_is_gone_or_gives_no_sign_of_life(out, 
 
 def test_a_lock_is_renewed_and_one_that_another_process_took_is_told_of(out, monkeypatch, capsys):
     monkeypatch.setattr(lease, "RENEWED", 0.05)
-    lock = lease.take(f"{out}/lock", out)
+    taken = lease.take(f"{out}/lock", out)
     first = read(f"{out}/lock")
     _wait_until(lambda: read(f"{out}/lock") != first)
     write(f"{out}/lock", b"{}")
     _wait_until(lambda: "was taken by another process" in capsys.readouterr().err)
-    lock.release()
+    taken.release()
     assert read(f"{out}/lock") == b"{}", "it is not this one's to delete"
 
 

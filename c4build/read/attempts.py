@@ -32,7 +32,7 @@ class InputError(Exception):
 class FetchError(InputError):
     """A remote file that its server did not give: no damage of the file, the next run may get it."""
 
-    answer: Optional[Answer] = None  # the server's, where that is why
+    status = 0  # of the server's answer, where that is why
 
 
 class ThrottledError(FetchError):
@@ -112,10 +112,10 @@ class Attempts:
         times = f" ({self._in_vain} tries in a row)" if self._in_vain > 1 else ""
         return FetchError(f"cannot be {'read on' if self.begun else self._doing}: {reason(why)}{times}", 0)
 
-    def refused(self, answer: Answer) -> InputError:
+    def refused(self, answer: Answer) -> FetchError:
         """What to raise for an answer that is final."""
         error = self.failure(OSError(status_of(answer)))
-        error.answer = answer
+        error.status = answer.status
         return error
 
     def ask(self, send: Callable[[], Answer]) -> tuple[Answer, Optional[BinaryIO]]:

@@ -13,7 +13,7 @@ import os
 import re
 from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
 
-from c4build.errors import CorruptFileError, InUseError, UsageError
+from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
 from c4build.write import lease, objects
 from c4build.write.files import (
     FileSum,
@@ -129,6 +129,7 @@ def claim(folder: str, names: Collection[str]):
             delete(join(folder, name))
     if not is_local(folder):
         sweep(folder)
+        _claimed.add(folder)
 
 
 def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict):
@@ -240,6 +241,7 @@ def seconds_since(started: str) -> float:
 # One process at a time writes below an output folder
 
 
+_claimed: set[str] = set()  # remote folders that this process writes to
 _held: dict[str, tuple[Callable[[], object], int]] = {}  # by folder: what gives the lock back, how often it was taken
 
 
@@ -261,7 +263,7 @@ def lock(work: str, out: str):
         release = _lock_file(work, out)
     else:
         taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
-        release = taken and taken.release
+        release = taken and functools.partial(_give_back, taken, work, out)
     if release:
         _held[work] = release, 1
 
@@ -274,6 +276,18 @@ def unlock(work: str):
             _held[work] = release, times - 1
         else:
             release()
+
+
+def _give_back(taken: lease.Lease, work: str, out: str):
+    """Ends the lock of a remote folder, and what uploads a run that was stopped left unfinished in it."""
+    claimed = {folder for folder in _claimed if folder.startswith(f"{out}/")}
+    _claimed.difference_update(claimed)
+    try:
+        for folder in {*claimed, work} if claimed else ():
+            sweep(folder)
+    except OutputError:
+        pass  # the next run does it
+    taken.release()
 
 
 def _lock_file(work: str, out: str) -> Optional[Callable[[], object]]:

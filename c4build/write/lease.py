@@ -49,6 +49,8 @@ class Lease:
         self._thread.start()
 
     def release(self):
+        if self._own["pid"] != os.getpid():
+            return  # a process that was forked off has none
         self._over.set()
         self._thread.join(_PATIENCE)
         try:
@@ -83,7 +85,7 @@ def take(path: str, out: str) -> Optional[Lease]:
                 )
             version = objects.put(path, _content(own), seen)
     except OutputError as error:
-        if getattr(getattr(error.__cause__, "answer", None), "status", 0) == 403:
+        if getattr(error.__cause__, "status", 0) == 403:
             return None  # who cannot write disturbs nobody; what must be written says so
         raise
     if not version:

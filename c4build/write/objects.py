@@ -173,7 +173,7 @@ class _Opened(SoughtFile):
         try:
             yield
         except InputError as error:
-            if isinstance(error, FetchError) and error.answer is not None and error.answer.status == 404:
+            if getattr(error, "status", 0) == 404:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path) from error
             raise _clear(error, self._path) from error
 
@@ -206,10 +206,10 @@ def _request(
 def _clear(error: InputError, path: str) -> C4BuildError:
     """What to tell a person."""
     scheme, (bucket, _) = path.partition("://")[0], bucket_and_key(path)
-    answer, cause = getattr(error, "answer", None), error.__cause__
+    status, cause = getattr(error, "status", 0), error.__cause__
     if isinstance(cause, ImportError):
         return UsageError(f"{path}: addresses that start with {scheme}:// need pip install 'c4build[{_EXTRAS[scheme]}]'")
-    text, status = f"{path} {error}", answer.status if answer else 0
+    text = f"{path} {error}"
     if status == 404:
         return OutputError(f"{text}: make the bucket {bucket}, or name another")
     if status in (401, 403) or "redential" in type(cause).__name__:
