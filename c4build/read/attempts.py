@@ -144,7 +144,7 @@ class Attempts:
             if self.host.refused(sent, self.settings, asked):
                 raise self.failure(again, ThrottledError)
             raise again
-        if status == 429 or status >= 500:
+        if status == 429 or status >= 500 and status != 501:  # 501: it never will
             raise Again(name, asked)
         self.host.answered(sent)
 

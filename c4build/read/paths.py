@@ -14,7 +14,7 @@ from smart_open.transport import get_transport
 
 from c4build.errors import UsageError, printable
 from c4build.read import attempts
-from c4build.read.attempts import InputError, reason
+from c4build.read.attempts import FetchError, InputError, reason
 from c4build.read.hosts import Transport
 from c4build.read.listing import SCHEMES as LISTED
 from c4build.read.listing import glob_objects, objects_below
@@ -175,6 +175,8 @@ def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
             found = objects_below(name, endings) if name.endswith("/") else glob_objects(name)
         else:
             found = list(_listed_by_beam(name, endings))
+    except FetchError as error:
+        raise UsageError(f"{name} {error}; name the files, or give a list of paths") from error
     except Exception as error:
         raise UsageError(f"{name}: cannot be listed ({reason(error)}); name the files, or give a list of paths") from error
     if not found:

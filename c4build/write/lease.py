@@ -21,6 +21,8 @@ from c4build.errors import InUseError, OutputError, say
 from c4build.write import objects
 
 RENEWED = 60.0  # seconds between two signs of life
+# Who may not write disturbs nobody, and what must be written says so; and there are stores that know no conditions.
+_NO_LOCK = (403, 501)
 _PATIENCE = 5.0  # seconds, for a sign of life that is under way
 STALE = datetime.timedelta(minutes=10)
 
@@ -72,7 +74,7 @@ class Lease:
 
 
 def take(path: str, out: str) -> Optional[Lease]:
-    """Takes the lock `path`; None for who may not write there. Raises InUseError, naming `out`, where another has it."""
+    """Takes the lock `path`; None where there can be none. Raises InUseError, naming `out`, where another has it."""
     own = {**this_process(), "node": _node(), "started": psutil.Process().create_time(), "token": uuid.uuid4().hex}
     try:
         version = objects.put(path, _content(own), "")
@@ -85,8 +87,8 @@ def take(path: str, out: str) -> Optional[Lease]:
                 )
             version = objects.put(path, _content(own), seen)
     except OutputError as error:
-        if getattr(error.__cause__, "status", 0) == 403:
-            return None  # who cannot write disturbs nobody; what must be written says so
+        if getattr(error.__cause__, "status", 0) in _NO_LOCK:
+            return None
         raise
     if not version:
         raise InUseError(f"{out} is being written to by another process, which has just begun: give another --out")

@@ -87,12 +87,14 @@ def new(path: str, lasting: bool) -> Iterator[BinaryIO]:
 
 def sweep(folder: str):
     """Gives up uploads below a folder that a process left unfinished as it was killed."""
+    ended: set[tuple[str, str]] = set()
     while folder.startswith("s3://"):  # Google forgets them by itself, and has no list of them
-        found = _request(folder, "listed", lambda store: store.uploads(folder.rstrip("/") + "/")).said
-        for path, upload in found:
-            _request(path, "given up", lambda store: store.abort(path, upload), (*_GOOD, 404))
+        found = set(_request(folder, "listed", lambda store: store.uploads(folder.rstrip("/") + "/")).said) - ended
         if not found:
             return
+        for path, upload in sorted(found):
+            _request(path, "given up", lambda store: store.abort(path, upload), (*_GOOD, 404))
+        ended |= found
 
 
 class _Upload(io.RawIOBase):
@@ -145,7 +147,8 @@ class _Upload(io.RawIOBase):
         number, start, tries = len(self._receipts), self._sent, iter((False,))
         if number == _MOST_PARTS:
             raise OutputError(f"{self._path}: it is larger than {_MOST_PARTS * PART:,} bytes; make more shards")
-        data = bytes(self._waiting[:size])
+        with memoryview(self._waiting) as waiting:
+            data = bytes(waiting[:size])
         answer = _request(
             self._path,
             "written",
