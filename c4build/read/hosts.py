@@ -27,7 +27,7 @@ class Transport(NamedTuple):
     backoff: float = 1  # the least wait between two tries
     longest_wait: float = 300  # also where a server asks for more
     pause: float = 10  # the least wait of all readers of a host that answers 403 to slow them down
-    most_connections: int = 10  # bodies open at once, for each server
+    most_connections: int = 10  # bodies open at once, for each server; 0: there is no bound, and nobody else's counts
     slots_folder: str = ""  # of lock files: the bound is for all processes that name it; without, for this process
 
 
@@ -67,10 +67,10 @@ class Host:
             self.leave(slot)
 
     def _take(self, settings: Transport) -> Optional[BinaryIO]:
-        if settings.slots_folder:
+        if settings.slots_folder and settings.most_connections:
             return _lock_slot(settings.slots_folder, self.name, settings.most_connections)
         with self._changed:
-            self._changed.wait_for(lambda: self._open < settings.most_connections)
+            self._changed.wait_for(lambda: not settings.most_connections or self._open < settings.most_connections)
             self._open += 1
         return None
 
@@ -122,17 +122,17 @@ def _lock_slot(folder: str, host: str, most: int) -> BinaryIO:
         time.sleep(_SLOT_POLL * (0.5 + random.random()))
 
 
-_hosts: dict[str, Host] = {}
+_hosts: dict[tuple[str, bool], Host] = {}  # by name, and whether there is a bound
 _slots: set[BinaryIO] = set()
 _lock = threading.Lock()
 
 
-def host_of(path: str) -> Host:
+def host_of(path: str, bounded: bool = True) -> Host:
     parts = urlsplit(path)
     server = parts.netloc.rpartition("@")[2].lower()
     name = server if parts.scheme in ("http", "https") else f"{parts.scheme}_{server}"
     with _lock:
-        return _hosts.setdefault(name, Host(name))
+        return _hosts.setdefault((name, bounded), Host(name))
 
 
 def forget():

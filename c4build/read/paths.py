@@ -14,8 +14,10 @@ from smart_open.transport import get_transport
 
 from c4build.errors import UsageError, printable
 from c4build.read import attempts
-from c4build.read.attempts import InputError, reason
+from c4build.read.attempts import FetchError, InputError, reason
 from c4build.read.hosts import Transport
+from c4build.read.listing import SCHEMES as LISTED
+from c4build.read.listing import glob_objects, objects_below
 from c4build.read.remote_state import remote_states
 from c4build.read.stores import SCHEMES, UNKNOWN, State
 from c4build.read.transport import Fetched, open_remote
@@ -148,7 +150,8 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS, archive: str = CRAWL
     if base.endswith((".paths", ".paths.gz")):
         return _read_list(name, archive)
     if "://" in name:
-        if any(char in base for char in "*[") or name.endswith("/"):
+        searched = name if name.partition("://")[0] in LISTED else base
+        if any(char in searched for char in "*[") or name.endswith("/"):
             return _expand_remote(name, endings)
         return [name]
     if os.path.isdir(name):
@@ -171,16 +174,25 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS, archive: str = CRAWL
 
 
 def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems
-
-    patterns = [name + "*" + ending for ending in endings] if name.endswith("/") else [name]
     try:
-        found = [entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list]
+        if name.partition("://")[0] in LISTED:
+            found = objects_below(name, endings) if name.endswith("/") else glob_objects(name)
+        else:
+            found = list(_listed_by_beam(name, endings))
+    except FetchError as error:
+        raise UsageError(f"{name} {error}; name the files, or give a list of paths") from error
     except Exception as error:
-        raise UsageError(f"{name}: cannot be listed ({error}); name the files, or give a list of paths") from error
+        raise UsageError(f"{name}: cannot be listed ({reason(error)}); name the files, or give a list of paths") from error
     if not found:
         raise UsageError(f"{name}: no file matches")
     return sorted(found)
+
+
+def _listed_by_beam(name: str, endings: tuple[str, ...]) -> Iterable[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    patterns = [name + "*" + ending for ending in endings] if name.endswith("/") else [name]
+    return {entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list}
 
 
 def _absolute(path: str) -> str:
