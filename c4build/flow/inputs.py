@@ -1,6 +1,6 @@
 """The inputs of a run: listed once in small files, dealt out from there; and what to do where some cannot be fetched."""
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from c4build.errors import MissingInputsError, counted
 from c4build.read.paths import Input
@@ -37,19 +37,19 @@ def _list_of_inputs(folder: str, first: int) -> str:
     return join(folder, f"{first:07d}.json")
 
 
-def check_missing(missing: Sequence[tuple[str, str]], files: int, most: int, listed: str):
+def check_missing(missing: Sequence[tuple[str, str]], files: int, listed: str, most: Optional[int] = None):
     """Ends the run where more inputs could not be fetched than may be left out; what was fetched stays.
 
     Args:
       missing: (path, why it could not be fetched).
       files: how many inputs there are.
-      most: how many may be left out.
       listed: the path of a list of those that are missing, which is left there.
+      most: how many may be left out; None where the command has no option for that.
 
     Raises:
       MissingInputsError: with the first of them.
     """
-    if len(missing) <= most:
+    if len(missing) <= (most or 0):
         return
     with whole_file(listed) as file:
         file.writelines(f"{path}\n".encode(errors="surrogateescape") for path, _ in missing)
@@ -58,4 +58,5 @@ def check_missing(missing: Sequence[tuple[str, str]], files: int, most: int, lis
     raise MissingInputsError(
         f"{len(missing):,} of {counted(files, 'inputs')} could not be fetched ({first}{more}; all are listed in {listed}); "
         f"run again to fetch {len(missing):,} of {counted(files, 'files')}"
+        + ("" if most is None else f", or go on without them by --allow-missing {len(missing)}")
     )

@@ -490,7 +490,7 @@ class Gate(_Step):
         missing = dict(one for _, of_unit in element[1] for one in of_unit)
         if missing:
             inputs = len(_read_sources(self.plan))
-            check_missing(sorted(missing.items()), inputs, 0, join(self.plan.work, "missing.txt"))
+            check_missing(sorted(missing.items()), inputs, join(self.plan.work, "missing.txt"))
         for number in range(self.plan.units):
             yield number, ("opened", None)
 

@@ -219,7 +219,7 @@ class Gate(_Step):
         if missing := sorted((file, why) for file, why, _, _ in files if why):
             inputs = read_inputs(self.plan.inputs, 0, self.plan.finish.files)
             paths = [(inputs[file][0].path, why) for file, why in missing]
-            check_missing(paths, len(inputs), self.plan.most_missing, join(self.plan.finish.work, "missing.txt"))
+            check_missing(paths, len(inputs), join(self.plan.finish.work, "missing.txt"), self.plan.most_missing)
         url_key = url_key_dtype(len(self.plan.finish.variants)).itemsize
         buckets = Buckets(
             self.plan.buckets(url_key * sum(rows for _, _, rows, _ in files)),
