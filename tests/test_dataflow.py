@@ -1,4 +1,4 @@
-"""A crawl's job for Dataflow as docs/dataflow.md starts it, translated without a network; and what its image installs."""
+"""A crawl's job for Dataflow as docs/dataflow.md starts it, translated without a network; what its image installs."""
 
 import json
 import re
@@ -103,7 +103,7 @@ def test_the_image_installs_what_the_package_asks_for():
     for extra in ("gcp", "s3", "array-record"):
         wanted += project["optional-dependencies"][extra]
     lines = (ROOT / "docker/requirements.txt").read_text().splitlines()
-    locked = {line.partition("==")[0]: line.partition("==")[2].split()[0] for line in lines if "==" in line and ";" not in line}
+    locked = dict(line.split("==") for line in lines if re.fullmatch(r"[\w.-]+==[^; ]+", line))
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
     (beam,) = re.findall(r"^ARG BEAM_VERSION=(.+)$", (ROOT / "docker/worker.Dockerfile").read_text(), re.MULTILINE)
