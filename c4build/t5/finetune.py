@@ -163,7 +163,7 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -
 
 
 def finetune(
-    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, dropout=None, optimizer="continue",
+    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, changes={}, optimizer="continue",
     unknown=UNKNOWN, mesh=None, streams=1, limit=None, quiet=False,
 ):  # fmt: skip
     """Trains the model of the run `start` (or a Hugging Face folder) on tasks or suites; returns the best scores.
@@ -171,7 +171,7 @@ def finetune(
     With `optimizer` "continue" the optimiser's moments and its step go on from the run's last checkpoint, as in T5; with
     "fresh", or where there are none, they start anew. A task of whose target tokens more than `unknown` are unknown to the
     vocabulary is refused. Resumes what is in `run`. `limit` scores only so many examples of
-    a split.
+    a split. `changes` are numbers of the model that are other than the run's (`dropout`, `attention`, `remat`).
     """
     if optimizer not in OPTIMIZERS:
         raise UsageError(f"optimizer = {optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}")
@@ -179,7 +179,6 @@ def finetune(
     mesh = mesh or sharding.make_mesh()
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     scored_tasks(tasks)
-    changes = {} if dropout is None else {"dropout": dropout}
     goes_on = optimizer == "continue" and has_state(start)
     if goes_on:
         config, vocabulary = load_model(start, **changes)

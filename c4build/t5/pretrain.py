@@ -13,7 +13,8 @@ from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batch
 from c4build.t5.optimizer import inverse_square_root
 from c4build.t5.progress import say
 from c4build.t5.records import corpus_files
-from c4build.t5.train import Training, check_batch, evaluate_loss, train
+from c4build.t5.step import evaluate_loss
+from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import check_rates
 
 
