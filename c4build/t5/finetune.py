@@ -22,10 +22,11 @@ from jax.sharding import PartitionSpec as P
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
 from c4build.t5.checkpoint import Checkpoints, best_step, has_state, load_model, load_parameters, model_graph, write_run
-from c4build.t5.data import Feed, Rows
+from c4build.t5.data import Feed
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.progress import say, silent
+from c4build.t5.rows import Rows
 from c4build.t5.tasks import examples as task_examples
 from c4build.t5.tasks import group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
@@ -61,8 +62,8 @@ class TrainingPairs:
         index -= int(self.ends[part - 1]) if part else 0
         example = found[index]
         pairs = task.pairs(example) if task.train_filter(example) else []
-        origin = f"{getattr(found, 'path', task.tfds + ' train')}@{index}"
-        return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "repeats": 0.0}
+        origin = str(getattr(found, "path", f"{task.tfds} train")), index, index
+        return {"pairs": [self.encode(pair) for pair in pairs], "origins": [origin], "repeats": 0.0}
 
 
 def check_targets(source: TrainingPairs, vocabulary, unknown: float) -> None:

@@ -16,20 +16,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from small import make_corpus, make_vocabulary
 
 from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import model_config, padded_vocabulary
-from c4build.t5.data import CorpusTokens, corrupter
 from c4build.t5.decode import greedy
 from c4build.t5.finetune import finetune
 from c4build.t5.log import read_metrics
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
+from c4build.t5.rows import corrupter
+from c4build.t5.sources import CorpusTokens
 from c4build.t5.step import batch_loss, batch_losses, make_step, new_parameters, start_state
 from c4build.t5.train import NotFinite, Training, train
 
