@@ -373,11 +373,13 @@ def test_two_worker_processes_read_every_text_and_go_on_where_they_were(corpus, 
 
 def test_where_the_texts_of_a_batch_stand_is_said_in_ranges(corpus, vocabulary):
     assert ranges([[("b", 7, 7)], [("a", 4, 9), ("b", 2, 3)], [("a", 6, 6)]]) == [("a", 4, 9), ("b", 2, 7)]
-    feed = feed_of([corpus], vocabulary, streams=2)
-    _, origins, _ = next(feed)
+    feed = feed_of([corpus], vocabulary)
+    batches = take(feed, 6)
     feed.close()
-    files = [origin.rpartition("@")[0] for origin in origins]
-    assert files == sorted(set(files)) and any("-" in origin.rpartition("@")[2] for origin in origins)
+    for _, origins, _ in batches:
+        files = [origin.rpartition("@")[0] for origin in origins]
+        assert files == sorted(set(files))
+    assert any("-" in origin.rpartition("@")[2] for _, origins, _ in batches for origin in origins)
 
 
 def test_a_place_that_an_older_versions_workers_counted_in_rows_is_refused(corpus, vocabulary):
