@@ -40,7 +40,7 @@ class BeamCommand(TyperCommand):
     def _apart(self, context: Any, words: list[str]) -> tuple[list[str], list[str]]:
         """The words for this command, and the unknown options with the words behind them."""
         options = [option for option in self.get_params(context) if option.param_type_name == "option"]
-        has_value = {name: not option.is_flag for option in options for name in option.opts + option.secondary_opts}
+        has_value = {name: not getattr(option, "is_flag", False) for option in options for name in option.opts + option.secondary_opts}
         own: list[str] = []
         unknown: list[str] = []
         place = 0
@@ -89,13 +89,13 @@ def asks_for(kind: Any) -> Callable[[Callable], Callable]:
         own = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(command).parameters.values()]
         parameters = fields + [one for one in own if one.name != "request"]
 
-        @wraps(command)
-        def with_fields(**given):
+        def with_fields(**given: Any) -> Any:
             return command(request=kind(**{name: given.pop(name) for name in kind._fields}), **given)
 
-        with_fields.__signature__ = Signature(parameters)
-        with_fields.__annotations__ = {one.name: one.annotation for one in parameters}
-        return with_fields
+        expanded: Any = wraps(command)(with_fields)
+        expanded.__signature__ = Signature(parameters)
+        expanded.__annotations__ = {one.name: one.annotation for one in parameters}
+        return expanded
 
     return decorate
 
