@@ -49,7 +49,8 @@ def ours(options) -> dict:
     from c4build.t5 import sharding
     from c4build.t5.config import model_config, padded_vocabulary
     from c4build.t5.pretrain import pretrain
-    from c4build.t5.train import Training, read_metrics
+    from c4build.t5.log import read_metrics
+    from c4build.t5.train import Training
     from c4build.t5.vocabulary import train_vocabulary
 
     with tempfile.TemporaryDirectory() as name:

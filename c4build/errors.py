@@ -16,6 +16,10 @@ class DamageError(C4BuildError):
     """An input cannot be read on from here: exit code 1."""
 
 
+class MissingInputsError(DamageError):
+    """Inputs could not be fetched; the next run may get them: exit code 1."""
+
+
 class OutputError(C4BuildError):
     """The output could not be written."""
 

@@ -1,34 +1,14 @@
-"""Wikipedia's articles as a plain Beam program, for clusters: its own options here, all others are the runner's.
+"""Wikipedia's articles as a Beam program for clusters: `c4build wikipedia`; options that it has not are the runner's.
 
     python -m pipelines.wikipedia gs://bucket/enwiki-20240501-pages-articles*.xml.bz2 --out gs://bucket/corpora \\
       --runner DataflowRunner --project ...
 """
 
-import argparse
-from typing import Optional, Sequence
-
-from c4build.commands.corpora import check, run_collect
+from c4build.commands.commandline import beam_program
+from c4build.commands.corpora import wikipedia
 from c4build.commands.main import end_with
 
-
-def run(argv: Optional[Sequence[str]] = None) -> int:
-    """Makes the corpus that `argv` asks for, waits for the end and prints what came of it; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dumps", nargs="+", metavar="DUMP", help="pages-articles dumps, globs or folders of them")
-    parser.add_argument("--out", required=True, help="folder for the corpora")
-    parser.add_argument("--rules", default="tfds", help="tfds | strict")
-    parser.add_argument("--format", default="tfrecord", help="tfrecord | array_record | jsonl | parquet")
-    parser.add_argument("--shards", type=int, help="training shards")
-    parser.add_argument("--overwrite", action="store_true", help="replace a corpus of other inputs or rules")
-    parser.add_argument("--workers", type=int, default=1, help="processes on this machine, without a runner")
-    parser.add_argument("--runner", help="a Beam runner, as in DataflowRunner")
-    known, beam_options = parser.parse_known_args(argv)
-    from c4build.corpora.wikipedia import prepare_wikipedia
-
-    check(known.workers, known.runner)
-    prepared = prepare_wikipedia(known.dumps, known.out, known.rules, known.format, known.shards, known.overwrite)
-    return run_collect(prepared, known.workers, known.runner, beam_options)
-
+run = beam_program(wikipedia, "pipelines.wikipedia")
 
 if __name__ == "__main__":
     end_with(run, "pipelines.wikipedia")

@@ -87,6 +87,9 @@ WRONG = {
     "no shards": (["--shards", "0"], "--shards 0: it must be 1 or more"),
     "no workers": (["--workers", "0"], "--workers 0: it must be 1 or more"),
     "no files": (["--limit", "0"], "--limit 0: it must be 1 or more"),
+    "no connections": (["--max-connections", "0"], "--max-connections 0: it must be 1 or more"),
+    "an unknown archive": (["--from", "ftp"], "--from ftp: there are https, s3"),
+    "a number of missing inputs that is none": (["--allow-missing", "few"], "--allow-missing few: give a number of files, as"),
     "an unknown runner": (["--runner", "FastRunner"], "--runner FastRunner: "),
     "a crawl that is none": (["--crawl", "2019-18"], "--crawl 2019-18: crawls are named as in CC-MAIN-2019-18"),
     "an input that is not there": (["none.wet.gz"], "none.wet.gz: there is no such file or folder"),
@@ -278,8 +281,8 @@ def test_a_cut_connection_is_named_and_the_next_run_tries_again(crawl, server, t
     _Server.cut = {"1.warc.wet.gz"}
     done = build(crawl, tmp_path / "out", *files)
     assert done.code == 1
-    assert len(done.error_lines) == 1 and done.error_lines[0].startswith(f"damaged: {files[1]} at byte 0: cannot be read on")
-    assert summary(tmp_path / "out")["kept"] == 10
+    (line,) = done.error_lines
+    assert line.startswith(f"c4build: 1 of 3 inputs could not be fetched ({files[1]}: cannot be read on")
     _Server.cut = set()
     done = build(crawl, tmp_path / "out", *files)
     assert (done.code, done.error_lines) == (0, [])
@@ -290,9 +293,9 @@ def test_a_cut_connection_is_named_and_the_next_run_tries_again(crawl, server, t
 
 def test_an_input_that_the_server_has_not_is_named_and_the_others_come_through(crawl, server, tmp_path):
     files = [f"{server}/crawl-data/wet/{name}.warc.wet.gz" for name in ("0", "gone", "2")]
-    done = build(crawl, tmp_path, *files)
+    done = build(crawl, tmp_path, *files, "--allow-missing", 1)
     assert done.code == 1
-    assert len(done.error_lines) == 1 and done.error_lines[0].startswith(f"damaged: {files[1]} at byte 0: cannot be opened")
+    assert len(done.error_lines) == 2 and done.error_lines[0].startswith(f"missing: {files[1]}: cannot be opened")
     assert "404" in done.error_lines[0]
     assert summary(tmp_path)["kept"] == 10
 

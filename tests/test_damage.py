@@ -19,10 +19,11 @@ from warcio import ArchiveIterator as WarcioIterator
 from wet_files import Written
 
 from c4build.errors import CountsError
-from c4build.page import PAGE_SCHEMA, Page
+from c4build.flow.pagefiles import Report, Row, key_file, open_page_file
+from c4build.page import Page
 from c4build.read.gz import Damage
 from c4build.read.wet import read_pages
-from c4build.write.tables import open_table, read_table
+from c4build.write.tables import read_table
 
 RULES = ("paper", "c4-3.1.0")
 RECORDS = {"paper": "warc", "c4-3.1.0": "tfds"}
@@ -218,10 +219,8 @@ def test_a_record_of_300_mb_is_dropped_in_bounded_memory(tmp_path, rules, shape)
         file.write(b"".join(wet_files.members(GOOD[3:])[1:]))
     code = f"""
 import resource
-from c4build.errors import CountsError
-from c4build.page import PAGE_SCHEMA, Page
+from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.write.tables import open_table, read_table
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import io
 before = peak()
@@ -240,13 +239,16 @@ def test_counts_that_do_not_add_up_end_the_run(sources, tmp_path):
     """A page that is lost after it was cleaned is noticed: here a page file is written without one of its rows."""
     build(sources.request(tmp_path, shards=2))
     page_file = str(sorted(tmp_path.glob(".c4build/pages-*/*.parquet"))[0])
-    with read_table(page_file) as found:
-        fields, groups = found.fields, [(found.read(at), group) for at, group in enumerate(found.groups)]
-    with open_table(page_file, PAGE_SCHEMA) as table:
-        for columns, group in groups:
-            less = columns.slice(1)
-            table.write(less.columns, {name: group[name] for name in ("row", "key", "numbers")})
-        table.fields = {**fields, "rows": fields["rows"] - 1, "content": table.content()}
+    rows = []
+    with read_table(page_file) as pages, read_table(key_file(page_file)) as keys:
+        report = Report(**pages.fields)
+        for at in range(len(pages.groups)):
+            rows += [{**page, **key} for page, key in zip(pages.read(at).to_pylist(), keys.read(at).to_pylist())]
+    with open_page_file(page_file) as table:
+        for row in rows[1:]:
+            table.add(Row(**row), 0)
+        table.flush()
+        table.tell(report._replace(rows=table.row, keys=table.key, content=table.content()))
     for path in (*tmp_path.rglob("dataset_info.json"), *tmp_path.rglob("c4build.json"), *tmp_path.glob(".c4build/units/*/*")):
         path.unlink()
     with pytest.raises(CountsError, match="93 pages went in, but .* the output is not to be trusted"):

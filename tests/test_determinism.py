@@ -9,6 +9,7 @@ from command import run_command
 
 from c4build.corpora.c4 import prepare
 from c4build.flow.local import run
+from c4build.flow.web import Plan
 
 RULES = ("paper", "c4-3.1.0")
 
@@ -81,10 +82,19 @@ def test_a_variant_comes_out_the_same_alone_and_among_others(sources, rules, exp
     assert shards(tmp_path) == {path: data for path, data in expected.items() if "/webtextlike/" in path}
 
 
-@pytest.mark.parametrize("buckets", [1, 3, 100])
-def test_keys_through_the_shuffle_and_in_any_number_of_buckets_come_to_the_same(sources, rules, expected, tmp_path, buckets):
+class InGroups(Plan):
+    """A plan that takes so many files as one, however few there are."""
+
+    group_size = property(lambda self: self.most_grouped)
+
+
+@pytest.mark.parametrize("files, bucket_bytes, by_files", [(1, 10**8, False), (2, 500, False), (3, 10**8, True), (3, 100, True)])
+def test_keys_in_any_groups_and_buckets_by_files_or_the_shuffle_come_to_the_same(
+    sources, rules, expected, tmp_path, files, bucket_bytes, by_files
+):
     prepared = prepare(sources.request(tmp_path, rules=rules, shards=4))
-    run(prepared._replace(plan=prepared.plan._replace(key_files=None, buckets=buckets)))
+    changes = {"most_grouped": files, "bucket_bytes": bucket_bytes} | ({} if by_files else {"key_files": None})
+    run(prepared._replace(plan=InGroups(*prepared.plan._replace(**changes))))
     assert not list(tmp_path.glob(".c4build/keys/*"))
     assert shards(tmp_path) == expected
 

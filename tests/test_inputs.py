@@ -9,7 +9,7 @@ import pytest
 import wet_files
 
 from c4build.errors import UsageError
-from c4build.flow.web import read_inputs, slices_of, write_inputs
+from c4build.flow.inputs import read_inputs, slices_of, write_inputs
 from c4build.read import attempts, stores
 from c4build.read.paths import Input, InputError, find_inputs, identify, identify_all, open_input
 

@@ -290,7 +290,7 @@ def test_after_the_demo_the_next_two_commands_are_printed_and_work(demo):
 
     command = typer.main.get_command(app).commands["build"]
     given = command.make_context("build", build[2:]).params
-    assert (given["crawl"], given["limit"], given["out"]) in ((["CC-MAIN-2019-18"], 2, "corpora"), (("CC-MAIN-2019-18",), 2, "corpora"))
+    assert (given["crawls"], given["limit"], given["out"]) in ((["CC-MAIN-2019-18"], 2, "corpora"), (("CC-MAIN-2019-18",), 2, "corpora"))
 
 
 def test_the_newest_version_is_taken_by_its_numbers(tmp_path):

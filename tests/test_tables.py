@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.errors import CorruptFileError
-from c4build.page import PAGE_SCHEMA
+from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
 from c4build.write.files import read_sealed, write_sealed
 from c4build.write.tables import TableReader, open_table, read_table
 
+# All kinds of columns that there are.
+SCHEMA = pa.schema([*KEY_SCHEMA, *(field for field in PAGE_SCHEMA if field.name not in KEY_SCHEMA.names)])
 OPTIONS = ({"compression": "none", "use_dictionary": False, "write_statistics": False}, {"compression": "lz4"})
 
 
@@ -37,9 +39,9 @@ def rows(seed: int, count: int) -> list[dict]:
 
 
 def write(path, groups: list[list[dict]], options: dict = OPTIONS[0]):
-    with open_table(str(path), PAGE_SCHEMA, **options) as table:
+    with open_table(str(path), SCHEMA, **options) as table:
         for group in groups:
-            table.write([pa.array([row[field.name] for row in group], field.type) for field in PAGE_SCHEMA])
+            table.write([pa.array([row[field.name] for row in group], field.type) for field in SCHEMA])
         table.fields = {"of": "a test"}
 
 

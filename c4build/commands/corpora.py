@@ -6,23 +6,15 @@ from typing import Annotated, Callable, Optional
 
 import typer
 
-from c4build.commands.commandline import DAMAGED, cores, split_at_dashes
+from c4build.commands.commandline import DAMAGED, BeamCommand, cores
+from c4build.corpora.options import Format, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
-
-_Out = Annotated[str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
-_Format = Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")]
-_Workers = Annotated[Optional[int], typer.Option(help="Processes on this machine; by default one for each core.")]
-_Runner = Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
 
 
 def attach(app: typer.Typer):
     """Puts the commands on `app`."""
-    passing = {"allow_extra_args": True, "ignore_unknown_options": False}
-    app.command(context_settings=passing)(wikipedia)
-    app.command(context_settings=passing)(books)
-    app.command(context_settings=passing)(webtext_urls)
-    app.command(context_settings=passing)(truncate)
+    for command in (wikipedia, books, webtext_urls, truncate):
+        app.command(cls=BeamCommand)(command)
     app.command()(inspect)
     app.command()(verify)
 
@@ -34,27 +26,26 @@ def wikipedia(
         typer.Argument(
             metavar="DUMP...",
             help="pages-articles dumps of MediaWiki (.xml.bz2, .xml; one file or all its parts), globs or folders of them; "
-            "local or remote. What stands after -- goes to Beam untouched.",
+            "local or remote.",
             show_default=False,
         ),
     ] = None,
-    out: _Out = ...,
+    out: Out = ...,
     rules: Annotated[
         str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
     ] = "tfds",
-    format: _Format = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
-    workers: _Workers = None,
-    runner: _Runner = None,
-    overwrite: _Overwrite = False,
+    format: Format = "tfrecord",
+    shards: Shards = None,
+    workers: Workers = None,
+    runner: Runner = None,
+    overwrite: Overwrite = False,
 ):
     """Make a corpus of Wikipedia's articles from dumps."""
-    given, beam_options = split_at_dashes(dumps or [])
     from c4build.corpora.wikipedia import prepare_wikipedia
 
     check(workers, runner)
-    prepared = prepare_wikipedia(given, out, rules, format, shards, overwrite)
-    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+    prepared = prepare_wikipedia(dumps or [], out, rules, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
 
 def books(
@@ -63,32 +54,30 @@ def books(
         Optional[list[str]],
         typer.Argument(
             metavar="PATH...",
-            help="Books (.txt, .epub, Project Gutenberg's too), globs or folders of them. "
-            "What stands after -- goes to Beam untouched.",
+            help="Books (.txt, .epub, Project Gutenberg's too), globs or folders of them.",
             show_default=False,
         ),
     ] = None,
-    out: _Out = ...,
+    out: Out = ...,
     chapters: Annotated[bool, typer.Option("--chapters", help="One example a chapter instead of one a book.")] = False,
     language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
     least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
-    format: _Format = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
-    workers: _Workers = None,
-    runner: _Runner = None,
-    overwrite: _Overwrite = False,
+    format: Format = "tfrecord",
+    shards: Shards = None,
+    workers: Workers = None,
+    runner: Runner = None,
+    overwrite: Overwrite = False,
 ):
     """Make a corpus of books.
 
     The Toronto Books Corpus that the paper used is no longer distributed: this is the place to point at a copy of your
     own, or at books from Project Gutenberg.
     """
-    given, beam_options = split_at_dashes(paths or [])
     from c4build.corpora.books import prepare_books
 
     check(workers, runner)
-    prepared = prepare_books(given, out, chapters, language, least, format, shards, overwrite)
-    raise typer.Exit(run_collect(prepared, workers, runner, beam_options))
+    prepared = prepare_books(paths or [], out, chapters, language, least, format, shards, overwrite)
+    raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
 
 def webtext_urls(
@@ -97,23 +86,21 @@ def webtext_urls(
         Optional[list[str]],
         typer.Argument(
             metavar="DUMP...",
-            help="Reddit's submissions (RS_2018-08.zst and the like; zstd, gz, bz2, xz or plain), globs or folders of "
-            "them. What stands after -- goes to Beam untouched.",
+            help="Reddit's submissions (RS_2018-08.zst and the like; zstd, gz, bz2, xz or plain), globs or folders of them.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)] = ...,
-    workers: _Workers = None,
-    runner: _Runner = None,
-    overwrite: _Overwrite = False,
+    workers: Workers = None,
+    runner: Runner = None,
+    overwrite: Overwrite = False,
 ):
     """List the URLs shared on Reddit with a score of 3 or more, for `build --webtext-urls`."""
-    given, beam_options = split_at_dashes(dumps or [])
     from c4build.corpora.reddit import prepare_webtext_urls
     from c4build.write.files import list_files, open_file, whole_file
 
     check(workers, runner)
-    prepared = prepare_webtext_urls(given, out, overwrite)
+    prepared = prepare_webtext_urls(dumps or [], out, overwrite)
 
     def put_together():
         with whole_file(out) as file:
@@ -122,7 +109,7 @@ def webtext_urls(
                     while block := part.read(1 << 20):
                         file.write(block)
 
-    raise typer.Exit(run_collect(prepared, workers, runner, beam_options, put_together, out))
+    raise typer.Exit(run_collect(prepared, workers, runner, context.args, put_together, out))
 
 
 def truncate(
@@ -131,25 +118,23 @@ def truncate(
         Optional[list[str]],
         typer.Argument(
             metavar="DIR",
-            help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0. What stands after -- goes to "
-            "Beam untouched.",
+            help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0.",
             show_default=False,
         ),
     ] = None,
-    out: _Out = ...,
+    out: Out = ...,
     tokens: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
     words: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in words.")] = None,
     bytes: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
     vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model whose tokens are counted.")] = None,
     seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
-    format: _Format = "tfrecord",
-    workers: _Workers = None,
-    runner: _Runner = None,
-    overwrite: _Overwrite = False,
+    format: Format = "tfrecord",
+    workers: Workers = None,
+    runner: Runner = None,
+    overwrite: Overwrite = False,
 ):
     """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
-    folders, beam_options = split_at_dashes(folder or [])
-    if len(folders) != 1:
+    if len(folder or []) != 1:
         raise UsageError("give the folder of one corpus, as in OUT/c4/en")
     given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
     if len(given) != 1 or bool(vocab) != ("tokens" in given):
@@ -161,11 +146,11 @@ def truncate(
     check(workers, runner)
 
     def run(measuring, flow):
-        run_watched(measuring, flow, ("measuring", "pages"), workers, runner, beam_options)
+        run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args)
 
     numbers = [_number(size) for size in sizes.split(",")]
-    prepared = prepare_truncated(newest_version(folders[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
-    raise typer.Exit(max(run_collect(one, workers, runner, beam_options) for one in prepared))
+    prepared = prepare_truncated(newest_version(folder[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
+    raise typer.Exit(max(run_collect(one, workers, runner, context.args) for one in prepared))
 
 
 def _number(size: str) -> int:

@@ -1,4 +1,4 @@
-"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged, 2 the command was wrong, 3 it failed,
+"""The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
 import logging
@@ -13,10 +13,11 @@ from typing import Annotated, Callable, Optional, Sequence, Union
 import typer
 
 from c4build import __version__
-from c4build.commands.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, cores, split_at_dashes
+from c4build.commands.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
-from c4build.rules.tables import RULE_SETS, VARIANTS
+from c4build.rules.tables import VARIANTS
 from c4build.t5.cli import ablate
 from c4build.t5.cli import app as trainer
 
@@ -39,71 +40,30 @@ def _app(version: Annotated[bool, typer.Option("--version", callback=_version, i
     pass
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})
+@app.command(cls=BeamCommand)
+@asks_for(Request)
 def build(
     context: typer.Context,
-    inputs: Annotated[
-        Optional[list[str]],
-        typer.Argument(
-            metavar="INPUT...",
-            help="WET files, globs, folders or lists of paths (wet.paths, wet.paths.gz); local, s3://, gs://, https://. "
-            "What stands after -- goes to Beam untouched.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        str, typer.Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)
-    ] = ...,
-    crawl: Annotated[list[str], typer.Option(help="A crawl's own list, as in CC-MAIN-2019-18; repeatable.")] = [],
-    limit: Annotated[Optional[int], typer.Option(help="Take the first N files only.")] = None,
-    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")] = "paper",
-    set: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")] = [],
-    variants: Annotated[str, typer.Option(help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.")] = "en",
-    badwords: Annotated[Optional[str], typer.Option(help="Word list, one a line; by default the packaged one.")] = None,
-    realnews_domains: Annotated[
-        Optional[str], typer.Option(metavar="FILE|URL", help="News domains, for realnewslike.")
-    ] = None,
-    webtext_urls: Annotated[
-        list[str], typer.Option(metavar="FILE", help="URLs shared on Reddit, for webtextlike; repeatable.")
-    ] = [],
-    format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
-    shards: Annotated[Optional[int], typer.Option(help="Training shards; by default as many as the size asks for.")] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine; by default one for each core.")] = None,
-    runner: Annotated[Optional[str], typer.Option(help="A Beam runner, as in DataflowRunner.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace corpora of other inputs or rules.")] = False,
+    request: Request,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read, and written where; stop.")] = False,
+    workers: Workers = None,
+    runner: Runner = None,
 ):
     """Make C4 and its variants from WET files."""
-    given, beam_options = split_at_dashes(inputs or [])
-    from c4build.corpora.c4 import Request
-
-    request = Request(
-        inputs=given,
-        out=out,
-        rules=rules,
-        settings=set,
-        variants=[name.strip() for name in variants.split(",") if name.strip()],
-        bad_words=badwords,
-        realnews_domains=realnews_domains,
-        webtext_urls=webtext_urls,
-        format=format,
-        shards=shards,
-        crawls=crawl,
-        limit=limit,
-        overwrite=overwrite,
-    )
-    raise typer.Exit(run_build(request, workers, runner, beam_options))
+    if dry_run:
+        raise typer.Exit(run_dry(request, workers, runner))
+    raise typer.Exit(run_build(request, workers, runner, context.args))
 
 
 @app.command()
 def demo(
     out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
-    rules: Annotated[str, typer.Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")] = "paper",
-    format: Annotated[str, typer.Option(help="tfrecord | array_record | jsonl | parquet")] = "tfrecord",
+    rules: Rules = "paper",
+    format: Format = "tfrecord",
     workers: Annotated[Optional[int], typer.Option(help="Processes on this machine.")] = 1,
 ):
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
     from c4build.corpora.books import prepare_books
-    from c4build.corpora.c4 import Request
     from c4build.corpora.wikipedia import prepare_wikipedia
     from c4build.sample.resources import sample_books, sample_dump, sample_folder
 
@@ -137,9 +97,9 @@ app.command()(ablate)
 
 
 def run_build(
-    request, workers: Optional[int] = None, runner: Optional[str] = None, beam_options: Sequence[str] = ()
+    request: Request, workers: Optional[int] = None, runner: Optional[str] = None, beam_options: Sequence[str] = ()
 ) -> int:
-    """Makes what `request` (of `build.Request`) asks for, shows how far it is and what came of it; returns the exit code."""
+    """Makes what `request` asks for, shows how far it is and what came of it; returns the exit code."""
     from c4build.commands.terminal import Progress, print_complete, print_outcome
 
     started = time.monotonic()
@@ -168,7 +128,17 @@ def run_build(
     if left_alone := write_card(prepared.plan.finish.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
-    return DAMAGED if any(summary["damaged"] for summary in summaries.values()) else 0
+    return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
+
+
+def run_dry(request: Request, workers: Optional[int], runner: Optional[str]) -> int:
+    """Prints what a build would read and write; returns the exit code."""
+    check(workers, runner)
+    from c4build.corpora.dry_run import dry_run
+
+    for line in dry_run(request):
+        print(visible(line))
+    return 0
 
 
 def _quiet_logs():

@@ -151,8 +151,16 @@ def print_complete(folders: Mapping[str, str]):
 
 
 def print_damages(summary: Mapping):
-    """The first of what a summary calls damaged, each with its place; the others are counted."""
-    damaged = summary["damaged"]
+    """The first of what a summary calls missing or damaged, each with its place; the others are counted."""
+    missing, damaged = summary.get("missing", []), summary["damaged"]
+    for entry in missing[:_SHOWN_DAMAGES]:
+        print(visible(f"missing: {entry['input']}: {entry['why']}"), file=sys.stderr)
+    if missing:
+        print(
+            f"missing: {len(missing):,} of {counted(len(summary['inputs']), 'inputs')} could not be fetched, and the corpus is "
+            "without them; run again to fetch them",
+            file=sys.stderr,
+        )
     for entry in damaged[:_SHOWN_DAMAGES]:
         print(visible(f"damaged: {entry['input']} at byte {entry['offset']:,}: {entry['what']}"), file=sys.stderr)
     if more := len(damaged[_SHOWN_DAMAGES:]) + summary["more_damaged"]:

@@ -48,7 +48,7 @@ class BooksReader(NamedTuple):
             yield Damage(0, str(error), error.cut)
             yield Found("unreadable")
         except InputError as error:
-            yield Damage(error.offset, str(error), True, True)
+            yield Damage.of(error)
             yield Found("unreadable")
         else:
             for trouble in book.troubles:

@@ -8,11 +8,14 @@ from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 import smart_open
 
 from c4build import __version__
+from c4build.corpora.options import Request
 from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
-from c4build.flow.finish import DATASET, FinishSettings
 from c4build.flow.kit import Prepared
-from c4build.read.paths import Input, find_inputs, identify
+from c4build.flow.settings import DATASET, FinishSettings
+from c4build.read.hosts import Transport
+from c4build.read.missing import most_missing
+from c4build.read.paths import ARCHIVES, Input, find_inputs, identify_all
 from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.rules.urls import load_domains
 from c4build.sample.resources import bad_words_file
@@ -35,22 +38,14 @@ _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
 
 
-class Request(NamedTuple):
-    """What a person asks for; every field is as the command line has it."""
+class Checked(NamedTuple):
+    """What a request comes to: its options are right, and its inputs are there."""
 
-    inputs: Sequence[str]
-    out: str
-    rules: str = "paper"
-    settings: Sequence[str] = ()  # name=value
-    variants: Sequence[str] = ("en",)
-    bad_words: Optional[str] = None
-    realnews_domains: Optional[str] = None
-    webtext_urls: Sequence[str] = ()
-    format: str = "tfrecord"
-    shards: Optional[int] = None
-    crawls: Sequence[str] = ()
-    limit: Optional[int] = None
-    overwrite: bool = False
+    rules: RuleSet
+    variants: list[Variant]
+    lists: "_Lists"
+    inputs: list[Input]
+    out: str  # absolute: workers may have another working folder
 
 
 def prepare(request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None) -> Prepared:
@@ -68,28 +63,7 @@ def prepare(request: Request, track_progress: bool = True, say: Callable[[str], 
       InUseError: another process writes to the output folder.
       CorruptFileError: what says what lies in the output folder is not what was written.
     """
-    try:
-        rules = load_rules(request.rules, tuple(request.settings))
-        variants = choose_variants(list(request.variants))
-    except RuleError as error:
-        raise UsageError(str(error)) from error
-    format = FORMATS.get(request.format)
-    if format is None:
-        raise UsageError(f"--format {request.format}: there are {', '.join(FORMATS)}")
-    if not is_installed(format):
-        raise UsageError(f"--format {format.name} needs a package: pip install 'c4build[array-record]'")
-    if request.shards is not None and request.shards < 1:
-        raise UsageError(f"--shards {request.shards}: it must be 1 or more")
-    if request.limit is not None and request.limit < 1:
-        raise UsageError(f"--limit {request.limit}: it must be 1 or more")
-    lists = _Lists(
-        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
-        _domains(request, any(variant.news_only for variant in variants)),
-        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
-    )
-    inputs = find_inputs(request.inputs, request.crawls, request.limit)
-    # Workers may have another working folder.
-    out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
+    rules, variants, lists, inputs, out = check(request)
     work = join(out, ".c4build")
     lock(work, out)
     try:
@@ -102,16 +76,47 @@ def prepare(request: Request, track_progress: bool = True, say: Callable[[str], 
     return prepared
 
 
+def check(request: Request) -> Checked:
+    """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
+    try:
+        rules = load_rules(request.rules, tuple(request.settings))
+        named = [name.strip() for names in request.variants for name in names.split(",")]
+        variants = choose_variants([name for name in named if name])
+    except RuleError as error:
+        raise UsageError(str(error)) from error
+    format = FORMATS.get(request.format)
+    if format is None:
+        raise UsageError(f"--format {request.format}: there are {', '.join(FORMATS)}")
+    if not is_installed(format):
+        raise UsageError(f"--format {format.name} needs a package: pip install 'c4build[array-record]'")
+    numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"--{name} {number}: it must be 1 or more")
+    if request.archive not in ARCHIVES:
+        raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
+    most_missing(request.allow_missing, 0)
+    lists = _Lists(
+        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
+        _domains(request, any(variant.news_only for variant in variants)),
+        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
+    )
+    inputs = find_inputs(request.inputs, request.crawls, request.limit, ARCHIVES[request.archive])
+    out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
+    return Checked(rules, variants, lists, inputs, out)
+
+
 class _Lists(NamedTuple):
     bad_words: tuple[str, ...]
     news_domains: Optional[str]
-    urls: tuple[str, ...]  # paths
+    urls: tuple[Input, ...]
 
 
 def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
-    from c4build.flow.web import Plan, write_inputs
+    from c4build.flow.inputs import write_inputs
+    from c4build.flow.web import Plan
 
-    shards = request.shards or _shards(inputs)
+    shards = request.shards or default_shards(inputs)
     made_from = {
         variant.name: _made_from(rules, variant, lists, inputs, request.format, shards) for variant in variants
     }
@@ -141,7 +146,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": _words_digest(bad_words)} if bad_words else None,
         "news_domains": request.realnews_domains,
-        "url_lists": list(url_lists),
+        "url_lists": [source.path for source in url_lists],
         "format": request.format,
         "shards": shards,
         "made_from": made_from,
@@ -149,7 +154,13 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     progress = join(work, "progress") if track_progress and is_local(out) else None
     key_files = join(work, "keys") if is_local(out) else None
     lists_of_inputs = join(work, f"inputs-{fingerprint}")
-    plan = Plan(finish, lists_of_inputs, _buckets(len(inputs)), url_lists, provenance, progress, key_files)
+    transport = Transport(
+        most_connections=request.max_connections,
+        # Processes that share no disk cannot share connections: there the bound is for each.
+        slots_folder=join(work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
+    )
+    missing = most_missing(request.allow_missing, len(inputs))
+    plan = Plan(finish, lists_of_inputs, url_lists, provenance, progress, key_files, transport, missing)
     page_files = []
     if todo:
         page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
@@ -170,7 +181,7 @@ def _made_from(
         "rules": rules.to_json(),
         "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
-        "url_lists": {path: identify(path).identity for path in lists.urls} if variant.listed_urls_only else {},
+        "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,
@@ -250,7 +261,7 @@ def _domains(request: Request, wanted: bool) -> Optional[str]:
     return text
 
 
-def _url_lists(request: Request, wanted: bool) -> list[str]:
+def _url_lists(request: Request, wanted: bool) -> list[Input]:
     if not wanted:
         return []
     if not request.webtext_urls:
@@ -261,7 +272,7 @@ def _url_lists(request: Request, wanted: bool) -> list[str]:
     for path in request.webtext_urls:
         if "://" not in path and not os.path.isfile(path):
             raise UsageError(f"--webtext-urls {path}: there is no such file")
-    return [path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls))]
+    return identify_all(path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls)))
 
 
 def _bad_words(request: Request, wanted: bool) -> tuple[str, ...]:
@@ -291,18 +302,16 @@ def _make_ready(plan, folders: Sequence[str]):
         claim(folder, set(file_names(FORMATS[finish.format], DATASET, finish.shards)))
     make_folder(finish.units)
     sweep(finish.work)
-    for folder in filter(None, (plan.progress, plan.key_files)):
-        make_empty_folder(folder)
+    if plan.progress:
+        make_empty_folder(plan.progress)
+    if plan.key_files:
+        make_folder(plan.key_files)
 
 
-def _shards(inputs: list[Input]) -> int:
+def default_shards(inputs: list[Input]) -> int:
+    """As many training shards as the inputs' size asks for."""
     size = sum(source.likely_size for source in inputs)
     return max(1, -(-size // _SHARD_INPUT_BYTES), min(len(inputs), _LEAST_UNITS))
-
-
-def _buckets(inputs: int) -> int:
-    """How many parts the keys are dealt into: a part is held in memory whole, and each file sends something to each."""
-    return min(max(8, 4 * inputs), max(1024, inputs // 16))
 
 
 def _words_digest(words: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected:
         raise
     except InputError as error:
         damages += 1
-        yield source.path, Damage(error.offset, printable(str(error)), True, True)
+        yield source.path, Damage.of(error)
     except Exception as error:
         damages += 1
         yield source.path, Damage(place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True, True)

@@ -1,9 +1,11 @@
-"""Keys as they travel between stages: fixed-size records in NumPy arrays, a few arrays a (file, bucket).
+"""Keys as they travel between stages: fixed-size records in NumPy arrays, a few arrays a (group of files, bucket).
 
 A key's bucket is taken from its hash, so that all equal keys meet in one bucket; the number of buckets changes no
-result. `page` is a row of the page file, `file` an index into the run's inputs, which are sorted: ties are broken by
-these, the same on every runner.
+result. The files of a group are taken as one: `page` is a row of theirs laid end to end, `position` a line or span. Groups
+are numbered in the order of the run's inputs, which are sorted: ties are broken by these, the same on every runner.
 """
+
+from typing import Iterator, NamedTuple, Sequence
 
 import mmh3
 import numpy as np
@@ -48,14 +50,26 @@ def hashes(joined: bytes) -> np.ndarray:
     return np.frombuffer(joined, dtype=HASH)
 
 
-def by_bucket(keys: np.ndarray, buckets: int):
-    """Yields (bucket, its keys as bytes) for each bucket that has any."""
+class Dealt(NamedTuple):
+    """Keys in the order of their buckets: those of bucket b from `bounds[b]` to `bounds[b + 1]`."""
+
+    keys: np.ndarray
+    bounds: np.ndarray
+
+
+def deal(keys: np.ndarray, buckets: int) -> Dealt:
     bucket = (keys["high"] % np.uint64(buckets)).astype(np.uint16)
     order = np.argsort(bucket, kind="stable")
-    bounds = np.searchsorted(bucket[order], np.arange(buckets + 1))
-    for index in range(buckets):
-        if bounds[index] < bounds[index + 1]:
-            yield index, keys[order[bounds[index] : bounds[index + 1]]].tobytes()
+    return Dealt(keys[order], np.searchsorted(bucket[order], np.arange(buckets + 1)))
+
+
+def by_bucket(parts: Sequence[Dealt], buckets: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (bucket, its keys of all parts) for each bucket that has any."""
+    for bucket in range(buckets):
+        found = [keys[bounds[bucket] : bounds[bucket + 1]] for keys, bounds in parts]
+        found = [keys for keys in found if len(keys)]
+        if found:
+            yield bucket, found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def later_in_group(same_group: np.ndarray, variants: np.ndarray, bits: int) -> np.ndarray:
@@ -84,30 +98,41 @@ def group_numbers(keys: np.ndarray) -> np.ndarray:
 
 
 def join_parts(parts: list[tuple[int, bytes]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """(keys [n] of `dtype`, the file of each [n] uint32) of parts: (file, its keys as bytes)."""
+    """(keys [n] of `dtype`, the group of each [n] uint32) of parts: (group, its keys as bytes)."""
     keys = np.frombuffer(b"".join(data for _, data in parts), dtype)
     sizes = np.array([len(data) // dtype.itemsize for _, data in parts], np.int64)
-    return keys, np.repeat(np.array([file for file, _ in parts], np.uint32), sizes)
+    return keys, np.repeat(np.array([group for group, _ in parts], np.uint32), sizes)
 
 
-def by_file(files: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> dict[int, bytes]:
-    """What is lost, for each file that loses anything.
+def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """What is lost, as an array of `dtype` (`LOSS` or `REPEAT`).
 
     Args:
-      files: [n] int, the file of each key.
-      places: [n] int, what `dtype` has first: the key's page or position in its file.
-      lost: [n] uint8, the variants that each key loses, a bit each.
+      places: [n] int, what `dtype` has first: a key's page or position.
+      lost: [n] uint8, the variants that the key loses, a bit each.
       dtype: `LOSS` or `REPEAT`.
-
-    Returns:
-      For each file its places and variants as `dtype` bytes, in order of place.
     """
     gone = np.flatnonzero(lost)
-    gone = gone[np.lexsort((places[gone], files[gone]))]
     found = np.empty(len(gone), dtype)
     found[dtype.names[0]], found["variants"] = places[gone], lost[gone]
-    losing, starts = np.unique(files[gone], return_index=True)
-    return {int(file): part.tobytes() for file, part in zip(losing, np.split(found, starts[1:]))}
+    return found
+
+
+def by_group(groups: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> dict[int, bytes]:
+    """What is lost, for each group of files that loses anything.
+
+    Args:
+      groups: [n] int, the group of each key.
+      places, lost, dtype: see `losses_of`.
+
+    Returns:
+      For each group its places and variants as `dtype` bytes, in order of place.
+    """
+    gone = np.flatnonzero(lost)
+    gone = gone[np.lexsort((places[gone], groups[gone]))]
+    losing, starts = np.unique(groups[gone], return_index=True)
+    found = losses_of(places[gone], lost[gone], dtype)
+    return {int(group): part.tobytes() for group, part in zip(losing, np.split(found, starts[1:]))}
 
 
 def meeting(keys: np.ndarray) -> np.ndarray:

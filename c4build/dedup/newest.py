@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, by_file, group_numbers, join_parts, later_in_group, meeting, url_key_dtype
+from c4build.dedup.keys import HASH, LOSS, by_group, group_numbers, join_parts, later_in_group, meeting, url_key_dtype
 from c4build.rules.tables import CODE
 
 
@@ -15,22 +15,22 @@ def newest(
     """Decides one bucket of URLs.
 
     Args:
-      parts: (file, keys of `url_key_dtype` as bytes), in any order.
+      parts: (group of files, keys of `url_key_dtype` as bytes), in any order.
       listed: hashes of the listed URLs of this bucket as bytes; None where no variant asks for a list.
       listed_bits: the variants that take listed URLs only, a bit each.
       competes: [reasons] bool: does a page that is out for this reason still displace an older copy of its URL?
       variants: how many variants there are.
 
     Returns:
-      For each file the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
+      For each group the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
       that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
     """
-    keys, files = join_parts(parts, url_key_dtype(variants))
+    keys, groups = join_parts(parts, url_key_dtype(variants))
     # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
     several = meeting(keys)
     fields = keys[several]
     best_last = np.lexsort(
-        (-fields["page"].astype(np.int64), ~files[several], fields["date"], fields["low"], fields["high"])
+        (-fields["page"].astype(np.int64), ~groups[several], fields["date"], fields["low"], fields["high"])
     )
     several = several[best_last[::-1]]
     weights = (1 << np.arange(variants)).astype(np.uint8)
@@ -52,7 +52,7 @@ def newest(
             if code and count:
                 counts[variant, code] += count
     lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
-    return by_file(files, keys["page"], lost, LOSS), counts
+    return by_group(groups, keys["page"], lost, LOSS), counts
 
 
 def _joined(keys: np.ndarray) -> np.ndarray:

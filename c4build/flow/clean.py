@@ -1,9 +1,9 @@
 """One WET file to one page file: reads it, takes each page through the rules before deduplication, keeps what is needed.
 
-The page file is a Parquet file of `PAGE_SCHEMA`, written whole or not at all. Variants that differ only in what comes
-later share a track: a byte of its column `reasons`. Its name says of which input it is, its folder which tracks it has, so
-that a second run, and one of other variants, finds it and reads nothing again. In its metadata are the counts and damages
-of the reading, and checksums of all columns: what the file no longer holds is read from the input again.
+Variants that differ only in what comes later share a track: a byte of the column `reasons`. A page file's name says of
+which input it is, its folder which tracks it has, so that a second run, and one of other variants, finds it and reads
+nothing again. What the file no longer holds is read from the input again. Of an input that cannot be fetched there is no
+page file, and the next run asks for it again.
 """
 
 import json
@@ -12,29 +12,25 @@ from collections import Counter
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
-import numpy as np
-import pyarrow as pa
-
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError, printable
 from c4build.flow.kit import may_be_gone, tell_progress
-from c4build.page import PAGE_SCHEMA, Page
+from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
+from c4build.page import Page
+from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import Dropped, read_pages
 from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest, exists, open_file
-from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
+from c4build.write.files import digest
 
 _BATCH_PAGES = 128  # whose lines are looked at together
-_ROW_GROUP_ROWS = 2048
-_ROW_GROUP_CHARS = 1 << 23
-_FORMAT = 5  # of page files: part of their folders' names
 _MOST_DAMAGES = 100  # of one input that are told; the others are counted
 
 
@@ -53,7 +49,7 @@ class CleanSettings(NamedTuple):
     def depends_on(self, track: Variant) -> dict:
         steps = _early_steps(self.rules, track)
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "rules": self.rules.to_json(),
             "steps": steps,
             "raw": track.raw,
@@ -83,28 +79,11 @@ def tracks_of(rules: RuleSet, variants: Sequence[Variant]) -> tuple[tuple[Varian
     return tuple(variants[kinds.index(kind)] for kind in order), tuple(map(order.index, kinds))
 
 
-class Report(NamedTuple):
-    """What the reading of one input came to."""
-
-    page_file: str
-    identity: str  # of the input
-    tracks: list[str]  # the key of each
-    rows: int
-    pages: int  # read, used or not
-    counts: dict[str, dict[str, int]]  # track: reason: pages that end here for good
-    lines: dict[str, int]
-    damages: list[tuple[int, str]]  # (offset in bytes, what), the first of them
-    more_damages: int
-    size: int  # bytes read of the input
-    complete: bool  # False where the input could not be read to its end: the next run tries again
-    content: str  # a digest of all columns
-    remade: str = ""  # why a page file that was there was not taken
-
-
 class Cleaner:
     """Makes page files. One is made ready a process and used for many inputs."""
 
-    def __init__(self, settings: CleanSettings):
+    def __init__(self, settings: CleanSettings, transport: Optional[Transport] = None):
+        self._transport = transport
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
         self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
@@ -116,28 +95,29 @@ class Cleaner:
     def clean(self, source: Input, page_file: str, progress: Optional[str] = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
         remade = ""
-        if exists(page_file):
-            try:
-                report = check_page_file(page_file, source, self._track_keys)
-                if report.complete:
-                    return report
-            except (CorruptFileError, OSError) as error:
-                remade = str(error)
-        return self._make(source, page_file, progress)._replace(remade=remade)
+        try:
+            report = find_page_file(page_file, source, self._track_keys)
+            if report and report.complete:
+                return report
+        except (CorruptFileError, OSError) as error:
+            remade = str(error)
+        try:
+            report = self._make(source, page_file, progress)
+        except FetchError as error:
+            report = self._missing(source, page_file, str(error))
+        return report._replace(remade=remade)
 
     def _make(self, source: Input, page_file: str, progress: Optional[str]) -> Report:
-        told = time.monotonic()
         self._steps.lines.clear()
         counts = [Counter() for _ in self._tracks]
         damages = _Damages()
-        pages = size = 0
-        complete = True
-        options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-        with open_table(page_file, PAGE_SCHEMA, **options) as writer:
-            table = _Rows(writer)
+        pages, complete = 0, True
+        told = time.monotonic()
+        with open_page_file(page_file) as table:
             batch: list[tuple[int, Page]] = []
+            size = 0
             try:
-                with open_input(source) as opened:
+                with open_input(source, self._transport) as opened:
                     for found in self._read(opened):
                         if type(found) is Page:
                             batch.append((pages, found))
@@ -162,6 +142,8 @@ class Cleaner:
                             told = time.monotonic()
                             tell_progress(progress, pages, size)
                     size = opened.read_bytes
+            except FetchError:
+                raise
             except InputError as error:
                 damages.add(error.offset, str(error))
                 size, complete = error.offset, False
@@ -172,6 +154,7 @@ class Cleaner:
                 identity=source.identity,
                 tracks=self._track_keys,
                 rows=table.row,
+                keys=table.key,
                 pages=pages,
                 counts={
                     key: {REASONS[code]: count for code, count in sorted(counter.items())}
@@ -182,12 +165,19 @@ class Cleaner:
                 more_damages=damages.more,
                 size=size,
                 complete=complete,
-                content=writer.content(),
+                content=table.content(),
             )
-            writer.fields = report._asdict()
+            table.tell(report)
         if progress:
             tell_progress(progress, pages, size)
         return report
+
+    def _missing(self, source: Input, page_file: str, why: str) -> Report:
+        """Of an input that could not be fetched: nothing came of it, whatever of it was read."""
+        nothing = {key: {} for key in self._track_keys}
+        return Report(
+            page_file, source.identity, self._track_keys, 0, 0, 0, nothing, {}, [], 0, 0, False, "", printable(why)
+        )
 
     def _read(self, opened: OpenedInput) -> Iterator[Union[Page, Dropped, Damage]]:
         try:
@@ -197,7 +187,7 @@ class Cleaner:
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
-    def _take(self, pages: Sequence[tuple[int, Page]], table: "_Rows", counts: list[Counter], damages: "_Damages", place: int):
+    def _take(self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: "_Damages", place: int):
         """Takes pages, each with its number in the file, through the rules."""
         if not pages:
             return
@@ -219,7 +209,7 @@ class Cleaner:
                 for counter in counts:
                     counter[CODE["damaged"]] += 1
 
-    def _take_page(self, number: int, page: Page, lines: Lines, table: "_Rows", counts: list[Counter]):
+    def _take_page(self, number: int, page: Page, lines: Lines, table: Rows, counts: list[Counter]):
         steps = self._steps
         page.stripped = lines.stripped
         reasons = bytearray(len(counts))
@@ -238,9 +228,9 @@ class Cleaner:
         if text is not None or raw is not None:
             keys = self._keys(text) if text is not None else b""
             rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
-            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))
+            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))  # a `Row`
         elif self._keep_rows_of_dropped and running:
-            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *_NOTHING), 0)
+            table.add(Row(bytes(reasons), number, hash_text(url), page.timestamp), 0)
         self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
 
     @staticmethod
@@ -248,10 +238,6 @@ class Cleaner:
         for bit in bits_of(variants):
             if reasons[bit]:
                 counts[bit][reasons[bit]] += 1
-
-
-_NUMBER, _KEYS = map(PAGE_SCHEMA.names.index, ("number", "keys"))
-_NOTHING = (None, None, None, None, 0, None, None, None)  # rank 0: a column of numbers without nulls
 
 
 class _Damages:
@@ -266,70 +252,3 @@ class _Damages:
             self.first.append((offset, printable(what)))
         else:
             self.more += 1
-
-
-class _Rows:
-    """Rows of a page file that wait to be written."""
-
-    def __init__(self, writer: TableWriter):
-        self._writer = writer
-        self._rows: list[tuple] = []
-        self._chars = self._key = 0
-        self.row = 0  # rows written
-
-    def add(self, row: tuple, chars: int):
-        self._rows.append(row)
-        self._chars += chars
-
-    @property
-    def full(self) -> bool:
-        return len(self._rows) >= _ROW_GROUP_ROWS or self._chars >= _ROW_GROUP_CHARS
-
-    def flush(self):
-        if not self._rows:
-            return
-        numbers = self._rows[0][_NUMBER], self._rows[-1][_NUMBER]
-        columns = [pa.array(column, field.type) for column, field in zip(zip(*self._rows), PAGE_SCHEMA)]
-        self._writer.write(columns, {"row": self.row, "key": self._key, "numbers": numbers})
-        self.row += len(self._rows)
-        self._key += sum(len(row[_KEYS] or b"") for row in self._rows) // 16
-        self._rows.clear()
-        self._chars = 0
-
-
-def check_page_file(page_file: str, source: Input, track_keys: Sequence[str]) -> Report:
-    """What is said in a page file that is whole, of this input and with these tracks. Raises CorruptFileError."""
-    with open_file(page_file) as file:
-        found = TableReader(page_file, file)
-        report = Report(**{**found.fields, "page_file": page_file})
-        if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
-            raise CorruptFileError(f"{page_file}: it is the page file of another input or of other rules")
-        found.check()
-    return report
-
-
-class Group(NamedTuple):
-    """A row group of a page file."""
-
-    row: int  # its first
-    key: int  # its first
-    rows: pa.RecordBatch
-
-
-def read_columns(report: Report, columns: list[str], numbers: Optional[range] = None) -> Iterator[Group]:
-    """Yields columns of a page file, a row group at a time: those that can hold pages with one of these numbers.
-
-    Raises CorruptFileError where the file is not what the report says.
-    """
-    with read_table(report.page_file) as found:
-        if found.fields["content"] != report.content:
-            raise CorruptFileError(f"{report.page_file}: it is another page file than at the start")
-        for index, group in enumerate(found.groups):
-            first, last = group["numbers"]
-            if numbers is None or first < numbers.stop and numbers.start <= last:
-                yield Group(group["row"], group["key"], found.read(index, columns))
-
-
-def reasons_in(rows: pa.RecordBatch) -> np.ndarray:
-    """[rows, tracks] uint8: the column `reasons`."""
-    return joined(rows.column("reasons"))[0].reshape(rows.num_rows, -1)

@@ -1,10 +1,11 @@
 """What both flows put on a pipeline: elements are pairs of a number and anything."""
 
-from typing import Any, Tuple
+from typing import Any, Callable, Iterable, Iterator, Tuple
 
 import apache_beam as beam
 
 Keyed = Tuple[int, Any]
+COUNTS = -1  # the key of counts among what groups of files lose
 
 
 def par_do(function: beam.DoFn) -> beam.PTransform:
@@ -13,6 +14,27 @@ def par_do(function: beam.DoFn) -> beam.PTransform:
 
 def tag(element: Keyed, kind: str) -> Keyed:
     return element[0], (kind, element[1])
+
+
+def is_of_group(element: Keyed) -> bool:
+    return element[0] >= 0
+
+
+def is_counts(element: Keyed) -> bool:
+    return element[0] == COUNTS
+
+
+def by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, list]:
+    """Values that were tagged, by their tags."""
+    kinds: dict[str, list] = {}
+    for kind, value in values:
+        kinds.setdefault(kind, []).append(value)
+    return kinds
+
+
+def lazily(parts: Callable[[], Iterable[tuple[int, bytes]]]) -> Iterator[tuple[int, bytes]]:
+    """What `parts` gives, called when the first is asked for."""
+    yield from parts()
 
 
 def publish_all(results: Tuple[beam.PCollection, ...], publish: beam.DoFn) -> beam.PCollection:

@@ -6,7 +6,6 @@ shards are put together at the end. Its record says what it was made from and wh
 long as that is so.
 """
 
-import io
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from contextlib import ExitStack
@@ -14,15 +13,16 @@ from typing import Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError
-from c4build.flow.clean import CleanSettings, Report, read_columns, reasons_in
+from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
+from c4build.flow.settings import DATASET, FinishSettings
+from c4build.flow.validation import ValidationPart, validation_part
 from c4build.page import FEATURES
 from c4build.rules.steps import Steps, bits_of
-from c4build.rules.tables import REASONS, Variant
+from c4build.rules.tables import REASONS
 from c4build.write.files import (
     FileSum,
     FileSums,
@@ -31,64 +31,30 @@ from c4build.write.files import (
     digest,
     join,
     make_folder,
-    read_checked,
     read_sealed,
-    whole_file,
     write_sealed,
 )
 from c4build.write.folder import as_json, sums_in
 from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
-from c4build.write.tables import joined
 
-DATASET = "c4"
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
 _FIELDS = [*_BYTES, "validation", "text", "raw"]
 _COLUMNS = ["reasons", "number", "keys", *_FIELDS]
-_EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
-
-
-class FinishSettings(NamedTuple):
-    clean: CleanSettings
-    variants: tuple[Variant, ...]
-    track_of: tuple[int, ...]  # for each variant the index of its track in `clean.tracks`
-    bad_words: tuple[str, ...]
-    format: str
-    shards: int
-    files: int  # inputs
-    out: str
-    work: str  # for what is made on the way
-    fingerprint: str  # of all that decides the shards
-
-    @property
-    def units(self) -> str:
-        """The folder of what finished units leave."""
-        return join(self.work, "units", self.fingerprint)
-
-    def folder(self, variant: str) -> str:
-        return join(self.out, DATASET, variant, self.clean.rules.version)
-
-    def columns_in(self, report: Report) -> list[int]:
-        """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""
-        keys = self.clean.track_keys()
-        return [report.tracks.index(keys[track]) for track in self.track_of]
 
 
 class FilePart(NamedTuple):
     """What is known of one page file when it is finished."""
 
-    file: int
-    report: Report
+    file: PageFile
     losses: np.ndarray  # `LOSS`, by page
     repeats: np.ndarray  # `REPEAT`, by position
 
     @classmethod
-    def of(cls, file: int, report: Report, losses: bytes, repeats: bytes) -> "FilePart":
-        """From losses and repeats in any order."""
-        lost, repeated = np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT)
-        return cls(file, report, lost[np.argsort(lost["page"])], repeated[np.argsort(repeated["position"])])
+    def of(cls, file: PageFile, losses: bytes, repeats: bytes) -> "FilePart":
+        return cls(file, np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT))
 
     def digest(self) -> str:
-        content = [self.file, self.report.content, self.report.pages]
+        content = [self.file.file, self.file.content, self.file.pages]
         return digest([*content, self.losses.tobytes().hex(), self.repeats.tobytes().hex()])
 
 
@@ -143,7 +109,7 @@ class Finisher:
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
-        parts = sorted(parts, key=lambda part: part.file)
+        parts = sorted(parts, key=lambda part: part.file.file)
         made_from = digest([part.digest() for part in parts])
         done = join(self._settings.units, f"{unit:05d}.json")
         remade = []
@@ -177,11 +143,11 @@ class Finisher:
             for name, folder in self._folders.items():
                 shard = shard_name(self._format, DATASET, "train", unit, self._settings.shards)
                 writers.append(stack.enter_context(self._format.open(join(folder, shard), FEATURES, sums[name])))
-            validation = stack.enter_context(_ValidationPart(validation_part(self._settings, unit)))
+            validation = stack.enter_context(ValidationPart(validation_part(self._settings, unit)))
             for part in parts:
                 settings = self._settings
-                pages = pages_of_unit(unit, part.file, part.report.pages, settings.files, settings.shards)
-                for row, running, lost in _surviving(part, pages, settings.columns_in(part.report)):
+                pages = pages_of_unit(unit, part.file.file, part.file.pages, settings.files, settings.shards)
+                for row, running, lost in _surviving(part, pages, settings.columns_in(part.file)):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         if row.validation:
                             for bit in bits_of(bits):
@@ -256,12 +222,12 @@ def _surviving(
     part: FilePart, pages: range, columns: Sequence[int]
 ) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
-    lost = np.zeros(part.report.rows, np.int64)
+    lost = np.zeros(part.file.rows, np.int64)
     lost[part.losses["page"]] = part.losses["variants"]
     positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
     weights = 1 << np.arange(len(columns))
-    for row, key, batch in read_columns(part.report, _COLUMNS, pages):
-        keys = joined(batch.column("keys"))[1] // 16
+    for row, key, batch in read_texts(part.file, _COLUMNS, pages):
+        keys = batch.column("keys").to_numpy().astype(np.int64)
         key_stops = key + np.cumsum(keys)
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
         numbers = batch.column("number").to_numpy()
@@ -280,52 +246,3 @@ def _surviving(
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
             yield _Row(*fields_of_row), bits, gone
-
-
-class _ValidationPart:
-    """The validation pages of one unit, of all variants, in one small Parquet file."""
-
-    def __init__(self, path: str):
-        self._path, self._sums = path, {}
-        self._rows: list[dict] = []
-
-    def __enter__(self) -> "_ValidationPart":
-        self._stack = ExitStack()
-        file = self._stack.enter_context(whole_file(self._path, self._sums))
-        self._writer = self._stack.enter_context(pq.ParquetWriter(file, _EXAMPLES, compression="lz4"))
-        return self
-
-    def write(self, variant: int, example: Example):
-        self._rows.append({"variant": variant, **example})
-        if len(self._rows) == 256:
-            self._flush()
-
-    def _flush(self):
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, _EXAMPLES))
-            self._rows.clear()
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self._flush()
-        return self._stack.__exit__(kind, error, trace)
-
-    def sum(self) -> FileSum:
-        """What was written."""
-        return self._sums[base_name(self._path)]
-
-
-def validation_part(settings: FinishSettings, unit: int) -> str:
-    return join(settings.units, f"{unit:05d}.validation.parquet")
-
-
-def read_validation(settings: FinishSettings, results: Sequence[UnitResult], variant: int) -> Iterator[dict[str, str]]:
-    """Yields the validation examples of a variant from the units' parts, in order. Raises CorruptFileError."""
-    for result in results:
-        path = validation_part(settings, result.unit)
-        data = read_checked(path, FileSum(**result.held_out))
-        table = pq.ParquetFile(io.BytesIO(data))
-        for group in range(table.num_row_groups):
-            for example in table.read_row_group(group, use_threads=False).to_pylist():
-                if example.pop("variant") == variant:
-                    yield example

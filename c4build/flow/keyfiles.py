@@ -1,15 +1,19 @@
 """Keys and decisions on their way to the next step: where the output folder is local by files, which keeps them out of
-the runner's memory.
+the runner's memory, and which a second run finds made.
 
-Where the output folder is remote, they go through the runner's shuffle, which is made for that.
+Such a file is named by what it was made from, and ends with a table of its parts. Where the output folder is remote, the
+parts go through the runner's shuffle, which is made for that.
 """
 
+import json
 from typing import Iterable, Iterator, NamedTuple, Optional, Union
 
 from isal import isal_zlib
 
 from c4build.errors import CorruptFileError
-from c4build.write.files import join, whole_file
+from c4build.write.files import delete, digest, join, whole_file
+
+_TAIL = 16  # bytes at the end: size and checksum of the table before them
 
 
 class Slice(NamedTuple):
@@ -21,33 +25,72 @@ class Slice(NamedTuple):
     checksum: int
 
 
+Sent = Union[bytes, Slice]
+
+
 def send(
-    parts: Iterable[tuple[int, bytes]], folder: Optional[str], name: str
-) -> Iterator[tuple[int, Union[bytes, Slice]]]:
-    """Yields (where to, keys) for each part: the keys as they are, or where they lie in the file `name` of `folder`."""
+    parts: Iterable[tuple[int, bytes]], folder: Optional[str], kind: str, made_from: list
+) -> Iterator[tuple[int, Sent]]:
+    """Yields (where to, data) for each part: the data as they are, or where they lie in a file of `folder`.
+
+    Args:
+      parts: (where to, data); not asked for where the file is there from a run before.
+      folder: for key files; None: the data go as they are.
+      kind: what the parts are, for the file's name.
+      made_from: all that decides the parts, as JSON.
+    """
     if folder is None:
         yield from parts
         return
-    path = join(folder, name)
-    slices, offset = [], 0
-    with whole_file(path, lasting=False) as file:
-        for target, data in parts:
-            file.write(data)
-            slices.append((target, Slice(path, offset, len(data), isal_zlib.crc32(data))))
-            offset += len(data)
+    path = join(folder, f"{kind}-{digest(made_from)}")
+    slices = _slices_in(path)
+    if slices is None:
+        slices, offset = [], 0
+        with whole_file(path, lasting=False) as file:
+            for target, data in parts:
+                file.write(data)
+                slices.append((target, Slice(path, offset, len(data), isal_zlib.crc32(data))))
+                offset += len(data)
+            table = json.dumps([(target, *slice[1:]) for target, slice in slices]).encode()
+            file.write(table + len(table).to_bytes(8, "little") + isal_zlib.crc32(table).to_bytes(8, "little"))
     yield from slices
 
 
-def fetch(keys: Union[bytes, Slice]) -> bytes:
-    """The keys that `send` sent. Raises CorruptFileError."""
-    if not isinstance(keys, Slice):
-        return keys
+def _slices_in(path: str) -> Optional[list[tuple[int, Slice]]]:
+    """The parts of a key file that was written whole; None where there is none."""
     try:
-        with open(keys.path, "rb") as file:
-            file.seek(keys.offset)
-            data = file.read(keys.size)
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - _TAIL, 0))
+            tail = file.read()
+            length, checksum = (int.from_bytes(part, "little") for part in (tail[:8], tail[8:]))
+            if len(tail) < _TAIL or length > size - _TAIL:
+                return None
+            file.seek(size - _TAIL - length)
+            table = file.read(length)
+    except FileNotFoundError:
+        return None
+    if isal_zlib.crc32(table) != checksum:
+        return None
+    return [(target, Slice(path, *place)) for target, *place in json.loads(table)]
+
+
+def name_of(sent: Sent) -> list:
+    """What tells one part from another, as JSON: by what its file was made from, which its name says."""
+    return [sent.path.rpartition("/")[2], sent.offset] if isinstance(sent, Slice) else []
+
+
+def fetch(sent: Sent) -> bytes:
+    """The data that `send` sent. Raises CorruptFileError."""
+    if not isinstance(sent, Slice):
+        return sent
+    try:
+        with open(sent.path, "rb") as file:
+            file.seek(sent.offset)
+            data = file.read(sent.size)
     except FileNotFoundError:
         data = b""
-    if len(data) < keys.size or isal_zlib.crc32(data) != keys.checksum:
-        raise CorruptFileError(f"{keys.path}: it does not hold what was written; run the same command again")
+    if len(data) < sent.size or isal_zlib.crc32(data) != sent.checksum:
+        delete(sent.path)  # so that the next run makes it again
+        raise CorruptFileError(f"{sent.path}: it does not hold what was written; run the same command again")
     return data

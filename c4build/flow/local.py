@@ -86,13 +86,23 @@ def run_flow(
             if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
                 extra = [f"--dask_npartitions={max(2, parts)}"]
         with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
-            pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions([*options, *extra, *more]))
+            pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
             pipeline.run().wait_until_finish()
     except Exception as error:
         raise _clear(error, log) from error
     finally:
         unlock(work)
+
+
+class _Options(PipelineOptions):
+    """Beam asks for a view of its options hundreds of times a pipeline, and would parse all of them anew each time."""
+
+    def view_as(self, cls):
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
 
 
 @contextmanager

@@ -4,15 +4,17 @@ from collections import Counter
 from typing import Sequence
 
 from c4build.errors import CountsError, NothingReadError
-from c4build.flow.clean import Report
-from c4build.flow.finish import DATASET, FinishSettings, UnitResult, read_validation
+from c4build.flow.finish import UnitResult
+from c4build.flow.pagefiles import Report
+from c4build.flow.settings import DATASET, FinishSettings
+from c4build.flow.validation import ValidationShard
 from c4build.page import FEATURES
 from c4build.read.paths import Input
 from c4build.rules.tables import REASONS
-from c4build.write.files import FileSums, join
+from c4build.write.files import FileSums
 from c4build.write.folder import complete, nothing_read, seconds_since
 from c4build.write.metadata import C4_CITATION, Dataset, Split, write_metadata
-from c4build.write.shards import FORMATS, encoded_size, shard_name, validation_shards
+from c4build.write.shards import FORMATS
 
 _MOST_DAMAGES = 10_000  # that a manifest lists; the others are counted
 _MOST_REMADE = 100
@@ -25,6 +27,7 @@ def publish(
     reports: Sequence[Report],
     counts: Counter,
     results: Sequence[UnitResult],
+    validation: Sequence[ValidationShard],
 ) -> dict:
     """Writes what makes the variants' folders complete and returns the summary of the run.
 
@@ -34,6 +37,7 @@ def publish(
       inputs: in their order; `reports` may come in any.
       counts: (variant, reason code) of the pages that ended between Clean and Finish.
       results: of all units, in order.
+      validation: all of it, in order.
 
     Raises:
       NothingReadError: no input has a page.
@@ -60,6 +64,9 @@ def publish(
             }
             for source, report in zip(inputs, reports)
         ],
+        "missing": [
+            {"input": source.path, "why": report.missing} for source, report in zip(inputs, reports) if report.missing
+        ],
         "damaged": damaged[:_MOST_DAMAGES],
         "more_damaged": len(damaged[_MOST_DAMAGES:]) + sum(report.more_damages for report in reports),
         "made_again": remade[:_MOST_REMADE],
@@ -76,8 +83,11 @@ def publish(
                 f"{variant.name}: {pages:,} pages went in, but {kept:,} kept and {sum(dropped.values()):,} dropped "
                 f"came out ({dropped}); the output is not to be trusted, and is left incomplete"
             )
-        sums = {name: found for result in results for name, found in result.sums(variant.name).items()}
-        splits = _write_validation(settings, bit, variant.name, results, sums)
+        sums = {name: found for of in (*results, *validation) for name, found in of.sums(variant.name).items()}
+        splits = {
+            split: Split([of.lengths[variant.name] for of in parts], sum(of.sizes[variant.name] for of in parts))
+            for split, parts in (("train", results), ("validation", validation))
+        }
         written[variant.name] = splits, sums
         kept_examples = sum(sum(split.shard_lengths) for split in splits.values())
         if kept_examples != kept:
@@ -106,27 +116,6 @@ def _count(settings: FinishSettings, bit: int, reports, counts, results) -> Coun
     for result in results:
         found.update(result.counts[name])
     return found
-
-
-def _write_validation(
-    settings: FinishSettings, bit: int, name: str, results: Sequence[UnitResult], sums: FileSums
-) -> dict[str, Split]:
-    """Puts the validation shards together."""
-    format = FORMATS[settings.format]
-    shards = validation_shards(settings.shards)
-    lengths, size = [], 0
-    for index in range(shards):
-        units = results[index * settings.shards // shards : (index + 1) * settings.shards // shards]
-        path = join(settings.folder(name), shard_name(format, DATASET, "validation", index, shards))
-        lengths.append(0)
-        with format.open(path, FEATURES, sums) as write:
-            for example in read_validation(settings, units, bit):
-                encoded = format.encode(example)
-                write(encoded)
-                lengths[-1] += 1
-                size += encoded_size(encoded)
-    train = Split([result.lengths[name] for result in results], sum(result.sizes[name] for result in results))
-    return {"train": train, "validation": Split(lengths, size)}
 
 
 def _complete(settings: FinishSettings, variant, splits: dict[str, Split], sums: FileSums, summary: dict):

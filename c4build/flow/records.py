@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from c4build import __version__
 from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable, say
-from c4build.flow.elements import Keyed, par_do, publish_all, tag
+from c4build.flow.elements import Keyed, by_kind, par_do, publish_all, tag
+from c4build.flow.inputs import check_missing
 from c4build.flow.kit import Prepared, may_be_gone, tell_progress
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
@@ -193,6 +194,7 @@ class Report(NamedTuple):
     more_damages: int
     complete: bool  # False where an input could not be read to its end: the next run tries again
     content: str  # a digest of the examples
+    missing: list[tuple[str, str]]  # (path, why) of the inputs that could not be fetched
     remade: str = ""  # why a file of examples that was there was not taken
 
 
@@ -301,13 +303,17 @@ def collect(root: beam.Pipeline, plan: CollectPlan) -> beam.PCollection:
     """Adds the whole flow to a pipeline; the result is one element, the summary as JSON."""
     units = root | beam.Create([plan.units_file]) | "List units" >> par_do(ListUnits())
     taken = units | "Spread units" >> beam.GroupByKey() | "Take" >> par_do(Take(plan))
+    reports = taken | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
+    opened = taken | "To the gate" >> beam.Map(_to_gate).with_output_types(Keyed) | "All units" >> beam.GroupByKey()
+    opened = opened | "Gate" >> par_do(Gate(plan))
     copies = (
-        taken
+        (reports, opened)
+        | "Units that may go on" >> beam.Flatten()
+        | "By number" >> beam.GroupByKey()
         | "Keys" >> par_do(Keys(plan))
         | "Keys by bucket" >> beam.GroupByKey()
         | "Copies" >> par_do(Copies(plan))
     )
-    reports = taken | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
     known = (reports, copies) | "Reports and copies" >> beam.Flatten()
     written = (
         known
@@ -316,6 +322,10 @@ def collect(root: beam.Pipeline, plan: CollectPlan) -> beam.PCollection:
         | "Write" >> par_do(Write(plan))
     )
     return publish_all((reports, written), Publish(plan))
+
+
+def _to_gate(element: Keyed) -> Keyed:
+    return 0, (element[0], element[1].missing)
 
 
 def _to_shard(element: Keyed, units: int, shards: int) -> Keyed:
@@ -353,7 +363,7 @@ class Take(_Step):
         yield number, self._take(number, unit, path)._replace(remade=remade)
 
     def _take(self, number: int, unit: Unit, path: str) -> Report:
-        counts, notes, damages = Counter(), Counter(), []
+        counts, notes, damages, missing = Counter(), Counter(), [], []
         failures: list[str] = []
         more, complete = 0, True
 
@@ -369,15 +379,19 @@ class Take(_Step):
                         write(found)
                     continue
                 source, damage = found
-                if len(damages) < _MOST_DAMAGES:
+                if damage.missing:
+                    missing.append((source, damage.what))
+                elif len(damages) < _MOST_DAMAGES:
                     damages.append((source, damage.offset, printable(damage.what)))
                 else:
                     more += 1
                 complete &= not may_be_gone(damage, source)
             if write.rows != counts["kept"]:
                 raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
+            complete &= not failures
+            content = write.content()
             report = Report(
-                number, write.rows, dict(counts), dict(notes), damages, more, complete and not failures, write.content()
+                number, write.rows, dict(counts), dict(notes), damages, more, complete, content, missing
             )
             write.table.fields = {**report._asdict(), "identity": unit.identity}
         tell(unit.likely_size, True)
@@ -469,14 +483,27 @@ def _examples_of(plan: CollectPlan) -> list[str]:
     return [plan.examples_file(unit) for _, unit in ListUnits().process(plan.units_file)]
 
 
+class Gate(_Step):
+    """(0, (unit, missing inputs) of all) to (unit, leave to go on). Raises MissingInputsError."""
+
+    def process(self, element: Keyed) -> Iterator[Keyed]:
+        missing = dict(one for _, of_unit in element[1] for one in of_unit)
+        if missing:
+            inputs = len(_read_sources(self.plan))
+            check_missing(sorted(missing.items()), inputs, join(self.plan.work, "missing.txt"))
+        for number in range(self.plan.units):
+            yield number, ("opened", None)
+
+
 class Keys(_Step):
-    """(unit, report) to (bucket, keys of its examples)."""
+    """(unit, its report and leave to go on) to (bucket, keys of its examples)."""
 
     def setup(self):
         self._files = _examples_of(self.plan)
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
-        number, report = element
+        number, values = element
+        (report,) = by_kind(values)["report"]
         keys = np.zeros(report.rows, _KEY)
         row = 0
         for batch in read_rows(self._files[number], report.content, ["key", "rank"]):
@@ -589,9 +616,7 @@ class Publish(_Step):
     """(0, all reports and shard results) to the summary of the run: counts that add up, validation, metadata."""
 
     def process(self, element: Keyed) -> Iterator[str]:
-        kinds: dict[str, list] = {"report": [], "shard": []}
-        for kind, value in element[1]:
-            kinds[kind].append(value)
+        kinds = by_kind(element[1])
         yield json.dumps(publish(self.plan, sorted(kinds["report"]), sorted(kinds["shard"])))
 
 

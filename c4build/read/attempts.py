@@ -32,6 +32,8 @@ class InputError(Exception):
 class FetchError(InputError):
     """A remote file that its server did not give: no damage of the file, the next run may get it."""
 
+    status = 0  # of the server's answer, where that is why
+
 
 class ThrottledError(FetchError):
     """The server gives this machine nothing more for now: no use in asking for other files."""
@@ -46,14 +48,20 @@ class Again(Exception):
 
 
 class Attempts:
-    """The requests about one file: sent, counted, and sent again until there are too many in a row in vain."""
+    """The requests about one file: sent, counted, and sent again until there are too many in a row in vain.
 
-    def __init__(self, path: str, settings: Optional[Transport]):
-        self.settings = settings or DEFAULT
+    Args:
+      path: of the file.
+      settings: how to ask, else `DEFAULT`.
+      doing: what is done, as errors say it.
+    """
+
+    def __init__(self, path: str, settings: Optional[Transport], doing: str = "opened"):
+        self.settings, self._doing = settings or DEFAULT, doing
         self.requests = self.refusals = self._in_vain = 0
         self.begun = self._progressed = False  # some of the file has come: ever, by this try
         try:
-            self.host = host_of(path)
+            self.host = host_of(path, bounded=self.settings.most_connections > 0)
             self.store = store_of(path, (self.settings.connect_timeout, self.settings.read_timeout))
         except Exception as error:
             raise self.failure(error) from error
@@ -102,10 +110,18 @@ class Attempts:
         if error is InputError:
             return InputError(str(why), 0)
         times = f" ({self._in_vain} tries in a row)" if self._in_vain > 1 else ""
-        return FetchError(f"cannot be {'read on' if self.begun else 'opened'}: {reason(why)}{times}", 0)
+        return FetchError(f"cannot be {'read on' if self.begun else self._doing}: {reason(why)}{times}", 0)
+
+    def refused(self, answer: Answer) -> FetchError:
+        """What to raise for an answer that is final."""
+        error = self.failure(OSError(status_of(answer)))
+        error.status = answer.status
+        return error
 
     def ask(self, send: Callable[[], Answer]) -> tuple[Answer, Optional[BinaryIO]]:
         """Sends a request as soon as the host lets it. Returns the answer, good or not, and the slot to give back."""
+        if self.host.given_up:
+            raise self.failure(Again(self._throttled()), ThrottledError)
         slot = self.host.enter(self.settings)
         sent = time.monotonic()
         self.requests += 1
@@ -120,17 +136,19 @@ class Attempts:
             raise
         return answer, slot
 
+    def _throttled(self) -> str:
+        return f"{self.host.name} answers 403, its way to slow down who asks too much"
+
     def _check_refusal(self, answer: Answer, sent: float):
         status, name = answer.status, status_of(answer)
         self.refusals += status in (403, 429, 503)
         asked = seconds_asked(answer.headers.get("Retry-After", ""))
         if status == 403 and self.host.throttles:
-            why = f"{self.host.name} answers 403, its way to slow down who asks too much"
-            again = Again(why, error=ThrottledError)
+            again = Again(self._throttled(), error=ThrottledError)
             if self.host.refused(sent, self.settings, asked):
                 raise self.failure(again, ThrottledError)
             raise again
-        if status == 429 or status >= 500:
+        if status == 429 or status >= 500 and status != 501:  # 501: it never will
             raise Again(name, asked)
         self.host.answered(sent)
 

@@ -6,9 +6,12 @@ zlib's time.
 """
 
 import re
-from typing import BinaryIO, Iterator, NamedTuple, Union
+from typing import BinaryIO, Iterator, NamedTuple, Optional, Union
 
 from isal import isal_zlib
+
+from c4build.errors import printable
+from c4build.read.attempts import FetchError, InputError
 
 _MAGIC = b"\x1f\x8b\x08"
 _MEMBER = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")  # the flags behind the magic number have three bits that must not be set
@@ -37,6 +40,13 @@ class Damage(NamedTuple):
     what: str
     cut: bool = False  # the file could not be read to its end, or is not what it should be
     failed: bool = False  # to open or read it failed: that is no matter of its bytes, and the next run tries again
+    missing: bool = False  # its server does not give it: no damage, but a file that is not there yet
+
+    @classmethod
+    def of(cls, error: InputError, offset: Optional[int] = None) -> "Damage":
+        """An input that cannot be read on, from `offset` where the error does not know it."""
+        missing = isinstance(error, FetchError)
+        return cls(error.offset if offset is None else offset, printable(str(error)), True, True, missing)
 
 
 class _Source:

@@ -27,7 +27,7 @@ class Transport(NamedTuple):
     backoff: float = 1  # the least wait between two tries
     longest_wait: float = 300  # also where a server asks for more
     pause: float = 10  # the least wait of all readers of a host that answers 403 to slow them down
-    most_connections: int = 10  # bodies open at once, for each server
+    most_connections: int = 10  # bodies open at once, for each server; 0: there is no bound, and nobody else's counts
     slots_folder: str = ""  # of lock files: the bound is for all processes that name it; without, for this process
 
 
@@ -54,6 +54,7 @@ class Host:
         self._changed = threading.Condition()
         self._open = self._refused = 0  # refused: pauses one after another, without an answer between them
         self._declared = self._until = float("-inf")  # the pause
+        self._given_up = float("-inf")  # until when nothing is asked of it
 
     def enter(self, settings: Transport) -> Optional[BinaryIO]:
         """Waits until one more request may be sent. What it returns is to be given to `leave`."""
@@ -66,10 +67,10 @@ class Host:
             self.leave(slot)
 
     def _take(self, settings: Transport) -> Optional[BinaryIO]:
-        if settings.slots_folder:
+        if settings.slots_folder and settings.most_connections:
             return _lock_slot(settings.slots_folder, self.name, settings.most_connections)
         with self._changed:
-            self._changed.wait_for(lambda: self._open < settings.most_connections)
+            self._changed.wait_for(lambda: not settings.most_connections or self._open < settings.most_connections)
             self._open += 1
         return None
 
@@ -94,7 +95,15 @@ class Host:
                 self._refused += 1
                 self._declared = time.monotonic()
                 self._until = self._declared + backoff(self._refused, settings._replace(backoff=settings.pause), asked)
-            return self._refused >= settings.tries
+            if self._refused < settings.tries:
+                return False
+            self._given_up = time.monotonic() + settings.longest_wait
+            return True
+
+    @property
+    def given_up(self) -> bool:
+        """True where it has refused so often that it is left in peace for a while."""
+        return time.monotonic() < self._given_up
 
 
 def _lock_slot(folder: str, host: str, most: int) -> BinaryIO:
@@ -113,17 +122,17 @@ def _lock_slot(folder: str, host: str, most: int) -> BinaryIO:
         time.sleep(_SLOT_POLL * (0.5 + random.random()))
 
 
-_hosts: dict[str, Host] = {}
+_hosts: dict[tuple[str, bool], Host] = {}  # by name, and whether there is a bound
 _slots: set[BinaryIO] = set()
 _lock = threading.Lock()
 
 
-def host_of(path: str) -> Host:
+def host_of(path: str, bounded: bool = True) -> Host:
     parts = urlsplit(path)
     server = parts.netloc.rpartition("@")[2].lower()
     name = server if parts.scheme in ("http", "https") else f"{parts.scheme}_{server}"
     with _lock:
-        return _hosts.setdefault(name, Host(name))
+        return _hosts.setdefault((name, bounded), Host(name))
 
 
 def forget():

@@ -14,15 +14,17 @@ from smart_open.transport import get_transport
 
 from c4build.errors import UsageError, printable
 from c4build.read import attempts
-from c4build.read.attempts import InputError, reason
+from c4build.read.attempts import FetchError, InputError, reason
 from c4build.read.hosts import Transport
+from c4build.read.listing import SCHEMES as LISTED
+from c4build.read.listing import glob_objects, objects_below
 from c4build.read.remote_state import remote_states
 from c4build.read.stores import SCHEMES, UNKNOWN, State
 from c4build.read.transport import Fetched, open_remote
 from c4build.read.wet import other_than_wet
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
-_ARCHIVES = (CRAWL_HOST, "s3://commoncrawl/")  # Common Crawl's own
+ARCHIVES = {"https": CRAWL_HOST, "s3": "s3://commoncrawl/"}  # Common Crawl's own, by what `--from` calls them
 _ENDINGS = (".wet", ".wet.gz")
 _TYPICAL_BYTES = 100 << 20  # of a WET file of Common Crawl, where the size is not known
 _PEEKED = 3  # local inputs that are looked at before any work
@@ -46,24 +48,28 @@ class Input(NamedTuple):
         return self.size if self.size >= 0 else _TYPICAL_BYTES
 
 
-def find_inputs(given: Iterable[str], crawls: Iterable[str] = (), limit: Optional[int] = None) -> list[Input]:
+def find_inputs(
+    given: Iterable[str], crawls: Iterable[str] = (), limit: Optional[int] = None, archive: str = CRAWL_HOST
+) -> list[Input]:
     """The WET files that the command names, each once, sorted by name: their order on the command line is no matter.
 
     Args:
       given: WET files, globs, folders (searched for *.wet.gz and *.wet), lists of paths (wet.paths, wet.paths.gz).
       crawls: names of crawls such as CC-MAIN-2019-18, whose own lists are read from Common Crawl.
       limit: how many of the first files to take.
+      archive: of `ARCHIVES`, where crawls lie.
 
     Raises:
       UsageError: something named is not there or holds no WET file.
     """
     paths: list[str] = []
     for name in given:
-        paths += _expand(name)
+        paths += _expand(name, archive=archive)
     for crawl in crawls:
         if not fnmatch.fnmatch(crawl, "CC-MAIN-*"):
             raise UsageError(f"--crawl {crawl}: crawls are named as in CC-MAIN-2019-18")
-        paths += _read_list(f"{CRAWL_HOST}crawl-data/{crawl}/wet.paths.gz")
+        _check_schemes([archive])
+        paths += _read_list(f"{archive}crawl-data/{crawl}/wet.paths.gz", archive)
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
@@ -138,13 +144,14 @@ def _check_schemes(paths: Iterable[str]):
             ) from error
 
 
-def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
+def _expand(name: str, endings: tuple[str, ...] = _ENDINGS, archive: str = CRAWL_HOST) -> list[str]:
     name = name.removeprefix("file://")
     base = name.rpartition("/")[2]
     if base.endswith((".paths", ".paths.gz")):
-        return _read_list(name)
+        return _read_list(name, archive)
     if "://" in name:
-        if any(char in base for char in "*[") or name.endswith("/"):
+        searched = name if name.partition("://")[0] in LISTED else base
+        if any(char in searched for char in "*[") or name.endswith("/"):
             return _expand_remote(name, endings)
         return [name]
     if os.path.isdir(name):
@@ -167,16 +174,25 @@ def _expand(name: str, endings: tuple[str, ...] = _ENDINGS) -> list[str]:
 
 
 def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems
-
-    patterns = [name + "*" + ending for ending in endings] if name.endswith("/") else [name]
     try:
-        found = [entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list]
+        if name.partition("://")[0] in LISTED:
+            found = objects_below(name, endings) if name.endswith("/") else glob_objects(name)
+        else:
+            found = list(_listed_by_beam(name, endings))
+    except FetchError as error:
+        raise UsageError(f"{name} {error}; name the files, or give a list of paths") from error
     except Exception as error:
-        raise UsageError(f"{name}: cannot be listed ({error}); name the files, or give a list of paths") from error
+        raise UsageError(f"{name}: cannot be listed ({reason(error)}); name the files, or give a list of paths") from error
     if not found:
         raise UsageError(f"{name}: no file matches")
     return sorted(found)
+
+
+def _listed_by_beam(name: str, endings: tuple[str, ...]) -> Iterable[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    patterns = [name + "*" + ending for ending in endings] if name.endswith("/") else [name]
+    return {entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list}
 
 
 def _absolute(path: str) -> str:
@@ -185,8 +201,8 @@ def _absolute(path: str) -> str:
     return absolute if os.path.realpath(absolute) == os.path.realpath(path) else os.path.realpath(path)
 
 
-def _read_list(name: str) -> list[str]:
-    """The paths in a list of paths: those of Common Crawl stand for its own address, others are as they are written.
+def _read_list(name: str, archive: str) -> list[str]:
+    """The paths in a list of paths: those of Common Crawl lie in `archive`, others are as they are written.
 
     Empty lines and those that start with # do not count. A byte order mark and line ends of other systems do not matter.
     """
@@ -202,10 +218,10 @@ def _read_list(name: str) -> list[str]:
     if not paths:
         raise UsageError(f"{printable(name)}: this list of paths is empty")
     folder = os.path.dirname(os.path.abspath(name)) if "://" not in name else None
-    return [_of_list(path, folder) for path in paths]
+    return [_of_list(path, folder, archive) for path in paths]
 
 
-def _of_list(path: str, folder: Optional[str]) -> str:
+def _of_list(path: str, folder: Optional[str], archive: str) -> str:
     path = path.removeprefix("file://")
     if "\0" in path:
         raise UsageError(f"{printable(path)}: a list of paths names this, which is no path")
@@ -216,7 +232,7 @@ def _of_list(path: str, folder: Optional[str]) -> str:
     if folder and os.path.exists(os.path.join(folder, path)):
         return _absolute(os.path.join(folder, path))
     if path.startswith("crawl-data/"):
-        return CRAWL_HOST + path
+        return archive + path
     if folder:
         raise UsageError(f"{printable(path)}: a list of paths in {folder} names this file, which is not there")
     return path
@@ -244,7 +260,7 @@ def identify_all(paths: Iterable[str], settings: Optional[Transport] = None) -> 
       UsageError: a local file is not there.
     """
     paths = list(paths)
-    remote = [path for path in paths if "://" in path and not path.startswith(_ARCHIVES)]
+    remote = [path for path in paths if "://" in path and not path.startswith(tuple(ARCHIVES.values()))]
     states = remote_states(remote, settings)
     found = []
     for path in paths:

@@ -41,7 +41,7 @@ def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None
     """
     file = open_input(source)
     broken = objects = 0
-    for found in _lines(file):
+    for found in read_lines(file):
         if told:
             told(file.read_bytes)
         if isinstance(found, Damage):
@@ -94,7 +94,7 @@ def _post(line: bytes) -> Optional[dict]:
     return post if isinstance(post, dict) else None
 
 
-def _lines(file: BinaryIO) -> Iterator[Union[tuple[int, int, bytes, bool], Damage]]:
+def read_lines(file: BinaryIO) -> Iterator[Union[tuple[int, int, bytes, bool], Damage]]:
     """Yields (number, offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
     pieces: list[bytes] = []
     held = offset = number = 0
@@ -130,7 +130,7 @@ def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
     try:
         yield from without_bombs(_decompress(ahead), lambda: ahead.place)
     except InputError as error:
-        yield Damage(error.offset, str(error), True, True)
+        yield Damage.of(error)
 
 
 def _decompress(ahead: "_Ahead") -> Iterator[Union[Data, Damage]]:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, Optional
 import google_crc32c
 
 from c4build.errors import printable
-from c4build.read.attempts import Again, Attempts, InputError, status_of
+from c4build.read.attempts import Again, Attempts, InputError
 from c4build.read.hosts import Transport
 from c4build.read.stores import UNKNOWN, Answer, State, state_in
 
@@ -37,18 +37,19 @@ class RemoteFile(io.RawIOBase):
       path: an address of one of `stores.SCHEMES`.
       wanted: the state in which it was identified.
       settings: how to fetch it, else `DEFAULT`.
+      start: the byte to begin with.
 
     Raises:
       InputError: it has changed.
       FetchError: the server does not give it.
     """
 
-    def __init__(self, path: str, wanted: State = UNKNOWN, settings: Optional[Transport] = None):
+    def __init__(self, path: str, wanted: State = UNKNOWN, settings: Optional[Transport] = None, start: int = 0):
         self._attempts = Attempts(path, settings)
         self._path, self._wanted = path, wanted
         self._known, self._seen = wanted, {}  # what the answers said; headers of the first
-        self._place = self._received = 0
-        self._checksum: Optional[int] = 0  # of the bytes before `_place`; None where they were not read
+        self._place, self._received = start, 0
+        self._checksum: Optional[int] = None if start else 0  # of the bytes before `_place`, where they were read
         self._answer: Optional[Answer] = None
         self._slot: Optional[BinaryIO] = None
         self._attempts.run(self._open)
@@ -56,6 +57,11 @@ class RemoteFile(io.RawIOBase):
     @property
     def fetched(self) -> Fetched:
         return Fetched(self._attempts.requests, self._attempts.refusals, self._received)
+
+    @property
+    def state(self) -> State:
+        """What is known of the file by now."""
+        return self._known
 
     def readable(self) -> bool:
         return True
@@ -161,7 +167,7 @@ class RemoteFile(io.RawIOBase):
             self._answer = answer._replace(read=lambda size: b"")
             return
         if answer.status not in (200, 206):
-            raise self._attempts.failure(OSError(status_of(answer)))
+            raise self._attempts.refused(answer)
         state = state_in(answer.headers)
         if answer.status == 206:
             found = _RANGE.fullmatch(said)

@@ -191,7 +191,7 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
                 break
             yield Data(place, block)
     except InputError as error:  # which says so itself
-        yield Damage(counted.place, str(error), True, True)
+        yield Damage.of(error, counted.place)
     except Exception as error:  # what a remote file's library raises is its own
         yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True, True)
 

@@ -26,6 +26,7 @@ from c4build.t5 import digests, paper
 from c4build.t5.progress import silent
 
 CONFIGS = Path(__file__).with_name("configs")
+TUNED = {"dropout", "attention", "remat"}  # of the model, where fine-tuning wants another than pre-training
 SECTIONS = {
     "model": None,  # any number of ModelConfig, and `size`
     "vocabulary": {"size", "file", "corpora", "characters", "strict", "sentinels", "rates"},
@@ -35,7 +36,7 @@ SECTIONS = {
     },
     "finetune": {
         "tasks", "data", "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every",
-        "checkpoint_every", "keep", "learning_rate", "dropout", "streams", "limit", "z_loss", "optimizer", "unknown",
+        "checkpoint_every", "keep", "learning_rate", "streams", "limit", "z_loss", "optimizer", "unknown", *TUNED,
     },
     "losses": {"batches", "batch"},
     "devices": {"data", "model"},
@@ -241,7 +242,7 @@ def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict
     """{"loss", "repeats"} of a finished pre-training run."""
     from c4build.t5.config import model_config, padded_vocabulary
     from c4build.t5.pretrain import pretrain
-    from c4build.t5.train import read_metrics
+    from c4build.t5.log import read_metrics
 
     done = run / "done.json"
     if not done.exists():
@@ -266,17 +267,18 @@ def finetune_stage(study, name, seed, start, run, quiet) -> float:
     done = run / "done.json"
     if not done.exists():
         section = dict(study["finetune"])
-        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS | {"tasks", "data"}}
+        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS | TUNED | {"tasks", "data"}}
         training = training_of({"targets_length": 128, "steps": 2**18, **section}, seed)
         best = finetune(
-            run, start, [name], training, task_data=section.get("data"), mesh=study_mesh(study), quiet=quiet, **more
-        )
+            run, start, [name], training, task_data=section.get("data"), mesh=study_mesh(study), quiet=quiet,
+            changes={key: section[key] for key in TUNED & set(section)}, **more,
+        )  # fmt: skip
         digests.write_json(done, best)
     return digests.read_json(done)["score"]
 
 
 def curve(run) -> list[tuple[int, float]]:
-    from c4build.t5.train import read_metrics
+    from c4build.t5.log import read_metrics
 
     return [(line["step"], line["loss"]) for line in read_metrics(run) if "loss" in line]
 

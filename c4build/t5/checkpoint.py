@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -41,6 +42,21 @@ def unflatten(tree, flat: dict):
     """The leaves of `flat` in the shape of `tree`."""
     paths, structure = jax.tree_util.tree_flatten_with_path(tree)
     return jax.tree_util.tree_unflatten(structure, [flat[name(path)] for path, _ in paths])
+
+
+LAYER = re.compile(r"(.*\.layers)\.(\d+)\.(.*)")
+
+
+def by_stack(flat: dict) -> dict:
+    """Arrays by name, those of a stack's layers as one: `encoder.layers.0.o` and `encoder.layers.1.o`, as they were written
+    before layers were scanned, become `encoder.layers.o`."""
+    found, layers = {}, {}
+    for key, array in flat.items():
+        if matched := LAYER.fullmatch(key):
+            layers.setdefault(f"{matched[1]}.{matched[3]}", {})[int(matched[2])] = array
+        else:
+            found[key] = array
+    return found | {key: np.stack([arrays[number] for number in sorted(arrays)]) for key, arrays in layers.items()}
 
 
 def gather_states(states: dict) -> dict:
@@ -163,19 +179,31 @@ class Checkpoints:
         """(state, data, step): the state in the shape and on the devices of `like` (arrays, or shapes with a sharding)."""
         step = self.verified(step)
         wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), flatten(like))
-        items = {"state": ocp.args.StandardRestore(wanted)}
+        known = ocp.PyTreeCheckpointHandler().metadata(self.folder / str(step) / "state").tree.keys()
+        items = {}
+        if not any(LAYER.fullmatch(key) for key in known):
+            items["state"] = ocp.args.StandardRestore(wanted)
         if (self.folder / str(step) / "data").exists():
             items["data"] = ocp.args.JsonRestore()
-        found = self.writer.restore(self.folder / str(step), args=ocp.args.Composite(**items))
-        return unflatten(like, found["state"]), found.get("data"), step
+        found = self.writer.restore(self.folder / str(step), args=ocp.args.Composite(**items)) if items else {}
+        state = found.get("state")
+        if state is None:
+            arrays = self.arrays(step)
+            place = jax.make_array_from_callback
+            state = {key: place(x.shape, x.sharding, lambda i, own=arrays[key]: own[i]) for key, x in wanted.items()}
+        return unflatten(like, state), found.get("data"), step
+
+    def arrays(self, step: int) -> dict:
+        """All of a checkpoint's state by name, as NumPy arrays on this host."""
+        path = self.folder / str(step) / "state"
+        handler = ocp.PyTreeCheckpointHandler()
+        wanted = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in handler.metadata(path).tree.keys()}
+        return by_stack(handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=wanted)))
 
     def parameters(self, step: int | None = None) -> dict:
         """The parameters alone, by name, as NumPy arrays on this host."""
-        path = self.folder / str(self.verified(step)) / "state"
-        handler = ocp.PyTreeCheckpointHandler()
-        wanted = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in handler.metadata(path).tree.keys()}
-        found = handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=wanted))
         prefix = "params."
+        found = self.arrays(self.verified(step))
         return {key.removeprefix(prefix): np.asarray(value) for key, value in found.items() if key.startswith(prefix)}
 
     def wait(self) -> None:
@@ -200,7 +228,8 @@ def model_graph(config: ModelConfig):
     return nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))))
 
 
-MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit"}  # of a run, from one start to the next
+# Of a run, from one start to the next: how long it goes, and how the same numbers are computed.
+MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit", "attention", "remat"}
 
 
 def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> None:
@@ -229,12 +258,12 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
 
 def differences(before: dict, now: dict):
     """(name, old, new) of what may not change."""
-    for name in sorted({*before, *now} - MAY_CHANGE):
-        old, new = before.get(name), now.get(name)
+    for field in sorted({*before, *now} - MAY_CHANGE):
+        old, new = before.get(field), now.get(field)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from differences(old, new)
         elif old != new:
-            yield name, old, new
+            yield field, old, new
 
 
 def read_run(run) -> tuple[ModelConfig, dict]:
@@ -243,7 +272,7 @@ def read_run(run) -> tuple[ModelConfig, dict]:
     if not path.exists():
         raise UsageError(f"{run}: not a run of `c4build t5` (no run.json)")
     fields = digests.read_json(path)
-    return ModelConfig(**fields.pop("model")), fields
+    return changed(ModelConfig(), **fields.pop("model")), fields
 
 
 def run_vocabulary(run, fields: dict) -> Vocabulary:

@@ -1,6 +1,5 @@
 """`c4build t5 ...` and the function behind `c4build ablate`. Thin: what is heavy is imported when a command runs."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,108 +7,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from c4build.errors import C4BuildError, OutputError, UsageError
+from c4build.errors import UsageError
+from c4build.t5.options import (
+    AttentionCode, Bind, Coordinator, DataAxis, From, ModelAxis, Out, Process, Processes, Remat, Set, Streams, TaskData,
+    TaskNames, Vocab, ZLoss, guarded, mesh_and_streams, model_changes, shares, start_distributed,
+)  # fmt: skip
 
 app = typer.Typer(
     help="Train a T5 on a corpus: vocabulary, pre-training, fine-tuning, scores. Needs the extra `train`.",
     no_args_is_help=True,
 )
-
-Vocab = Annotated[Path, typer.Option("--vocab", help="sentencepiece file")]
-Out = Annotated[Path, typer.Option("--out", help="folder of the run; a rerun resumes what is in it")]
-From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging Face folder with its vocab.model")]
-TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
-TaskData = Annotated[Optional[Path], typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
-Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
-ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
-DataAxis = Annotated[
-    Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")
-]
-ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
-Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
-Coordinator = Annotated[Optional[str], typer.Option(help="HOST:PORT of the first of several processes")]
-Bind = Annotated[Optional[str], typer.Option(help="HOST:PORT that the first listens on, where it is not --coordinator")]
-Processes = Annotated[Optional[int], typer.Option(help="how many processes there are")]
-Process = Annotated[Optional[int], typer.Option(help="which of them this is, from 0")]
-
-
-PACKAGES = (
-    "flax", "grain", "jax", "matplotlib", "optax", "orbax", "rouge_score", "sacrebleu", "safetensors", "scipy",
-    "sentencepiece", "sklearn", "tensorboardX",
-)  # fmt: skip
-
-
-def check_extra() -> None:
-    """Raises UsageError where a package of the extra `train` is missing."""
-    if sys.version_info < (3, 11):
-        raise UsageError("the trainer needs Python 3.11 or newer")
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"the trainer needs pip install 'c4build[train]' ({', '.join(missing)} missing)")
-
-
-def guarded(call):
-    """Runs `call`, and says in one line what a disk or a device refuses."""
-    check_extra()
-    try:
-        import jax
-
-        call()
-        if jax.distributed.is_initialized():
-            jax.distributed.shutdown()  # waits for the other processes
-    except OSError as error:
-        raise OutputError(str(error)) from error
-    except ValueError as error:  # as orbax tells of a disk
-        if ": Error writing " not in str(error):
-            raise
-        raise OutputError(f"cannot write a checkpoint: {' '.join(str(error).split())}") from error
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        line = str(error).splitlines()[0]
-        raise C4BuildError(
-            f"the device's memory is full; try --accumulate, --set remat=true or a smaller --batch: {line}"
-        )
-
-
-def model_changes(settings: list[str]) -> dict:
-    """["d_ff=1024", "own_head=true"] -> {"d_ff": 1024, "own_head": True}."""
-    changes = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting}: write name=value")
-        try:
-            changes[name] = json.loads(value.lower() if value.lower() in ("true", "false") else value)
-        except ValueError:
-            changes[name] = value
-    return changes
-
-
-def shares(text: Optional[str]) -> Optional[list[float]]:
-    """ "0.8,0.2" -> [0.8, 0.2]."""
-    try:
-        return [float(rate) for rate in text.split(",")] if text else None
-    except ValueError as error:
-        raise UsageError(f"--rates {text}: write numbers, as in 0.8,0.2") from error
-
-
-def start_distributed(coordinator, processes, process, bind=None) -> None:
-    """Joins the other processes. The first listens on `bind`, else on the coordinator's address: by itself JAX would
-    listen on all of the machine's."""
-    import jax
-
-    if coordinator or processes:
-        jax.distributed.initialize(coordinator, processes, process, coordinator_bind_address=bind or coordinator)
-
-
-def mesh_and_streams(data, model, streams):
-    import jax
-
-    from c4build.t5.sharding import make_mesh
-
-    return make_mesh(data, model), streams or jax.process_count()
-
 
 @app.command()
 def vocab(
@@ -160,6 +67,8 @@ def pretrain(
     workers: Annotated[int, typer.Option(help="processes that prepare data; 0: a thread")] = 0,
     shuffle: Annotated[int, typer.Option(help="texts in the window that is shuffled")] = 1000,
     join: Annotated[bool, typer.Option("--join", help="join texts before they are cut, as the paper's baseline does")] = False,
+    attention: AttentionCode = None,
+    remat: Remat = None,
     z_loss: ZLoss = 1e-4,
     data: DataAxis = None,
     model_parallel: ModelAxis = 1,
@@ -184,11 +93,11 @@ def pretrain(
         mesh, parts = mesh_and_streams(data, model_parallel, streams)
         needed = sentinels_needed(objective, length, noise_rate, mean_span)
         vocabulary = Vocabulary(vocab, sentinels or max(SENTINELS, needed))
-        params = None
+        changes, params = model_changes(set_, attention=attention, remat=remat), None
         if from_hf:
-            config, params = hf.load(from_hf, **model_changes(set_))
+            config, params = hf.load(from_hf, **changes)
         else:
-            config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **model_changes(set_)})
+            config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **changes})
         training = Training(
             steps=steps, batch=batch, inputs_length=length, accumulate=accumulate, seed=seed, log_every=log_every,
             checkpoint_every=checkpoint_every, keep=keep, z_loss=z_loss,
@@ -227,6 +136,8 @@ def finetune(
     log_every: int = 100,
     checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
     limit: Annotated[Optional[int], typer.Option(help="score only so many examples of a split")] = None,
+    attention: AttentionCode = None,
+    remat: Remat = None,
     data: DataAxis = None,
     model_parallel: ModelAxis = 1,
     streams: Streams = None,
@@ -248,8 +159,8 @@ def finetune(
             log_every=log_every, checkpoint_every=checkpoint_every, z_loss=z_loss,
         )  # fmt: skip
         best = tune(
-            out, start, task, training, task_data=task_data, learning_rate=learning_rate, dropout=dropout,
-            optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
+            out, start, task, training, task_data=task_data, learning_rate=learning_rate,
+            changes=model_changes([], dropout=dropout, attention=attention, remat=remat), optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
         )  # fmt: skip
         typer.echo(json.dumps(best, indent=2))
 

@@ -11,7 +11,9 @@ class ModelConfig:
 
     `activation` is "relu" (v1.0) or "gated-gelu" (v1.1). `own_head`: an output matrix of its own instead of the
     embedding. `scale_logits`: d_model**-0.5 before the logits. `dtype` is what matrix products run in; parameters,
-    norms, softmax, logits and loss are float32 whatever it says.
+    norms, softmax, logits and loss are float32 whatever it says. `attention` says which code computes attention
+    (`attention.py`). `remat` says what the backward pass computes again, under T5X's names: "none" the attention scores
+    alone, "minimal" all but the products with the layers' matrices, "full" all but the layers' inputs.
     """
 
     vocab_size: int = 32128
@@ -29,7 +31,8 @@ class ModelConfig:
     max_distance: int = 128
     epsilon: float = 1e-6
     dtype: str = "float32"
-    remat: bool = False
+    attention: str = "auto"
+    remat: str = "none"
 
     @property
     def inner(self) -> int:
@@ -48,7 +51,12 @@ SIZES = {
 }
 
 
-CHOICES = {"activation": ("relu", "gated-gelu"), "dtype": ("float32", "bfloat16")}
+CHOICES = {
+    "activation": ("relu", "gated-gelu"),
+    "dtype": ("float32", "bfloat16"),
+    "attention": ("auto", "plain", "fused"),
+    "remat": ("none", "minimal", "full"),
+}
 
 
 def model_config(size: str, **changes) -> ModelConfig:
@@ -61,6 +69,8 @@ def model_config(size: str, **changes) -> ModelConfig:
 def changed(config: ModelConfig, **changes) -> ModelConfig:
     """`config` with other numbers. Raises UsageError for one that does not exist, or is of another type."""
     fields = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
+    if isinstance(changes.get("remat"), bool):  # as runs and studies said it before there were policies
+        changes["remat"] = "full" if changes["remat"] else "none"
     for name, value in changes.items():
         if name not in fields:
             raise UsageError(f"a model has no {name!r}; it has {', '.join(fields)}")

@@ -84,7 +84,7 @@ def beam_search(
 
         running_scores, best = jax.lax.top_k(scores + ended * WORST, beams)
         parents = pick(parents, best) + jnp.arange(batch)[:, None] * beams
-        cache = jax.tree.map(lambda c: c[parents.reshape(-1)], cache)
+        cache = jax.tree.map(lambda c: c[:, parents.reshape(-1)], cache)
 
         may_finish = ended & (t5 or jnp.arange(2 * beams) < beams)
         power = penalty(position + 1.0, alpha)

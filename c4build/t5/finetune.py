@@ -22,10 +22,11 @@ from jax.sharding import PartitionSpec as P
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
 from c4build.t5.checkpoint import Checkpoints, best_step, has_state, load_model, load_parameters, model_graph, write_run
-from c4build.t5.data import Feed, Rows
+from c4build.t5.data import Feed
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.progress import say, silent
+from c4build.t5.rows import Rows
 from c4build.t5.tasks import examples as task_examples
 from c4build.t5.tasks import group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
@@ -61,8 +62,8 @@ class TrainingPairs:
         index -= int(self.ends[part - 1]) if part else 0
         example = found[index]
         pairs = task.pairs(example) if task.train_filter(example) else []
-        origin = f"{getattr(found, 'path', task.tfds + ' train')}@{index}"
-        return {"pairs": [self.encode(pair) for pair in pairs], "origin": origin, "repeats": 0.0}
+        origin = str(getattr(found, "path", f"{task.tfds} train")), index, index
+        return {"pairs": [self.encode(pair) for pair in pairs], "origins": [origin], "repeats": 0.0}
 
 
 def check_targets(source: TrainingPairs, vocabulary, unknown: float) -> None:
@@ -163,7 +164,7 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -
 
 
 def finetune(
-    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, dropout=None, optimizer="continue",
+    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, changes={}, optimizer="continue",
     unknown=UNKNOWN, mesh=None, streams=1, limit=None, quiet=False,
 ):  # fmt: skip
     """Trains the model of the run `start` (or a Hugging Face folder) on tasks or suites; returns the best scores.
@@ -171,7 +172,7 @@ def finetune(
     With `optimizer` "continue" the optimiser's moments and its step go on from the run's last checkpoint, as in T5; with
     "fresh", or where there are none, they start anew. A task of whose target tokens more than `unknown` are unknown to the
     vocabulary is refused. Resumes what is in `run`. `limit` scores only so many examples of
-    a split.
+    a split. `changes` are numbers of the model that are other than the run's (`dropout`, `attention`, `remat`).
     """
     if optimizer not in OPTIMIZERS:
         raise UsageError(f"optimizer = {optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}")
@@ -179,7 +180,6 @@ def finetune(
     mesh = mesh or sharding.make_mesh()
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     scored_tasks(tasks)
-    changes = {} if dropout is None else {"dropout": dropout}
     goes_on = optimizer == "continue" and has_state(start)
     if goes_on:
         config, vocabulary = load_model(start, **changes)

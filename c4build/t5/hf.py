@@ -31,8 +31,16 @@ LAYER_NAMES = {
 }
 
 
-def hf_name(path: tuple, gated: bool) -> str:
-    """The name in a Hugging Face file of the parameter at `path` of a T5."""
+def hf_names(path: tuple, array, gated: bool):
+    """(name in a Hugging Face file, index into `array`) of what the parameter at `path` of a T5 holds: of every layer."""
+    if "layers" not in path:
+        yield hf_name(path, None, gated), ...
+    else:
+        for layer in range(array.shape[0]):
+            yield hf_name(path, layer, gated), layer
+
+
+def hf_name(path: tuple, layer: int | None, gated: bool) -> str:
     if path == ("embedding",):
         return "shared.weight"
     if path == ("head",):
@@ -42,8 +50,8 @@ def hf_name(path: tuple, gated: bool) -> str:
         return f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
     if rest == ["norm", "scale"]:
         return f"{stack}.final_layer_norm.weight"
-    _, index, part, leaf, *_ = rest
-    block = f"{stack}.block.{index}"
+    _, part, leaf, *_ = rest
+    block = f"{stack}.block.{layer}"
     feed_forward = f"layer.{2 if stack == 'decoder' else 1}"
     if part == "feed_forward_norm":
         return f"{block}.{feed_forward}.layer_norm.weight"
@@ -60,7 +68,8 @@ def to_hf(params: nnx.State, config: ModelConfig) -> dict[str, np.ndarray]:
     arrays = {}
     for path, value in nnx.to_flat_state(params):
         array = np.asarray(value[...], np.float32)
-        arrays[hf_name(path, gated)] = np.ascontiguousarray(array.T) if path[-1] == "kernel" else array
+        for name, index in hf_names(path, array, gated):
+            arrays[name] = np.ascontiguousarray(array[index].T if path[-1] == "kernel" else array[index])
     return arrays
 
 
@@ -142,14 +151,18 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
     flat = nnx.to_flat_state(params)
     gated = config.activation == "gated-gelu"
     for path, value in flat:
-        name = hf_name(path, gated)
-        if name not in arrays:
-            raise UsageError(f"{folder / 'model.safetensors'}: no array {name}")
-        array = arrays.pop(name).astype(np.float32)
-        array = array.T if path[-1] == "kernel" else array
-        if array.shape != value.shape:
-            raise UsageError(f"{folder / 'model.safetensors'}: {name} is {array.shape}, config.json says {value.shape}")
-        value.set_value(jax.numpy.asarray(array))
+        whole = np.empty(value.shape, np.float32)
+        for name, index in hf_names(path, whole, gated):
+            if name not in arrays:
+                raise UsageError(f"{folder / 'model.safetensors'}: no array {name}")
+            array = arrays.pop(name).astype(np.float32)
+            array = array.T if path[-1] == "kernel" else array
+            if array.shape != whole[index].shape:
+                raise UsageError(
+                    f"{folder / 'model.safetensors'}: {name} is {array.shape}, config.json says {whole[index].shape}"
+                )
+            whole[index] = array
+        value.set_value(jax.numpy.asarray(whole))
     if arrays:
         raise UsageError(f"{folder / 'model.safetensors'}: arrays that T5 does not have: {', '.join(sorted(arrays))}")
     return config, params

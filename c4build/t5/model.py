@@ -6,6 +6,8 @@ Notable choices:
 - Several examples may share a row. Attention stays inside an example (equal segment ids), and since an example's
   tokens lie side by side, the distance between two of its tokens is the distance in the row: no positions are needed.
 - Dropout's noise is shared along the length, as in T5's own code; it is drawn from keys passed in.
+- The layers of a stack are one: their arrays have a leading axis for the layers, over which `lax.scan` goes, so that a
+  stack compiles in the time of a layer. What the backward pass keeps is `config.remat`'s policy.
 - Parameters are float32; products run in `config.dtype`; norms, softmax and logits are float32.
 """
 
@@ -16,9 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from c4build.t5.attention import attend, drop_keys
 from c4build.t5.config import ModelConfig
-
-MASKED = -1e9
 
 
 def relative_buckets(queries: int, keys: int, bidirectional: bool, buckets: int = 32, max_distance: int = 128):
@@ -83,18 +84,16 @@ class Attention(nnx.Module):
         self.o = linear(config.inner, config.d_model, config.inner**-0.5, config, rngs)
         self.heads = config.heads
         self.rate = config.dropout
+        self.implementation = config.attention
 
     def keys_values(self, x):  # [batch, length, d_model] -> two of [batch, length, heads, d_kv]
         shape = x.shape[:-1] + (self.heads, -1)
         return self.k(x).reshape(shape), self.v(x).reshape(shape)
 
-    def __call__(self, x, keys, values, bias, key=None):
-        """`bias` [batch or 1, heads or 1, queries, keys] holds the positions and the mask, in float32."""
+    def __call__(self, x, keys, values, bias, mask, key=None):
+        """`bias` float32 [1, heads, queries, keys] for positions, or None; `mask` bool [batch, 1, queries, keys]."""
         queries = self.q(x).reshape(x.shape[:-1] + (self.heads, -1))
-        scores = jnp.einsum("bqhd,bkhd->bhqk", queries, keys, preferred_element_type=jnp.float32)
-        weights = jax.nn.softmax(scores + bias, axis=-1).astype(values.dtype)
-        weights = dropout(weights, self.rate, key)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, values)
+        mixed = attend(queries, keys, drop_keys(values, self.rate, key), bias, mask, self.implementation)
         return self.o(mixed.reshape(x.shape[:-1] + (-1,)))
 
 
@@ -129,24 +128,42 @@ class Block(nnx.Module):
         self.feed_forward_norm = Norm(config)
         self.rate = config.dropout
 
-    def __call__(self, x, bias, encoded, cross_bias, key):
+    def __call__(self, x, bias, mask, encoded, cross_mask, key):
         keys = split(key, 6)
         y = self.attention_norm(x)
-        x = x + dropout(self.attention(y, *self.attention.keys_values(y), bias, keys[0]), self.rate, keys[1])
+        y = self.attention(y, *self.attention.keys_values(y), bias, mask, keys[0])
+        x = x + dropout(y, self.rate, keys[1])
         if self.cross:
             attention = self.cross_attention
-            y = attention(self.cross_norm(x), *attention.keys_values(encoded), cross_bias, keys[2])
+            y = attention(self.cross_norm(x), *attention.keys_values(encoded), None, cross_mask, keys[2])
             x = x + dropout(y, self.rate, keys[3])
         return x + dropout(self.feed_forward(self.feed_forward_norm(x), keys[4]), self.rate, keys[5])
 
-    def step(self, x, bias, cache, position, cross_cache, cross_bias):
-        """One token: `x` [batch, 1, d_model]; returns it and the cache [batch, max_length, heads, d_kv] with it."""
+    def step(self, x, bias, mask, caches, layer, position, cross_cache, cross_mask):
+        """One token: `x` [batch, 1, d_model]; returns it, and all layers' caches [layers, batch, max_length, heads, d_kv]
+        with this layer's key and value of it. They are written in place, a token at a time."""
         y = self.attention_norm(x)
-        new = self.attention.keys_values(y)
-        cache = tuple(jax.lax.dynamic_update_slice_in_dim(old, n, position, 1) for old, n in zip(cache, new))
-        x = x + self.attention(y, *cache, bias)
-        x = x + self.cross_attention(self.cross_norm(x), *cross_cache, cross_bias)
-        return x + self.feed_forward(self.feed_forward_norm(x)), cache
+        at = (layer, 0, position, 0, 0)
+        caches = tuple(
+            jax.lax.dynamic_update_slice(cache, new[None], at)
+            for cache, new in zip(caches, self.attention.keys_values(y))
+        )
+        own = (jax.lax.dynamic_index_in_dim(cache, layer, 0, keepdims=False) for cache in caches)
+        x = x + self.attention(y, *own, bias, mask)
+        x = x + self.cross_attention(self.cross_norm(x), *cross_cache, None, cross_mask)
+        return x + self.feed_forward(self.feed_forward_norm(x)), caches
+
+
+POLICIES = {  # of `config.remat`: what the backward pass finds computed
+    "none": jax.checkpoint_policies.everything_saveable,
+    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+def rematerialised(layer, policy: str):
+    """The layer of a scan, which keeps what the policy says. Attention keeps no scores whatever it says."""
+    return layer if policy == "none" else jax.checkpoint(layer, prevent_cse=False, policy=POLICIES[policy])
 
 
 class Stack(nnx.Module):
@@ -155,7 +172,9 @@ class Stack(nnx.Module):
         self.decoder = decoder
         start = nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")  # as T5X starts them
         self.relative_bias = nnx.Param(start(rngs.params(), (config.buckets, config.heads)))
-        self.layers = nnx.List([Block(config, decoder, rngs) for _ in range(layers)])
+        self.count = layers
+        each = nnx.split_rngs(splits=layers)(nnx.vmap(lambda rngs: Block(config, decoder, rngs)))
+        self.layers = each(rngs)  # one block, all of whose arrays are [layers, ...]
         self.norm = Norm(config)
 
     def position_bias(self, queries: int, keys: int):
@@ -166,14 +185,42 @@ class Stack(nnx.Module):
 
     def __call__(self, x, mask, encoded=None, cross_mask=None, key=None):
         """`mask` [batch, 1, queries, keys] says which keys a query may see; `cross_mask` the same for the encoder."""
-        keys = split(key, len(self.layers) + 2)
-        bias = jnp.where(mask, self.position_bias(x.shape[1], x.shape[1]), MASKED)
-        cross_bias = None if cross_mask is None else jnp.where(cross_mask, 0.0, MASKED)
-        x = dropout(x, self.config.dropout, keys[0])
-        call = nnx.remat(Block.__call__) if self.config.remat else Block.__call__
-        for layer, layer_key in zip(self.layers, keys[2:]):
-            x = call(layer, x, bias, encoded, cross_bias, layer_key)
-        return dropout(self.norm(x), self.config.dropout, keys[1])
+        first, last, keys = None, None, None
+        if key is not None:
+            keys = jax.random.split(key, self.count + 2)
+            first, last, keys = keys[0], keys[1], keys[2:]
+        bias = self.position_bias(x.shape[1], x.shape[1])
+        block, arrays = nnx.split(self.layers)
+
+        def layer(x, own):
+            arrays, key = own
+            return nnx.merge(block, arrays)(x, bias, mask, encoded, cross_mask, key), None
+
+        x = dropout(x, self.config.dropout, first)
+        x, _ = jax.lax.scan(rematerialised(layer, self.config.remat), x, (arrays, keys))
+        return dropout(self.norm(x), self.config.dropout, last)
+
+    def step(self, x, position, caches, cross_caches, input_segments):
+        """One token through all layers, see `Block.step`. `cross_caches`: two of [layers, batch, inputs, heads, d_kv]."""
+        length = caches[0].shape[2]
+        bias = jax.lax.dynamic_slice_in_dim(self.position_bias(length, length), position, 1, 2)
+        mask = jnp.arange(length)[None, None, None] <= position
+        cross_mask = input_segments[:, None, None, :] > 0
+        block, arrays = nnx.split(self.layers)
+
+        def layer(carry, own):
+            arrays, number, cross_cache = own
+            x, caches = carry
+            step = nnx.merge(block, arrays).step
+            return step(x, bias, mask, caches, number, position, cross_cache, cross_mask), None
+
+        (x, caches), _ = jax.lax.scan(layer, (x, caches), (arrays, jnp.arange(self.count), cross_caches))
+        return self.norm(x), caches
+
+    def cross_caches(self, encoded):
+        """Keys and values of the encoder's output in every layer: two of [layers, batch, inputs, heads, d_kv]."""
+        block, arrays = nnx.split(self.layers)
+        return jax.lax.map(lambda own: nnx.merge(block, own).cross_attention.keys_values(encoded), arrays)
 
 
 class T5(nnx.Module):
@@ -201,36 +248,28 @@ class T5(nnx.Module):
         table = (self.head if self.config.own_head else self.embedding)[...].astype(x.dtype)
         return jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
 
-    def decode(self, decoder_inputs, target_segments, encoded, input_segments, key=None):
+    def hidden(self, inputs, input_segments, decoder_inputs, target_segments, key=None):
+        """The decoder's output, before the logits: [batch, targets, d_model]."""
+        encoder_key, decoder_key = split(key, 2)
+        encoded = self.encode(inputs, input_segments, encoder_key)
         length = decoder_inputs.shape[1]
         mask = same_segment(target_segments, target_segments) & np.tri(length, dtype=bool)[None, None]
         cross_mask = same_segment(target_segments, input_segments)
-        return self.logits(self.decoder(self.embed(decoder_inputs), mask, encoded, cross_mask, key))
+        return self.decoder(self.embed(decoder_inputs), mask, encoded, cross_mask, decoder_key)
 
     def __call__(self, inputs, input_segments, decoder_inputs, target_segments, key=None):
-        encoder_key, decoder_key = split(key, 2)
-        encoded = self.encode(inputs, input_segments, encoder_key)
-        return self.decode(decoder_inputs, target_segments, encoded, input_segments, decoder_key)
+        return self.logits(self.hidden(inputs, input_segments, decoder_inputs, target_segments, key))
 
     def start_decoding(self, encoded, length: int):
-        """Empty caches for `length` tokens, and the keys and values of the encoder's output, layer by layer."""
-        shape = (encoded.shape[0], length, self.config.heads, self.config.d_kv)
+        """Empty caches for `length` tokens, and the keys and values of the encoder's output, of all layers."""
+        shape = (self.decoder.count, encoded.shape[0], length, self.config.heads, self.config.d_kv)
         empty = jnp.zeros(shape, self.config.dtype)
-        cache = [(empty, empty) for _ in self.decoder.layers]
-        return cache, [layer.cross_attention.keys_values(encoded) for layer in self.decoder.layers]
+        return (empty, empty), self.decoder.cross_caches(encoded)
 
-    def decode_step(self, tokens, position, cache, cross_cache, input_segments):
-        """Logits [batch, vocab_size] of the token after `tokens` [batch] at `position`, and the cache grown by it."""
-        length = cache[0][0].shape[1]
-        row = jax.lax.dynamic_slice_in_dim(self.decoder.position_bias(length, length), position, 1, 2)
-        bias = jnp.where(jnp.arange(length) <= position, row, MASKED)
-        cross_bias = jnp.where(input_segments[:, None, None, :] > 0, 0.0, MASKED)
-        x = self.embed(tokens[:, None])
-        grown = []
-        for layer, layer_cache, layer_cross in zip(self.decoder.layers, cache, cross_cache):
-            x, layer_cache = layer.step(x, bias, layer_cache, position, layer_cross, cross_bias)
-            grown.append(layer_cache)
-        return self.logits(self.decoder.norm(x))[:, 0], grown
+    def decode_step(self, tokens, position, caches, cross_caches, input_segments):
+        """Logits [batch, vocab_size] of the token after `tokens` [batch] at `position`, and the caches grown by it."""
+        x, caches = self.decoder.step(self.embed(tokens[:, None]), position, caches, cross_caches, input_segments)
+        return self.logits(x)[:, 0], caches
 
 
 def same_segment(query_segments, key_segments):
@@ -244,9 +283,3 @@ def shift_right(targets, target_segments):
     shifted = jnp.pad(targets, ((0, 0), (1, 0)))[:, :-1]
     before = jnp.pad(target_segments, ((0, 0), (1, 0)))[:, :-1]
     return jnp.where(before == target_segments, shifted, 0)
-
-
-def token_losses(logits, targets, target_segments):
-    """Cross-entropy in nats for each target token, 0 at padding: float32 [batch, length]."""
-    picked = jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
-    return jnp.where(target_segments > 0, jax.nn.logsumexp(logits, -1) - picked, 0.0)

@@ -9,11 +9,14 @@ from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import load_parameters, model_graph, read_run, write_run
 from c4build.t5.config import ModelConfig
-from c4build.t5.data import Feed, Stream, corpus_rows, corrupter, held_out_batches
+from c4build.t5.data import Feed, corpus_rows, held_out_batches
 from c4build.t5.optimizer import inverse_square_root
 from c4build.t5.progress import say
 from c4build.t5.records import corpus_files
-from c4build.t5.train import Training, check_batch, evaluate_loss, train
+from c4build.t5.rows import corrupter
+from c4build.t5.sources import Stream
+from c4build.t5.step import evaluate_loss
+from c4build.t5.train import Training, check_batch, train
 from c4build.t5.vocabulary import check_rates
 
 

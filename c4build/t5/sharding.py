@@ -31,14 +31,14 @@ def make_mesh(data: int | None = None, model: int = 1) -> Mesh:
 
 
 def name(path) -> str:
-    """`encoder.layers.0.attention.q.kernel` for a path of a tree of parameters."""
+    """`encoder.layers.attention.q.kernel` for a path of a tree of parameters."""
     return re.sub(r"\.value$", "", jax.tree_util.keystr(path, simple=True, separator="."))
 
 
 def parameter_spec(name: str) -> P:
     for pattern, spec in PATTERNS:
         if re.search(pattern, name):
-            return spec
+            return P(None, *spec) if ".layers." in name and spec else spec  # the axis of the layers comes first
     raise ValueError(f"no rule says how to split {name}")
 
 

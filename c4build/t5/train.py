@@ -1,4 +1,4 @@
-"""The training loop: one jitted step over a mesh, a line now and then, checkpoints, and nothing that a resume could lose.
+"""The training loop: a step and another one, a line now and then, checkpoints, and nothing that a resume could lose.
 
 A step's dropout comes from the seed and the step's number; the data's place is in the checkpoint; so a run that was
 stopped anywhere goes on to the same numbers.
@@ -6,26 +6,21 @@ stopped anywhere goes on to the same numbers.
 
 import contextlib
 import dataclasses
-import functools
-import json
 import math
-import sys
 import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import nnx
 
 from c4build.errors import C4BuildError, UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
-from c4build.t5.digests import ChangedFile
 from c4build.t5.flops import device_peak, step_flops
-from c4build.t5.model import T5, shift_right, token_losses
+from c4build.t5.log import Log, hours
+from c4build.t5.step import make_step, new_parameters, start_state
 
 SOME = 20  # origins that an error names; the log has them all
 
@@ -70,171 +65,6 @@ def check_batch(training: Training, mesh, streams: int) -> None:
 
 class NotFinite(C4BuildError):
     """The loss became NaN or infinite; the message names the step, the files and the last good checkpoint."""
-
-
-@functools.cache
-def initialiser(config: ModelConfig, mesh):
-    _, shapes = model_graph(config)
-    places = sharding.parameter_shardings(shapes, mesh)
-    return jax.jit(lambda key: nnx.state(T5(config, nnx.Rngs(key))), out_shardings=places)
-
-
-def new_parameters(config: ModelConfig, seed: int, mesh) -> nnx.State:
-    """Random parameters, made where they belong."""
-    return initialiser(config, mesh)(jax.random.key(seed))
-
-
-def start_state(params: nnx.State, optimizer, mesh) -> dict:
-    params = jax.tree.map(jax.device_put, params, sharding.parameter_shardings(params, mesh))
-    shapes = jax.eval_shape(optimizer.init, params)  # AdaFactor's moments all start at zero
-    places = sharding.optimizer_shardings(shapes, params, mesh)
-    moments = jax.tree.map(lambda leaf, place: jax.device_put(np.zeros(leaf.shape, leaf.dtype), place), shapes, places)
-    step = jax.device_put(np.zeros((), np.int32), sharding.everywhere(mesh))
-    return {"params": params, "optimizer": moments, "step": step}
-
-
-def batch_logits(graph, params, batch, key=None):
-    model = nnx.merge(graph, params)
-    decoder_inputs = shift_right(batch["targets"], batch["target_segments"])
-    return model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"], key)
-
-
-def batch_loss(graph, params, batch, key=None):
-    """(sum of the target tokens' losses in nats, number of target tokens)."""
-    losses = token_losses(batch_logits(graph, params, batch, key), batch["targets"], batch["target_segments"])
-    return losses.sum(), (batch["target_segments"] > 0).sum()
-
-
-def training_loss(graph, params, batch, key, z_loss: float):
-    """(what is minimised, (sum of the losses in nats, number of target tokens)).
-
-    What is minimised has `z_loss` times the square of log Z more for each target token, Z being the softmax's sum: it keeps
-    the logits from drifting (as in Mesh TensorFlow, which trained the paper's models). It is not part of the loss that is logged.
-    """
-    logits = batch_logits(graph, params, batch, key)
-    real = batch["target_segments"] > 0
-    loss = token_losses(logits, batch["targets"], batch["target_segments"]).sum()
-    log_z = jnp.where(real, jax.nn.logsumexp(logits, -1), 0.0)
-    return loss + z_loss * (log_z * log_z).sum(), (loss, real.sum())
-
-
-@functools.cache
-def make_step(graph, optimizer, accumulate: int = 1, z_loss: float = 0.0):
-    """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm", "parameter_norm"}; jitted, the old state given up.
-
-    The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
-    added up part by part and divided by the whole batch's count at the end.
-    """
-
-    def whole(params, batch, key):
-        compute = jax.value_and_grad(lambda p: training_loss(graph, p, batch, key, z_loss), has_aux=True)
-        (_, (total, count)), gradients = compute(params)
-        return total, count, gradients
-
-    def in_parts(params, batch, key):
-        # Part p takes the rows p, p + parts, ...: each device's rows are spread over all parts.
-        parts = {n: jnp.swapaxes(x.reshape(-1, accumulate, x.shape[-1]), 0, 1) for n, x in batch.items()}
-
-        def add(sums, part):
-            arrays, part_key = part
-            return jax.tree.map(jnp.add, sums, whole(params, arrays, part_key)), None
-
-        zeros = (jnp.zeros(()), jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
-        return jax.lax.scan(add, zeros, (parts, jax.random.split(key, accumulate)))[0]
-
-    def step(state, batch, seed):
-        key = jax.random.fold_in(jax.random.key(seed), state["step"])
-        compute = whole if accumulate == 1 else in_parts
-        total, count, gradients = compute(state["params"], batch, key)
-        gradients = jax.tree.map(lambda g: g / count, gradients)
-        updates, moments = optimizer.update(gradients, state["optimizer"], state["params"])
-        metrics = {
-            "loss": total / count,
-            "targets": count,
-            "tokens": (batch["input_segments"] > 0).sum() + count,
-            "gradient_norm": optax.tree.norm(gradients),
-        }
-        params = optax.apply_updates(state["params"], updates)
-        metrics["parameter_norm"] = optax.tree.norm(params)
-        return {"params": params, "optimizer": moments, "step": state["step"] + 1}, metrics
-
-    return jax.jit(step, donate_argnums=0)
-
-
-compiled_loss = jax.jit(batch_loss, static_argnums=0)
-
-
-def evaluate_loss(graph, params, batches, mesh) -> dict:
-    """The mean loss in nats of a target token over `batches` of arrays, dropout off."""
-    total, count = 0.0, 0
-    for arrays in batches:
-        part, number = compiled_loss(graph, params, sharding.put_batch(arrays, mesh))
-        total, count = total + float(part), count + int(number)
-    return {"loss": total / max(count, 1), "targets": count}
-
-
-class Log:
-    """metrics.jsonl, TensorBoard files and the progress line; only the first host writes."""
-
-    def __init__(self, run, first_step: int = 0, quiet: bool = False):
-        self.quiet = quiet
-        self.active = jax.process_index() == 0
-        if not self.active:
-            return
-        from tensorboardX import SummaryWriter
-
-        run = Path(run)
-        run.mkdir(parents=True, exist_ok=True)
-        self.path = run / "metrics.jsonl"
-        if self.path.exists():  # what was logged after the checkpoint will be logged again
-            kept = [line for line in read_metrics(run) if line["step"] <= first_step]
-            part = self.path.with_name("metrics.jsonl.part")
-            part.write_text("".join(json.dumps(line) + "\n" for line in kept))
-            part.rename(self.path)
-        self.file = open(self.path, "a", buffering=1)
-        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1 if first_step else None)
-
-    def write(self, step: int, line: str | None = None, **values) -> None:
-        if not self.active:
-            return
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self.board.add_scalar(name, value, step)
-        if line:
-            self.say(line)
-
-    def say(self, line: str) -> None:
-        if self.active and not self.quiet:
-            print(line, file=sys.stderr, flush=True)
-
-    def close(self):
-        if self.active:
-            self.file.close()
-            self.board.close()
-
-
-def read_metrics(run) -> list[dict]:
-    """The lines of a run's log, without a last one that was cut off by a kill. Raises ChangedFile for one that is no line of a log."""
-    path = Path(run) / "metrics.jsonl"
-    data = path.read_bytes()
-    found = []
-    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            fields = json.loads(line)
-            fields["step"] + 0
-        except (KeyError, TypeError, ValueError) as error:
-            raise ChangedFile(
-                f"{path}: line {number} is not as it was written; delete it, or start in another folder"
-            ) from error
-        found.append(fields)
-    return found
-
-
-def hours(seconds: float) -> str:
-    if seconds >= 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def train(

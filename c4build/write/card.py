@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Iterator, NamedTuple, Optional
 
 from c4build.errors import CorruptFileError
-from c4build.write.files import delete, exists, join, list_folders, open_file, whole_file
+from c4build.write.files import delete, join, list_folders, open_file, whole_file
 from c4build.write.folder import find_manifest, read_manifest
 
 CARD = "README.md"
@@ -121,7 +121,8 @@ def _corpus(place: tuple[str, ...], manifest: dict) -> Corpus:
 
 
 def _read(path: str) -> Optional[bytes]:
-    if not exists(path):
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except FileNotFoundError:
         return None
-    with open_file(path) as file:
-        return file.read()

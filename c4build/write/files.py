@@ -1,20 +1,17 @@
-"""Files that are whole or not there, local or on any file system that Beam knows, and that say what they should hold."""
+"""Files that are whole or not there, wherever they lie (see `storage`), and that say what they should hold."""
 
 import hashlib
 import io
 import json
 import os
-import re
-import uuid
+import shutil
+import tempfile
 from contextlib import contextmanager
 from typing import BinaryIO, Iterator, MutableMapping, NamedTuple, Optional
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from c4build.errors import CorruptFileError, OutputError
+from c4build.write.storage import Local, is_local, storage_of, temporary_for, temporary_of
 
-_TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{32}")
 _BUFFER = 1 << 18  # bytes: the kernel takes a few large writes in a quarter of the time of many small ones
 _READ = 1 << 20
 _SEAL = "seal"
@@ -30,12 +27,10 @@ class FileSum(NamedTuple):
 FileSums = MutableMapping[str, FileSum]  # by file name, without the folder
 
 
-def is_local(path: str) -> bool:
-    return "://" not in path
-
-
 def join(*parts: str) -> str:
-    return FileSystems.join(*parts)
+    if is_local(parts[0]):
+        return os.path.join(*parts)
+    return "/".join([parts[0].rstrip("/"), *(part.strip("/") for part in parts[1:])])
 
 
 def base_name(path: str) -> str:
@@ -45,13 +40,7 @@ def base_name(path: str) -> str:
 def make_folder(path: str):
     """Makes the folder and those above it; fails with `OutputError` where that is not allowed."""
     with output_errors(path):
-        if is_local(path):
-            os.makedirs(path, exist_ok=True)
-        elif not FileSystems.exists(path):
-            try:
-                FileSystems.mkdirs(path)
-            except OSError:
-                pass  # another worker was first, or folders are only names there
+        storage_of(path).make_folder(path)
 
 
 def make_empty_folder(path: str):
@@ -94,59 +83,45 @@ class _Summing(io.RawIOBase):
 
 @contextmanager
 def whole_file(path: str, sums: Optional[FileSums] = None, lasting: bool = True) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside `path` for writing, and renames it to `path` when the block ends well.
+    """Opens a file for writing that is there, whole, when the block ends well; else what was there before stays.
 
     Args:
       path: of the file that comes to be.
       sums: where the file's size and digest are noted when it is there.
       lasting: the bytes are on the disk before the file has its name; not needed for what one run alone reads.
     """
-    temporary = f"{path}.tmp-{uuid.uuid4().hex}"
-    with output_errors(path):
-        try:
-            if is_local(path):
-                raw: BinaryIO = open(temporary, "wb", buffering=0)
-            else:
-                raw = FileSystems.create(temporary, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
-            with raw:
-                summing = _Summing(raw) if sums is not None else None
-                if summing or is_local(path):
-                    file = io.BufferedWriter(summing or raw, _BUFFER)
-                    yield file
-                    file.flush()
-                else:
-                    yield raw
-                if lasting and is_local(path):
-                    os.fsync(raw.fileno())
-            replace(temporary, path)
-        except BaseException:
-            delete(temporary)
-            raise
+    with output_errors(path), storage_of(path).new(path, lasting) as raw:
+        summing = _Summing(raw) if sums is not None else None
+        file = io.BufferedWriter(summing or raw, _BUFFER)
+        yield file
+        file.flush()
     if summing:
         sums[base_name(path)] = summing.sum()
 
 
 @contextmanager
-def whole_path(path: str, sums: FileSums) -> Iterator[str]:
-    """The same for a local file that a library writes by itself: gives it the name to write to."""
-    temporary = f"{path}.tmp-{uuid.uuid4().hex}"
+def whole_path(path: str, sums: Optional[FileSums]) -> Iterator[str]:
+    """The same for a library that writes a local file by itself: gives it the name to write to."""
+    if not is_local(path):
+        with output_errors(path), tempfile.TemporaryDirectory() as folder:
+            local = os.path.join(folder, base_name(path))
+            yield local
+            with whole_file(path, sums) as file, open(local, "rb") as written:
+                shutil.copyfileobj(written, file)
+        return
+    temporary = temporary_of(path)
     with output_errors(path):
         try:
             yield temporary
             found = sum_of(temporary)
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
-            replace(temporary, path)
+            os.replace(temporary, path)
         except BaseException:
-            delete(temporary)
+            Local.delete(temporary)
             raise
-    sums[base_name(path)] = found
-
-
-def temporary_for(name: str) -> Optional[str]:
-    """The name of the file that `name` was to become, where it is what `whole_file` writes before it is whole."""
-    match = _TEMPORARY.fullmatch(name)
-    return match.group(1) if match else None
+    if sums is not None:
+        sums[base_name(path)] = found
 
 
 def is_temporary(path: str) -> bool:
@@ -154,24 +129,14 @@ def is_temporary(path: str) -> bool:
     return temporary_for(base_name(path)) is not None
 
 
-def replace(source: str, target: str):
-    if is_local(target):
-        os.replace(source, target)
-    else:
-        if FileSystems.exists(target):
-            FileSystems.delete([target])
-        FileSystems.rename([source], [target])
-
-
 def delete(path: str):
     """Deletes the file where it exists."""
-    try:
-        if is_local(path):
-            os.unlink(path)
-        else:
-            FileSystems.delete([path])
-    except (OSError, ValueError):
-        pass
+    storage_of(path).delete(path)
+
+
+def sweep(folder: str):
+    """Deletes what a process that was killed left unfinished below a folder."""
+    storage_of(folder).sweep(folder)
 
 
 def sync_folder(path: str):
@@ -187,30 +152,29 @@ def sync_folder(path: str):
 
 
 def exists(path: str) -> bool:
-    return os.path.exists(path) if is_local(path) else FileSystems.exists(path)
+    """True where there is such a file."""
+    return storage_of(path).exists(path)
 
 
 def open_file(path: str) -> BinaryIO:
-    if is_local(path):
-        return open(path, "rb")
-    return FileSystems.open(path, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
+    """The file for reading, here and there or to its end. Raises FileNotFoundError, OSError, OutputError."""
+    return storage_of(path).open(path)
+
+
+def list_folder(folder: str) -> tuple[dict[str, int], list[str]]:
+    """The files in `folder` by path, with their sizes in bytes, and the names of the folders in it; none if it is not there."""
+    files, folders = storage_of(folder).list_folder(folder)
+    return files, sorted(map(base_name, folders))
 
 
 def list_files(folder: str) -> dict[str, int]:
     """The files in `folder` by path, with their sizes in bytes."""
-    if is_local(folder):
-        if not os.path.isdir(folder):
-            return {}
-        return {entry.path: entry.stat().st_size for entry in os.scandir(folder) if entry.is_file()}
-    found = FileSystems.match([join(folder, "*")])[0].metadata_list
-    return {entry.path: entry.size_in_bytes for entry in found}
+    return list_folder(folder)[0]
 
 
 def list_folders(folder: str) -> list[str]:
-    """The names of the folders in a local `folder`; none where it is remote or not there."""
-    if not is_local(folder) or not os.path.isdir(folder):
-        return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    """The names of the folders in `folder`."""
+    return list_folder(folder)[1]
 
 
 def sum_of(path: str) -> FileSum:
@@ -225,14 +189,19 @@ def sum_of(path: str) -> FileSum:
 
 def check_sums(folder: str, sums: dict[str, FileSum]) -> Iterator[tuple[str, str]]:
     """Yields (name, what is wrong) for each of the files that is not there or is not what it was."""
-    there = {base_name(path): size for path, size in list_files(folder).items()}
+    there = list_files(folder) if sums else {}
     for name, wanted in sums.items():
-        if name not in there:
-            yield name, "it is missing"
-        elif there[name] != wanted.bytes:
-            yield name, f"it has {there[name]:,} bytes, not {wanted.bytes:,}"
-        elif sum_of(join(folder, name)) != wanted:
-            yield name, "it does not hold what was written"
+        if what := check_sum(join(folder, name), wanted, there):
+            yield name, what
+
+
+def check_sum(path: str, wanted: FileSum, there: dict[str, int]) -> Optional[str]:
+    """What is wrong with a file, None where it holds what was written. `there`: the files of its folder, as listed."""
+    if path not in there:
+        return "it is missing"
+    if there[path] != wanted.bytes:
+        return f"it has {there[path]:,} bytes, not {wanted.bytes:,}"
+    return None if sum_of(path) == wanted else "it does not hold what was written"
 
 
 def read_checked(path: str, wanted: FileSum) -> bytes:

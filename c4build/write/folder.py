@@ -7,14 +7,14 @@ one of the two names are ever replaced or deleted.
 
 import datetime
 import errno
+import functools
 import json
 import os
 import re
-import socket
-import sys
 from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
 
-from c4build.errors import CorruptFileError, InUseError, UsageError
+from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
+from c4build.write import lease, objects
 from c4build.write.files import (
     FileSum,
     base_name,
@@ -24,14 +24,15 @@ from c4build.write.files import (
     is_local,
     join,
     list_files,
-    list_folders,
+    list_folder,
     make_folder,
     output_errors,
     read_sealed,
+    sweep,
     sync_folder,
-    temporary_for,
     write_sealed,
 )
+from c4build.write.storage import storage_of, temporary_for
 
 MANIFEST = "c4build.json"
 # Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.
@@ -74,7 +75,8 @@ def as_json(sums: Mapping[str, FileSum]) -> dict[str, dict]:
 
 def foreign_names(folder: str, ours: Collection[str]) -> list[str]:
     """What lies in the folder besides hidden files and those of `ours`."""
-    names = sorted([*map(base_name, list_files(folder)), *list_folders(folder)])
+    files, folders = list_folder(folder)
+    names = sorted([*map(base_name, files), *folders])
     return [name for name in names if not name.startswith(".") and (temporary_for(name) or name) not in ours]
 
 
@@ -82,8 +84,9 @@ def ours_in(folder: str) -> set[str]:
     """The names in the folder that are ours by its manifest or its claim. Raises CorruptFileError where neither tells."""
     ours, corrupt = {*MANIFESTS, CLAIM}, None
     read = 0
-    for name in (*MANIFESTS, CLAIM):
-        if exists(path := join(folder, name)):
+    there = list_files(folder)
+    for path in (join(folder, name) for name in (*MANIFESTS, CLAIM)):
+        if path in there:
             try:
                 ours |= set(read_sealed(path).get("files", {}))
                 read += 1
@@ -97,14 +100,16 @@ def ours_in(folder: str) -> set[str]:
     return ours if read else set()
 
 
-def check_foreign(folder: str):
-    """Fails with a UsageError that names what in the folder is not ours; touches nothing."""
-    if foreign := foreign_names(folder, ours_in(folder)):
+def check_foreign(folder: str) -> set[str]:
+    """Fails with a UsageError that names what in the folder is not ours; touches nothing. Returns the names that are."""
+    ours = ours_in(folder)
+    if foreign := foreign_names(folder, ours):
         more = f" and {len(foreign) - _NAMED:,} more" if len(foreign) > _NAMED else ""
         raise UsageError(
             f"{folder} holds what c4build has no record of: {', '.join(foreign[:_NAMED])}{more}; move it away, or give "
             "another --out"
         )
+    return ours
 
 
 def claim(folder: str, names: Collection[str]):
@@ -113,8 +118,7 @@ def claim(folder: str, names: Collection[str]):
     Raises UsageError where other files lie there.
     """
     make_folder(folder)
-    check_foreign(folder)
-    ours = ours_in(folder)
+    ours = check_foreign(folder)
     kept = {*ours, *names} - {CLAIM, *MANIFESTS}  # which are ours wherever they lie beside a claim
     write_sealed(join(folder, CLAIM), {"files": dict.fromkeys(sorted(kept), {})})
     # The manifest first, then what else makes a reader take the folder for a corpus.
@@ -123,6 +127,9 @@ def claim(folder: str, names: Collection[str]):
     for name in sorted(found, key=lambda name: first.get(name, 2)):
         if name != CLAIM and (name in first or name not in names):
             delete(join(folder, name))
+    if not is_local(folder):
+        sweep(folder)
+        _claimed.add(folder)
 
 
 def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict):
@@ -130,14 +137,6 @@ def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict
     sync_folder(folder)
     write_sealed(join(folder, manifest_name(format)), {**fields, "files": as_json(sums)})
     sync_folder(folder)
-
-
-def sweep(work: str):
-    """Deletes what a run that was killed left unfinished below a local work folder."""
-    for path, _, names in os.walk(work) if is_local(work) else ():
-        for name in names:
-            if temporary_for(name):
-                delete(join(path, name))
 
 
 def is_complete(
@@ -242,25 +241,57 @@ def seconds_since(started: str) -> float:
 # One process at a time writes below an output folder
 
 
-_held: dict[str, tuple[int, int]] = {}  # by folder: the open lock, how often it was taken
+_claimed: set[str] = set()  # remote folders that this process writes to
+_held: dict[str, tuple[Callable[[], object], int]] = {}  # by folder: what gives the lock back, how often it was taken
 
 
 def lock(work: str, out: str):
     """Takes the lock of an output folder for this process, until as many calls of `unlock` or its end.
 
     Args:
-      work: the folder that the lock lies in; a remote one has none.
+      work: the folder that the lock lies in; one on what Beam alone has a file system for has none.
       out: what the error names.
 
     Raises:
       InUseError: with who has it.
     """
-    if not is_local(work):
-        return
     if work in _held:
-        handle, times = _held[work]
-        _held[work] = handle, times + 1
+        release, times = _held[work]
+        _held[work] = release, times + 1
         return
+    if is_local(work):
+        release = _lock_file(work, out)
+    else:
+        taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
+        release = taken and functools.partial(_give_back, taken, work, out)
+    if release:
+        _held[work] = release, 1
+
+
+def unlock(work: str):
+    """Gives the lock of `work` back where this process has it."""
+    if work in _held:
+        release, times = _held.pop(work)
+        if times > 1:
+            _held[work] = release, times - 1
+        else:
+            release()
+
+
+def _give_back(taken: lease.Lease, work: str, out: str):
+    """Ends the lock of a remote folder, and what uploads a run that was stopped left unfinished in it."""
+    claimed = {folder for folder in _claimed if folder.startswith(f"{out}/")}
+    _claimed.difference_update(claimed)
+    try:
+        for folder in {*claimed, work} if claimed else ():
+            sweep(folder)
+    except OutputError:
+        pass  # the next run does it
+    taken.release()
+
+
+def _lock_file(work: str, out: str) -> Optional[Callable[[], object]]:
+    """Locks a file in a local folder; the end of the process, however it comes, ends the lock as `os.close` does."""
     make_folder(work)
     path = join(work, _LOCK)
     with output_errors(path):
@@ -268,28 +299,16 @@ def lock(work: str, out: str):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         except OSError as error:
             if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                return  # who cannot write disturbs nobody; what must be written says so
+                return None  # who cannot write disturbs nobody; what must be written says so
             raise
     if not _take(handle):
         holder = _holder(handle)
         os.close(handle)
         raise InUseError(f"{out} is being written to by {holder}: wait for it, stop it, or give another --out")
-    _held[work] = handle, 1
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now, "command": " ".join(sys.argv)[:200]}
     with output_errors(path):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(who).encode() + b"\n", 0)
-
-
-def unlock(work: str):
-    """Gives the lock of `work` back where this process has it."""
-    if work in _held:
-        handle, times = _held.pop(work)
-        if times > 1:
-            _held[work] = handle, times - 1
-        else:
-            os.close(handle)  # which ends the lock, as the end of the process does, however it comes
+        os.pwrite(handle, json.dumps(lease.this_process()).encode() + b"\n", 0)
+    return functools.partial(os.close, handle)
 
 
 def _take(handle: int) -> bool:
@@ -308,9 +327,8 @@ def _take(handle: int) -> bool:
 
 def _holder(handle: int) -> str:
     try:
-        who = json.loads(os.pread(handle, 1 << 12, 0))
-        return f"process {who['pid']} on {who['host']} since {who['since']} ({who['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
+        return lease.told(json.loads(os.pread(handle, 1 << 12, 0)))
+    except (OSError, ValueError):
         return "another process"
 
 

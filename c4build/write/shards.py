@@ -3,9 +3,6 @@
 import gzip
 import importlib.util
 import json
-import os
-import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
@@ -13,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from c4build.write.example import Text, encode_example, frame, utf8
-from c4build.write.files import FileSums, is_local, whole_file, whole_path
+from c4build.write.files import FileSums, whole_file, whole_path
 from c4build.write.folder import manifest_name
 from c4build.write.metadata import METADATA
 
@@ -105,17 +102,8 @@ def _open_parquet(path: str, names: Sequence[str], sums: Optional[FileSums] = No
 
 @contextmanager
 def _open_array_record(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
-    if is_local(path):
-        with whole_path(path, sums) as local, _array_record_writer(local) as write:
-            yield write
-        return
-    # The library writes to local files only.
-    with tempfile.TemporaryDirectory() as folder:
-        local = os.path.join(folder, "shard")
-        with _array_record_writer(local) as write:
-            yield write
-        with whole_file(path, sums) as file, open(local, "rb") as written:
-            shutil.copyfileobj(written, file)
+    with whole_path(path, sums) as local, _array_record_writer(local) as write:
+        yield write
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
-from c4build.errors import CorruptFileError
+from c4build.errors import C4BuildError, CorruptFileError
 from c4build.write.files import FileSums, digest, open_file, output_errors, seal, unseal, whole_file
 
 _METADATA = b"c4build"
@@ -85,7 +85,7 @@ class TableReader:
     def _errors(self):
         try:
             yield
-        except (CorruptFileError, FileNotFoundError):
+        except (C4BuildError, FileNotFoundError):
             raise
         except Exception as error:  # the library has many ways to say it
             raise corrupt(self._path) from error

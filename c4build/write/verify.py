@@ -2,10 +2,10 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 
 from c4build.errors import CorruptFileError, UsageError
-from c4build.write.files import check_sums, exists, is_local, join, list_folders
+from c4build.write.files import base_name, check_sum, join, list_files, list_folder
 from c4build.write.folder import (
     CLAIM,
     MANIFESTS,
@@ -18,6 +18,7 @@ from c4build.write.folder import (
 )
 
 _THREADS = 4
+_DEPTH = 8  # of folders below one that is named
 
 
 class Verdict(NamedTuple):
@@ -34,29 +35,30 @@ def find_corpora(folder: str) -> list[str]:
 
     Raises UsageError where there is none.
     """
-    if not is_local(folder) or _is_corpus(folder):
-        found = [folder] if _is_corpus(folder) else []
+    files, folders = list_folder(folder)
+    versions = [name for name in folders if name.replace(".", "").isdigit()]
+    if versions and not _is_corpus(files):
+        found = list(_corpora_from(join(folder, max(versions, key=version_key)), 0))
     else:
-        versions = [name for name in list_folders(folder) if name.replace(".", "").isdigit()]
-        if versions:
-            newest = join(folder, max(versions, key=version_key))
-            found = [newest] if _is_corpus(newest) else []
-        else:
-            below = (path for path, folders, _ in os.walk(folder) if _descend(folders))
-            found = sorted(path for path in below if _is_corpus(path))
+        found = sorted(_corpora_from(folder))
     if not found:
         raise UsageError(f"{folder}: no corpus that c4build made lies here: name a folder such as OUT/c4/en/1.0.0, or OUT")
     return found
 
 
-def _is_corpus(folder: str) -> bool:
-    return any(exists(join(folder, name)) for name in (*MANIFESTS, CLAIM))
+def _corpora_from(folder: str, depth: int = _DEPTH) -> Iterator[str]:
+    files, folders = list_folder(folder)
+    if _is_corpus(files):
+        yield folder
+        return
+    for name in folders if depth else ():
+        path = join(folder, name)
+        if not name.startswith(".") and not os.path.islink(path):
+            yield from _corpora_from(path, depth - 1)
 
 
-def _descend(folders: list[str]) -> bool:
-    """Keeps a walk out of hidden folders; always true."""
-    folders[:] = sorted(name for name in folders if not name.startswith("."))
-    return True
+def _is_corpus(files: Iterable[str]) -> bool:
+    return not {*MANIFESTS, CLAIM}.isdisjoint(map(base_name, files))
 
 
 def verify(folder: str) -> Verdict:
@@ -67,9 +69,10 @@ def verify(folder: str) -> Verdict:
         sums = sums_in(read_manifest(folder))
     except CorruptFileError as error:
         return Verdict(folder, 0, 0, [str(error)])
+    there, names = list_files(folder), sorted(sums)
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda name: list(check_sums(folder, {name: sums[name]})), sorted(sums))
-        wrong = [f"{name}: {what}" for each in found for name, what in each]
+        found = pool.map(lambda name: check_sum(join(folder, name), sums[name], there), names)
+        wrong = [f"{name}: {what}" for name, what in zip(names, found) if what]
     ours = {*sums, find_manifest(folder).rpartition("/")[2]}
     wrong += [f"{name}: it is not in the manifest" for name in foreign_names(folder, ours)]
     return Verdict(folder, len(sums), sum(found.bytes for found in sums.values()), wrong)

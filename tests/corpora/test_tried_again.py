@@ -1,4 +1,4 @@
-"""A local file that cannot be read for a while is tried again by the next run, in every flow."""
+"""What cannot be read or fetched for a while is tried again by the next run, in every flow."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import wet_files
 from corpora_material import multistream, page
+from faulty_server import serving
 
 from c4build.corpora import books, reddit, wikipedia
 from c4build.corpora import c4 as build
+from c4build.errors import MissingInputsError
 from c4build.flow.local import run, run_flow
 from c4build.flow.records import collect
 from c4build.sample.resources import bad_words_file
@@ -49,6 +51,14 @@ FLOWS = {
 }
 
 
+def run_to_manifest(name: str, prepared) -> dict:
+    if name == "build":
+        run(prepared)
+        return build.read_summary(prepared.folders)["en"]
+    run_flow(lambda root: collect(root, prepared.plan), prepared.plan.work, 2)
+    return read_manifest(prepared.plan.folder)
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_local_file_that_could_not_be_read_is_tried_again(tmp_path, name):
     """It is the same file all the time: neither its size nor its date tells that it can be read again."""
@@ -61,11 +71,7 @@ def test_a_local_file_that_could_not_be_read_is_tried_again(tmp_path, name):
         assert not prepared.complete
         if gone:
             inputs[1].rename(tmp_path / "away")
-        if name == "build":
-            run(prepared)
-            return build.read_summary(prepared.folders)["en"]
-        run_flow(lambda root: collect(root, prepared.plan), prepared.plan.work, 2)
-        return read_manifest(prepared.plan.folder)
+        return run_to_manifest(name, prepared)
 
     gone = True
     before = made()
@@ -76,3 +82,23 @@ def test_a_local_file_that_could_not_be_read_is_tried_again(tmp_path, name):
     after = made()
     assert after["damaged"] == [] and after["kept"] > before["kept"]
     assert [source["read_to_its_end"] for source in after["inputs"]] == [True, True]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_run_stops_where_an_input_cannot_be_fetched_and_the_next_comes_to_what_local_files_come_to(tmp_path, name):
+    write, prepare = FLOWS[name]
+    (tmp_path / "in").mkdir()
+    inputs = write(tmp_path / "in")
+    wanted = run_to_manifest(name, prepare(list(map(str, inputs)), str(tmp_path / "local")))
+    with serving({path.name: path.read_bytes() for path in inputs}) as server:
+        urls = [f"{server.url}/{path.name}" for path in inputs]
+        prepared = prepare(urls, str(tmp_path / "out"))
+        server.fault = lambda path: "404" if path == inputs[1].name else ""
+        with pytest.raises(MissingInputsError, match="run again to fetch 1 of 2 files") as raised:
+            run_to_manifest(name, prepared)
+        assert f"({urls[1]}: " in str(raised.value)
+        assert not list((tmp_path / "out").rglob("*c4build.json"))
+        server.fault = lambda path: ""
+        found = run_to_manifest(name, prepare(urls, str(tmp_path / "out")))
+    assert (found["kept"], found["splits"], found["damaged"]) == (wanted["kept"], wanted["splits"], [])
+    assert found["files"].keys() == wanted["files"].keys()

@@ -5,6 +5,7 @@ import random
 import shutil
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,8 +16,12 @@ from c4build.errors import C4BuildError, DamageError, UsageError
 from c4build.t5 import digests, hf
 from c4build.t5.checkpoint import Checkpoints, flatten, load_parameters, read_run, write_run
 from c4build.t5.config import model_config
+from c4build.t5.log import Log, read_metrics
 from c4build.t5.model import T5
-from c4build.t5.train import Log, read_metrics, to_host
+from c4build.t5.optimizer import adafactor, constant
+from c4build.t5.sharding import make_mesh
+from c4build.t5.step import new_parameters, start_state
+from c4build.t5.train import to_host
 from c4build.t5.vocabulary import Vocabulary
 
 
@@ -202,6 +207,28 @@ def test_a_line_of_the_log_that_cannot_be_read_is_named(tmp_path):
             read_metrics(tmp_path)
         with pytest.raises(C4BuildError, match="metrics.jsonl: line 2 is not as it was written"):
             Log(tmp_path, first_step=3)
+
+
+def test_a_checkpoint_with_each_layers_arrays_apart_is_taken_as_well(tmp_path):
+    """As they were written before the layers of a stack were one array."""
+    config = model_config("mini", vocab_size=128)
+    mesh = make_mesh(4, 2)
+    state = start_state(new_parameters(config, 0, mesh), adafactor(constant()), mesh)
+    state["optimizer"] = jax.tree.map(lambda x: x + jnp.arange(x.size, dtype=x.dtype).reshape(x.shape), state["optimizer"])
+    apart = {}
+    for name, array in jax.device_get(flatten(state)).items():
+        before, found, after = name.partition(".layers.")
+        apart |= {f"{before}.layers.{n}.{after}": one for n, one in enumerate(array)} if found else {name: array}
+    assert "optimizer.0.v.decoder.layers.1.cross_attention.q.kernel" in apart
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(7, apart, {"0": {"place": 1}})
+    checkpoints.wait()
+    found, data, step = checkpoints.restore(state)
+    assert (data, step) == ({"0": {"place": 1}}, 7) and same(found, state)
+    assert all(a.sharding == b.sharding for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(state)))
+    parameters = checkpoints.parameters()
+    checkpoints.close()
+    assert same(parameters, to_host(state))
 
 
 # ---- a run's other files, and what is exported

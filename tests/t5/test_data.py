@@ -15,9 +15,11 @@ from small import make_corpus, make_vocabulary, story
 
 from c4build.errors import UsageError
 from c4build.t5 import records
-from c4build.t5.data import CorpusTokens, Feed, JoinedTexts, Stream, corpus_rows, corrupter, held_out_batches
+from c4build.t5.data import Feed, corpus_rows, held_out_batches
 from c4build.t5.packing import make_row, pack
 from c4build.t5.records import corpus_files, corpus_folder, read_texts, text_example, write_tfrecords
+from c4build.t5.rows import corrupter, ranges
+from c4build.t5.sources import CorpusTokens, JoinedTexts, Stream
 from c4build.t5.vocabulary import Vocabulary, sample_texts, train_vocabulary
 
 
@@ -141,7 +143,7 @@ def test_without_a_validation_split_one_text_in_a_hundred_is_held_out_and_more_o
     elif empty:
         (tmp_path / empty).write_bytes(gzip.compress(b"") if empty.endswith(".gz") else b"")
     parts = {
-        part: [d["origin"] for d in CorpusTokens(tmp_path, vocabulary, part, epochs=1)]
+        part: [d["origins"][0] for d in CorpusTokens(tmp_path, vocabulary, part, epochs=1)]
         for part in ("train", "validation")
     }
     assert len(parts["train"]) + len(parts["validation"]) == 1000
@@ -298,9 +300,9 @@ def test_joined_texts_are_cut_into_full_pieces_that_may_hold_parts_of_several(co
     expected = [group[start : start + 50] for group in groups for start in range(0, len(group), 50)]
     assert len(pieces) == len(expected) and all(np.array_equal(a["tokens"], b) for a, b in zip(pieces, expected))
     assert [len(piece["tokens"]) for piece in pieces].count(50) >= len(pieces) - 2
-    assert pieces[0]["origin"] == texts[0]["origin"]
+    assert pieces[0]["origins"] == texts[0]["origins"]
     first = len(texts[0]["tokens"])  # the piece in which the first text ends and the second begins
-    assert first % 50 and pieces[first // 50]["origin"] == f"{texts[0]['origin']} to {texts[1]['origin']}"
+    assert first % 50 and pieces[first // 50]["origins"] == texts[0]["origins"] + texts[1]["origins"]
 
 
 def test_a_feed_of_joined_texts_goes_on_where_it_was(corpus, vocabulary):
@@ -360,9 +362,39 @@ def test_two_worker_processes_read_every_text_and_go_on_where_they_were(corpus, 
     other.restore(state)
     assert same(take(other, 7), expected[5:])
     other.close()
-    origins = {origin for _, origins, _ in expected for origin in origins}
-    assert origins <= {d["origin"] for d in CorpusTokens(corpus, vocabulary, epochs=1)}
-    assert len({origin.partition("@")[0] for origin in origins}) > 1  # each worker has files of its own
+    known = {document["origins"][0][:2] for document in CorpusTokens(corpus, vocabulary, epochs=1)}
+    files = set()
+    for origin in (origin for _, origins, _ in expected for origin in origins):
+        file, _, places = origin.rpartition("@")
+        files.add(file)
+        assert {(file, int(place)) for place in places.split("-")} <= known
+    assert len(files) > 1  # each worker has files of its own
+
+
+def test_where_the_texts_of_a_batch_stand_is_said_in_ranges(corpus, vocabulary):
+    assert ranges([[("b", 7, 7)], [("a", 4, 9), ("b", 2, 3)], [("a", 6, 6)]]) == [("a", 4, 9), ("b", 2, 7)]
+    feed = feed_of([corpus], vocabulary)
+    batches = take(feed, 6)
+    feed.close()
+    for _, origins, _ in batches:
+        files = [origin.rpartition("@")[0] for origin in origins]
+        assert files == sorted(set(files))
+    assert any("-" in origin.rpartition("@")[2] for _, origins, _ in batches for origin in origins)
+
+
+def test_a_place_that_an_older_versions_workers_counted_in_rows_is_refused(corpus, vocabulary):
+    feed = feed_of([corpus], vocabulary, workers=1)
+    with pytest.raises(UsageError, match="was counted by an older c4build's --workers, in rows: .* with --from-hf"):
+        feed.restore({"0": {"rows": {}, "repeats": 0.0}})
+    feed.close()
+
+
+def test_the_order_of_files_is_drawn_once_an_epoch(corpus, vocabulary, monkeypatch):
+    drawn = []
+    draw = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn.append(seed) or draw(seed))
+    texts = list(CorpusTokens(corpus, vocabulary, epochs=3))
+    assert len(texts) == 270 and drawn == [[0, 0], [0, 1], [0, 2]]
 
 
 def test_damage_met_by_a_worker_process_is_said_as_by_a_thread(tmp_path, vocabulary):
@@ -416,7 +448,7 @@ def test_mixing_rates_are_kept(corpus, vocabulary, tmp_path):
 
     sources = [CorpusTokens(folder, vocabulary) for folder in (corpus, other)]
     mixed = iter(grain.IterDataset.mix(sources, [0.8, 0.2]))
-    origins = [next(mixed)["origin"] for _ in range(500)]
+    origins = [next(mixed)["origins"][0][0] for _ in range(500)]
     assert np.mean([str(other) in origin for origin in origins]) == pytest.approx(0.2, abs=0.02)
 
 

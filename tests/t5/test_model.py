@@ -1,6 +1,7 @@
 """The model against Hugging Face's, by golden data (always) and by transformers itself (where torch is)."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from c4build.errors import UsageError
 from c4build.t5 import hf
 from c4build.t5.config import model_config
 from c4build.t5.decode import beam_search, greedy
-from c4build.t5.model import T5, relative_buckets, shift_right, token_losses
+from c4build.t5.loss import target_losses
+from c4build.t5.model import T5, relative_buckets, shift_right
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = ["t5-v1.0", "t5-v1.1"]
@@ -31,13 +33,25 @@ def graph_of(config):
     return nnx.graphdef(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))))
 
 
-def loss_and_logits(graph, params, golden, key=None):
-    segments = (golden["labels"] >= 0).astype(np.int32)
-    targets = np.where(segments, golden["labels"], 0)
-    model = nnx.merge(graph, params)
-    logits = model(golden["input_ids"], golden["attention_mask"], shift_right(targets, segments), segments, key)
-    losses = token_losses(logits, targets, segments)
-    return losses.sum() / segments.sum(), (logits, losses)
+@functools.cache
+def computed(config, with_gradients=True):
+    """A jitted function of parameters, golden arrays and a key: (loss, (encoded, logits, losses)), and the gradients."""
+    graph = graph_of(config)
+
+    def compute(params, golden, key=None):
+        segments = (golden["labels"] >= 0).astype(np.int32)
+        targets = jnp.where(segments, golden["labels"], 0)
+        model = nnx.merge(graph, params)
+        inputs = golden["input_ids"], golden["attention_mask"]
+        hidden = model.hidden(*inputs, shift_right(targets, segments), segments, key)
+        losses, _ = target_losses(model, hidden, targets, segments)
+        return losses.sum() / segments.sum(), (model.encode(*inputs), model.logits(hidden), losses)
+
+    return jax.jit(jax.value_and_grad(compute, has_aux=True) if with_gradients else compute)
+
+
+def only_inputs(arrays):
+    return {name: arrays[name] for name in ("input_ids", "attention_mask", "labels")}
 
 
 def away(got, expected):
@@ -45,32 +59,41 @@ def away(got, expected):
     return float(np.linalg.norm(np.asarray(got) - expected) / np.linalg.norm(expected))
 
 
+@functools.cache
+def load_golden(version):
+    config, params = hf.load(GOLDEN / version, attention="plain")
+    return version, dict(np.load(GOLDEN / version / "golden.npz")), config, params
+
+
 @pytest.fixture(scope="module", params=VERSIONS)
 def golden(request):
-    folder = GOLDEN / request.param
-    config, params = hf.load(folder)
-    return request.param, dict(np.load(folder / "golden.npz")), config, params
+    return load_golden(request.param)
 
 
-def test_the_encoder_logits_and_losses_are_those_of_hugging_face(golden):
+@pytest.fixture(scope="module", params=["plain", "fused"])
+def attention(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def found(golden, attention):
+    """Loss, encoder's output, logits, losses and gradients with each way of computing attention."""
     _, arrays, config, params = golden
-    graph = graph_of(config)
-    loss, (logits, losses) = loss_and_logits(graph, params, arrays)
+    (loss, parts), gradients = computed(dataclasses.replace(config, attention=attention))(params, only_inputs(arrays))
+    return loss, *parts, gradients
+
+
+def test_the_encoder_logits_and_losses_are_those_of_hugging_face(golden, found):
+    _, arrays, config, params = golden
+    loss, encoded, logits, losses, _ = found
     mask, real = arrays["attention_mask"] > 0, arrays["labels"] >= 0
-    encoded = nnx.merge(graph, params).encode(arrays["input_ids"], arrays["attention_mask"])
     assert away(encoded[mask], arrays["encoder_last_hidden_state"][mask]) < 1e-4
     assert away(logits[real], arrays["logits"][real]) < 1e-4
     np.testing.assert_allclose(losses, arrays["per_token_loss"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(loss, arrays["loss"], rtol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def loss_and_gradients(golden):
-    _, arrays, config, params = golden
-    return jax.jit(jax.value_and_grad(lambda p: loss_and_logits(graph_of(config), p, arrays)[0]))(params)
-
-
-def test_the_gradients_are_those_of_hugging_face(golden, loss_and_gradients):
+def test_the_gradients_are_those_of_hugging_face(golden, found):
     """Within 1e-4 of what transformers computes in float64, or twice as far from it as transformers itself is in float32.
 
     Without the scaling of the logits v1.1's random weights amplify rounding: its float32 gradients by transformers, the
@@ -78,7 +101,7 @@ def test_the_gradients_are_those_of_hugging_face(golden, loss_and_gradients):
     one with AVX2 alone ours were 1.7e-4 from them.
     """
     version, arrays, config, _ = golden
-    gradients = hf.to_hf(loss_and_gradients[1], config)
+    gradients = hf.to_hf(found[-1], config)
     exact = np.load(GOLDEN / version / "float64.npz")
     for name, theirs in GRADIENTS.items():
         rounding = away(arrays[name], exact[name])
@@ -95,9 +118,9 @@ def test_the_position_biases_are_those_of_hugging_face(golden):
     np.testing.assert_array_equal(model.decoder.position_bias(140, 140), arrays["decoder_position_bias"])
 
 
-def test_greedy_ids_are_those_of_hugging_face(golden):
-    _, arrays, config, params = golden
-    ids = greedy(graph_of(config), params, arrays["input_ids"], arrays["attention_mask"], 24)
+def test_greedy_ids_are_those_of_hugging_face(golden, attention):
+    version, arrays, config, params = golden
+    ids = greedy(graph_of(dataclasses.replace(config, attention=attention)), params, arrays["input_ids"], arrays["attention_mask"], 24)
     np.testing.assert_array_equal(ids, arrays["greedy_ids"][:, 1:])
 
 
@@ -160,6 +183,11 @@ def t5s_beam_search(next_log_probabilities, length, beams, alpha):
     return tokens, score
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def logits_of(graph, params, inputs, mask, decoder_inputs):
+    return nnx.merge(graph, params)(inputs, mask, decoder_inputs, jnp.ones_like(decoder_inputs))
+
+
 @pytest.mark.parametrize("factor", [1.0, 1.02, 1.05])
 def test_beams_with_t5s_length_penalty_are_those_of_a_search_written_out(factor):
     arrays = np.load(GOLDEN / "t5-v1.0" / "golden.npz")
@@ -170,17 +198,13 @@ def test_beams_with_t5s_length_penalty_are_those_of_a_search_written_out(factor)
     graph, length, beams = graph_of(config), 8, 3
     ids, scores = beam_search(graph, params, arrays["input_ids"], arrays["attention_mask"], length, beams, 0.6, "t5")
 
-    @jax.jit
-    def logits(inputs, mask, decoder_inputs):
-        return nnx.merge(graph, params)(inputs, mask, decoder_inputs, jnp.ones_like(decoder_inputs))
-
     for row in range(3):
         inputs, mask = arrays["input_ids"][row : row + 1], arrays["attention_mask"][row : row + 1]
 
         def next_log_probabilities(tokens):
             decoder_inputs = np.zeros((1, length), np.int32)
             decoder_inputs[0, 1 : len(tokens) + 1] = tokens
-            return jax.nn.log_softmax(logits(inputs, mask, decoder_inputs)[0, len(tokens)]).tolist()
+            return jax.nn.log_softmax(logits_of(graph, params, inputs, mask, decoder_inputs)[0, len(tokens)]).tolist()
 
         expected, score = t5s_beam_search(next_log_probabilities, length, beams, 0.6)
         assert list(ids[row, : len(expected)]) == expected and not ids[row, len(expected) :].any()
@@ -205,14 +229,14 @@ def test_an_exported_model_gives_the_same_logits_in_transformers(tmp_path, activ
     config = model_config(
         "mini", vocab_size=128, activation=activation, own_head=own_head, scale_logits=activation == "relu"
     )
-    graph, params = nnx.split(T5(config, nnx.Rngs(3)))
+    params = nnx.state(T5(config, nnx.Rngs(3)))
     hf.save(tmp_path, config, params)
     peer = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path).eval()
     arrays = np.load(GOLDEN / "t5-v1.0" / "golden.npz")
     names = ["input_ids", "attention_mask", "labels"]
     with torch.no_grad():
         expected = peer(**{name: torch.tensor(arrays[name]).long() for name in names}).logits.numpy()
-    _, (logits, _) = loss_and_logits(graph, params, arrays)
+    _, (_, logits, _) = computed(config, False)(params, only_inputs(arrays))
     real = arrays["labels"] >= 0
     assert away(logits[real], expected[real]) < 1e-4
 
@@ -220,7 +244,7 @@ def test_an_exported_model_gives_the_same_logits_in_transformers(tmp_path, activ
 def test_a_checkpoint_goes_out_and_comes_back_unchanged(tmp_path, golden):
     version, _, config, params = golden
     hf.save(tmp_path, config, params)
-    again, same = hf.load(tmp_path)
+    again, same = hf.load(tmp_path, attention="plain")
     assert again == config
     ours, theirs = (tmp_path / "model.safetensors"), (GOLDEN / version / "model.safetensors")
     from safetensors.numpy import load_file
@@ -248,11 +272,11 @@ def test_an_older_config_without_scaling_is_understood():
     assert hf.read_config(fields, own_head=True).scale_logits is False
 
 
-def test_remat_changes_nothing(golden, loss_and_gradients):
-    _, arrays, config, params = golden
-    loss, gradients = loss_and_gradients
-    graph = graph_of(dataclasses.replace(config, remat=True))
-    other, others = jax.jit(jax.value_and_grad(lambda p: loss_and_logits(graph, p, arrays)[0]))(params)
+@pytest.mark.parametrize("version,policy", list(zip(VERSIONS, ["minimal", "full"])))
+def test_what_is_computed_again_changes_nothing(version, policy):
+    _, arrays, config, params = load_golden(version)
+    (loss, _), gradients = computed(config)(params, only_inputs(arrays))
+    (other, _), others = computed(dataclasses.replace(config, remat=policy))(params, only_inputs(arrays))
     np.testing.assert_allclose(loss, other, rtol=1e-6)
     for ours, theirs in zip(jax.tree.leaves(gradients), jax.tree.leaves(others)):
         assert away(theirs, np.asarray(ours)) < 1e-4
@@ -264,7 +288,7 @@ def test_the_papers_config_keeps_what_one_gpu_of_80_gb_holds(stage):
     from c4build.t5.ablation import find_config, read_config
     from c4build.t5.checkpoint import model_graph
     from c4build.t5.objectives import lengths
-    from c4build.t5.train import training_loss
+    from c4build.t5.step import training_loss
 
     study = read_config(find_config("ablation-paper.toml"))
     section, numbers = study[stage], dict(study["model"])
@@ -293,7 +317,7 @@ def test_the_papers_config_keeps_what_one_gpu_of_80_gb_holds(stage):
 def test_bfloat16_changes_the_loss_by_a_percent_at_most(golden):
     _, arrays, config, params = golden
     config = dataclasses.replace(config, dtype="bfloat16")
-    loss, (logits, _) = loss_and_logits(graph_of(config), params, arrays)
+    loss, (_, logits, _) = computed(config, False)(params, only_inputs(arrays))
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(loss, arrays["loss"], rtol=0.01)
 
@@ -305,8 +329,9 @@ def test_the_named_sizes_have_the_papers_number_of_parameters(size, millions):
     assert count / 1e6 == pytest.approx(millions, rel=0.06)
 
 
-def test_z_loss_is_the_square_of_log_z_and_no_part_of_the_loss_that_is_logged(golden):
-    from c4build.t5.train import Training, training_loss
+def test_z_loss_is_the_square_of_log_z_and_no_part_of_the_loss_that_is_logged(golden, found):
+    from c4build.t5.step import training_loss
+    from c4build.t5.train import Training
 
     _, arrays, config, params = golden
     graph = graph_of(config)
@@ -315,27 +340,28 @@ def test_z_loss_is_the_square_of_log_z_and_no_part_of_the_loss_that_is_logged(go
         "inputs": arrays["input_ids"], "input_segments": arrays["attention_mask"],
         "targets": np.where(segments, arrays["labels"], 0), "target_segments": segments,
     }  # fmt: skip
-    minimised, (loss, count) = training_loss(graph, params, batch, None, 1e-2)
-    logits = np.asarray(loss_and_logits(graph, params, arrays)[1][0], np.float64)
-    log_z = np.log(np.exp(logits).sum(-1))[segments > 0]
+    minimise = jax.jit(lambda params, z_loss: training_loss(graph, params, batch, None, z_loss))
+    minimised, (loss, count) = minimise(params, 1e-2)
+    log_z = np.log(np.exp(np.asarray(found[2], np.float64)).sum(-1))[segments > 0]
     np.testing.assert_allclose(loss / count, arrays["loss"], rtol=1e-5)
     np.testing.assert_allclose(minimised - loss, 1e-2 * (log_z**2).sum(), rtol=1e-3)
-    assert float(training_loss(graph, params, batch, None, 0.0)[0]) == float(loss)
+    assert float(minimise(params, 0.0)[0]) == float(loss)
     assert Training().z_loss == 1e-4
 
 
 def test_the_position_tables_start_as_in_t5x():
     """Uniform with a variance of 1 over the mean of heads and buckets: flax's variance_scaling(1, "fan_avg", "uniform")."""
     config = model_config("base", vocab_size=128, encoder_layers=1, decoder_layers=1, d_model=16, d_ff=16, d_kv=2)
-    tables = [T5(config, nnx.Rngs(seed)).encoder.relative_bias[...] for seed in range(20)]
+    start = jax.jit(lambda key: T5(config, nnx.Rngs(key)).encoder.relative_bias[...])
+    tables = np.array([start(jax.random.key(seed)) for seed in range(20)])
     bound = np.sqrt(3 / ((config.heads + config.buckets) / 2))
     assert np.abs(tables).max() <= bound and np.abs(tables).max() > 0.98 * bound
     assert np.std(tables) == pytest.approx(bound / np.sqrt(3), rel=0.03)
 
 
-def test_dropout_depends_on_its_key_alone(golden):
-    _, arrays, config, params = golden
-    graph = graph_of(dataclasses.replace(config, dropout=0.1))
-    losses = [float(loss_and_logits(graph, params, arrays, jax.random.key(k))[0]) for k in (0, 0, 1)]
+def test_dropout_depends_on_its_key_alone():
+    _, arrays, config, params = load_golden("t5-v1.0")
+    compute = computed(dataclasses.replace(config, dropout=0.1), False)
+    losses = [float(compute(params, only_inputs(arrays), jax.random.key(k))[0]) for k in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
-    assert float(loss_and_logits(graph, params, arrays)[0]) == pytest.approx(float(arrays["loss"]), rel=1e-5)
+    assert float(compute(params, only_inputs(arrays))[0]) == pytest.approx(float(arrays["loss"]), rel=1e-5)

@@ -306,7 +306,7 @@ def test_the_commands_lead_from_a_corpus_to_an_answer_and_to_hugging_face(world,
     on = tmp_path / "on"
     run("pretrain", "--from-hf", tmp_path / "hf", "--corpus", world / "books", "--vocab", tmp_path / "hf" / "spiece.model",
         "--steps", 2, "--out", on, "--length", 32, "--batch", 8, "--data", 1, "--log-every", 1)  # fmt: skip
-    from c4build.t5.train import read_metrics
+    from c4build.t5.log import read_metrics
 
     fresh = [line["loss"] for line in read_metrics(pretrained) if "loss" in line]
     assert read_metrics(on)[0]["loss"] < fresh[0] + 1 and read_metrics(on)[-1]["step"] == 2

@@ -16,29 +16,22 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from small import make_corpus, make_vocabulary
 
 from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import model_config, padded_vocabulary
-from c4build.t5.data import CorpusTokens, corrupter
 from c4build.t5.decode import greedy
 from c4build.t5.finetune import finetune
+from c4build.t5.log import read_metrics
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
-from c4build.t5.train import (
-    NotFinite,
-    Training,
-    batch_loss,
-    make_step,
-    new_parameters,
-    read_metrics,
-    start_state,
-    train,
-)
+from c4build.t5.rows import corrupter
+from c4build.t5.sources import CorpusTokens
+from c4build.t5.step import batch_loss, batch_losses, make_step, new_parameters, start_state
+from c4build.t5.train import NotFinite, Training, train
 
 CHILD = Path(__file__).with_name("child.py")
 SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)
@@ -183,8 +176,8 @@ def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
     got = losses(run)
     assert list(got) == [1, 2, 3, 4, 5]
     np.testing.assert_allclose(list(got.values()), [reference[step] for step in got], rtol=1e-5)
-    kernel = state["params"]["encoder"]["layers"][0]["feed_forward"]["wi"]["kernel"][...]
-    assert kernel.addressable_shards[0].data.shape == (32, 64 // model)
+    kernel = state["params"]["encoder"]["layers"]["feed_forward"]["wi"]["kernel"][...]
+    assert kernel.addressable_shards[0].data.shape == (1, 32, 64 // model)
 
 
 @pytest.mark.slow
@@ -363,14 +356,10 @@ def test_packed_and_unpacked_examples_have_the_same_losses(world):
         (np.append(rng.integers(3, 100, n), 1), np.append(rng.integers(3, 100, m), 1))
         for n, m in [(40, 11), (5, 3), (17, 20), (1, 1), (60, 9)]
     ]
-    from c4build.t5.model import shift_right, token_losses
+    losses_of = jax.jit(lambda batch: batch_losses(graph, params, batch)[0])
 
     def token_loss(row):
-        batch = stack([row])
-        model = nnx.merge(graph, params)
-        decoder_inputs = shift_right(batch["targets"], batch["target_segments"])
-        logits = model(batch["inputs"], batch["input_segments"], decoder_inputs, batch["target_segments"])
-        return np.asarray(token_losses(logits, batch["targets"], batch["target_segments"]))[0]
+        return np.asarray(losses_of(stack([row])))[0]
 
     packed = token_loss(make_row(examples, 144, 64))
     at = 0

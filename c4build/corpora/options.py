@@ -1,0 +1,82 @@
+"""The options of the commands that make corpora, each defined once: command line and Beam programs read them here.
+
+A field of `Request` is an option of `build`: its name, its default and its help stand nowhere else. The aliases are
+options that several commands have.
+"""
+
+from typing import Annotated, NamedTuple, Optional
+
+from typer import Argument, Option
+
+from c4build.rules.tables import RULE_SETS, VARIANTS
+
+Out = Annotated[str, Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
+Rules = Annotated[str, Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")]
+Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
+Shards = Annotated[Optional[int], Option(help="Training shards; by default as many as the size asks for.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
+Workers = Annotated[Optional[int], Option(help="Processes on this machine; by default one for each core.")]
+Runner = Annotated[Optional[str], Option(help="A Beam runner, as in DataflowRunner.")]
+
+
+class Request(NamedTuple):
+    """What a person asks `build` for."""
+
+    inputs: Annotated[
+        list[str],
+        Argument(
+            metavar="INPUT...",
+            help="WET files, globs, folders or lists of paths (wet.paths, wet.paths.gz); local, s3://, gs://, https://.",
+            default_factory=list,
+            show_default=False,
+        ),
+    ]
+    out: Out
+    crawls: Annotated[
+        list[str], Option("--crawl", metavar="NAME", help="A crawl's own list, as in CC-MAIN-2019-18; repeatable.")
+    ] = []
+    archive: Annotated[
+        str,
+        Option(
+            "--from",
+            metavar="https|s3",
+            help="Where crawls and their lists are read: https://data.commoncrawl.org/, or s3://commoncrawl/ for "
+            "machines inside AWS (us-east-1), with credentials of AWS.",
+        ),
+    ] = "https"
+    limit: Annotated[Optional[int], Option(help="Take the first N files only.")] = None
+    max_connections: Annotated[
+        int,
+        Option(
+            metavar="N",
+            help="Downloads at once from one server. Common Crawl's is shared by all, and blocks clients that ask for "
+            "too much.",
+        ),
+    ] = 10
+    allow_missing: Annotated[
+        str, Option(metavar="N|P%", help="Go on without so many inputs, or percent of them, that cannot be fetched.")
+    ] = "0"
+    rules: Rules = "paper"
+    settings: Annotated[
+        list[str], Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")
+    ] = []
+    variants: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.",
+        ),
+    ] = ["en"]
+    bad_words: Annotated[
+        Optional[str],
+        Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one."),
+    ] = None
+    realnews_domains: Annotated[
+        Optional[str], Option(metavar="FILE|URL", help="News domains, for realnewslike.")
+    ] = None
+    webtext_urls: Annotated[
+        list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
+    ] = []
+    format: Format = "tfrecord"
+    shards: Shards = None
+    overwrite: Overwrite = False

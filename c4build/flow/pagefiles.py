@@ -1,0 +1,197 @@
+"""What Clean leaves of an input: a page file with the texts, and beside it a key file with what deduplication compares.
+
+Both are Parquet files with the same row groups, written whole or not at all, the key file first. In the page file's
+metadata stands the `Report` of the reading. Each page is one row, in file order.
+"""
+
+from contextlib import contextmanager
+from typing import Iterator, NamedTuple, Optional, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from c4build.errors import CorruptFileError
+from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
+from c4build.read.paths import Input
+from c4build.write.files import digest, exists, open_file
+from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
+
+FORMAT = 6  # of page files: part of their folders' names
+_ROW_GROUP_ROWS = 2048
+_ROW_GROUP_CHARS = 1 << 23
+_OPTIONS = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+
+
+class PageFile(NamedTuple):
+    """What the steps that read a page file need to know of it."""
+
+    file: int  # the input's number
+    path: str
+    tracks: list[str]  # the key of each
+    rows: int
+    keys: int  # of lines or spans
+    pages: int  # read of the input, used or not
+    content: str  # a digest of all columns of both files
+
+
+class Report(NamedTuple):
+    """What the reading of one input came to."""
+
+    page_file: str
+    identity: str  # of the input
+    tracks: list[str]  # the key of each
+    rows: int
+    keys: int  # of lines or spans
+    pages: int  # read, used or not
+    counts: dict[str, dict[str, int]]  # track: reason: pages that end here for good
+    lines: dict[str, int]
+    damages: list[tuple[int, str]]  # (offset in bytes, what), the first of them
+    more_damages: int
+    size: int  # bytes read of the input
+    complete: bool  # False where the input could not be read to its end: the next run tries again
+    content: str  # a digest of all columns of both files
+    missing: str = ""  # why the input could not be fetched; then there is no page file
+    remade: str = ""  # why a page file that was there was not taken
+
+    def as_page_file(self, file: int) -> PageFile:
+        return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content)
+
+
+class Row(NamedTuple):
+    """One page, as the columns of both files have it."""
+
+    reasons: bytes
+    number: int
+    url_hash: bytes
+    timestamp: str
+    url: Optional[str] = None  # what follows is there for pages that are still in
+    content_type: Optional[str] = None
+    content_length: Optional[str] = None
+    validation: Optional[bool] = None
+    rank: int = 0
+    keys: bytes = b""
+    text: Optional[str] = None
+    raw: Optional[bytes] = None
+
+
+_KEY_COLUMNS, _PAGE_COLUMNS = ([Row._fields.index(name) for name in schema.names] for schema in (KEY_SCHEMA, PAGE_SCHEMA))
+_KEYS = Row._fields.index("keys")
+_NUMBER = Row._fields.index("number")
+
+
+class Rows:
+    """Writes a page file and its key file, a row group at a time."""
+
+    def __init__(self, pages: TableWriter, keys: TableWriter):
+        self._pages, self._keys = pages, keys
+        self._waiting: list[tuple] = []
+        self._chars = self.key = 0
+        self.row = 0  # rows written
+
+    def add(self, row: tuple, chars: int):
+        """Adds a `Row`, or a tuple like it, of a page of so many characters."""
+        self._waiting.append(row)
+        self._chars += chars
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= _ROW_GROUP_ROWS or self._chars >= _ROW_GROUP_CHARS
+
+    def flush(self):
+        if not self._waiting:
+            return
+        columns = list(zip(*self._waiting))
+        numbers = columns[_NUMBER][0], columns[_NUMBER][-1]
+        place = {"row": self.row, "key": self.key, "numbers": numbers}
+        self._keys.write([pa.array(columns[at], field.type) for at, field in zip(_KEY_COLUMNS, KEY_SCHEMA)], place)
+        sizes = [len(keys) // 16 for keys in columns[_KEYS]]
+        columns[_KEYS] = sizes
+        self._pages.write([pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)], place)
+        self.row += len(self._waiting)
+        self.key += sum(sizes)
+        self._waiting.clear()
+        self._chars = 0
+
+    def content(self) -> str:
+        """A digest of all that was written so far."""
+        return digest([self._pages.content(), self._keys.content()])
+
+    def tell(self, report: Report):
+        """Says in both files whose they are; the last before they are whole."""
+        self._keys.fields = {"identity": report.identity, "content": report.content}
+        self._pages.fields = report._asdict()
+
+
+@contextmanager
+def open_page_file(path: str) -> Iterator[Rows]:
+    """A page file and its key file, there when the block ends well."""
+    with open_table(path, PAGE_SCHEMA, **_OPTIONS) as pages, open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys:
+        yield Rows(pages, keys)
+
+
+def key_file(page_file: str) -> str:
+    return page_file.removesuffix(".parquet") + ".keys"
+
+
+def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Optional[Report]:
+    """What is said in a page file that is whole, of this input and with these tracks; None where there is none.
+
+    Raises:
+      CorruptFileError: it is not whole, or another's.
+    """
+    if not exists(path):
+        return None
+    with open_file(path) as file:
+        found = TableReader(path, file)
+        report = Report(**{**found.fields, "page_file": path})
+        if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
+            raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
+        found.check()
+    keys = key_file(path)
+    try:
+        with open_file(keys) as file:
+            found = TableReader(keys, file)
+            if found.fields != {"identity": report.identity, "content": report.content}:
+                raise CorruptFileError(f"{keys}: it belongs to another page file")
+            found.check()
+    except FileNotFoundError as error:
+        raise CorruptFileError(f"{keys}: it is gone") from error
+    return report
+
+
+class Group(NamedTuple):
+    """A row group."""
+
+    row: int  # its first
+    key: int  # its first
+    rows: pa.RecordBatch
+
+
+def read_texts(of: PageFile, columns: Sequence[str], numbers: range) -> Iterator[Group]:
+    """Yields columns of a page file, a row group at a time: those that can hold pages with one of these numbers.
+
+    Raises CorruptFileError where the file is not what Clean left.
+    """
+    return _read(of, of.path, columns, numbers)
+
+
+def read_keys(of: PageFile, columns: Sequence[str]) -> Iterator[Group]:
+    """Yields columns of a key file, a row group at a time. Raises CorruptFileError."""
+    return _read(of, key_file(of.path), columns, None)
+
+
+def _read(of: PageFile, path: str, columns: Sequence[str], numbers: Optional[range]) -> Iterator[Group]:
+    if not of.rows:
+        return
+    with read_table(path) as found:
+        if found.fields["content"] != of.content:
+            raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
+        for index, group in enumerate(found.groups):
+            first, last = group["numbers"]
+            if numbers is None or first < numbers.stop and numbers.start <= last:
+                yield Group(group["row"], group["key"], found.read(index, columns))
+
+
+def reasons_in(rows: pa.RecordBatch) -> np.ndarray:
+    """[rows, tracks] uint8: the column `reasons`."""
+    return joined(rows.column("reasons"))[0].reshape(rows.num_rows, -1)

@@ -1,0 +1,84 @@
+"""Remote files that are read here and there, in few requests.
+
+Whoever reads a Parquet file asks for its end, then goes on from its start, and leaves a little out here and there. The
+first request is for the whole file, and stays open while the end is fetched by a second one, once; what is left out is
+read over where that costs less than a request.
+"""
+
+import io
+from typing import Optional
+
+from c4build.read.hosts import Transport
+from c4build.read.stores import State
+from c4build.read.transport import RemoteFile
+
+_SKIPPED = 1 << 20  # bytes that are read over, at most: some 10 ms of a fast connection, as a request takes
+_TAIL = 1 << 18  # bytes at the end that are kept; a footer is smaller
+
+
+class SoughtFile(io.RawIOBase):
+    """A remote file's bytes as they are stored, also out of their order. Raises as `RemoteFile` does."""
+
+    def __init__(self, path: str, settings: Optional[Transport] = None):
+        self._path, self._settings = path, settings
+        self._front = RemoteFile(path, settings=settings)
+        self._place = 0
+        self._tail: Optional[bytes] = None  # the bytes from `_tail_start` to the end, once they were fetched
+        self._tail_start = 0
+
+    @property
+    def state(self) -> State:
+        """What is known of the file by now."""
+        return self._front.state
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        size = self._front.state.size
+        if whence == io.SEEK_END and size < 0:
+            raise io.UnsupportedOperation("the size of this remote file is not known")
+        self._place = max(offset + (0, self._place, size)[whence], 0)
+        return self._place
+
+    def readinto(self, buffer) -> int:
+        data = self._some(len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def close(self):
+        if not self.closed and hasattr(self, "_front"):
+            self._front.close()
+        super().close()
+
+    def _some(self, size: int) -> bytes:
+        """Up to `size` of the next bytes, none at the end only."""
+        if self._tail is None and self._place != self._front.tell():
+            self._keep_tail()
+        if self._tail is not None:
+            if self._place >= self._tail_start:
+                start = self._place - self._tail_start
+                return self._tail[start : start + size]
+            size = min(size, self._tail_start - self._place)
+        ahead = self._place - self._front.tell()
+        if 0 < ahead <= _SKIPPED:
+            self._front.read(ahead)
+        elif ahead:
+            self._front.seek(self._place)
+        return self._front.read(size)
+
+    def _keep_tail(self):
+        """Fetches the end of the file where the next bytes are there, or there is little of it left."""
+        state, place = self._front.state, self._front.tell()
+        if place <= self._place and 0 <= state.size - place <= _SKIPPED:
+            self._tail, self._tail_start = self._front.read(), place
+        elif self._place >= state.size - _TAIL >= 0 and abs(self._place - place) > _TAIL:
+            with RemoteFile(self._path, state, self._settings, state.size - _TAIL) as file:
+                self._tail, self._tail_start = file.read(), state.size - _TAIL

@@ -1,0 +1,21 @@
+"""Lists of URLs, one a line."""
+
+from typing import Iterator, Optional
+
+from c4build.errors import UsageError
+from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
+from c4build.read.paths import Input, InputError, open_input
+from c4build.read.reddit import read_lines
+
+
+def read_urls(source: Input, transport: Optional[Transport] = None) -> Iterator[str]:
+    """Yields the lines of a list of URLs, packed or not. Raises UsageError where it cannot be read."""
+    try:
+        with open_input(source, transport) as file:
+            for found in read_lines(file):
+                if isinstance(found, Damage):
+                    raise InputError(found.what, found.offset)
+                yield found[2].decode(errors="replace").rstrip("\r")
+    except InputError as error:
+        raise UsageError(f"--webtext-urls {source.path}: {error}") from error

@@ -1,0 +1,139 @@
+"""Documents to examples, examples to packed rows, rows to batches."""
+
+import dataclasses
+
+import grain
+import numpy as np
+
+from c4build.errors import UsageError
+from c4build.t5.objectives import OBJECTIVES, Noise, lengths, sentinels_needed
+from c4build.t5.packing import make_row, pack, stack
+from c4build.t5.vocabulary import EOS
+
+
+def ranges(origins) -> list[tuple[str, int, int]]:
+    """Lists of (file, first position, last position) as one, with each file once."""
+    found = {}
+    for file, first, last in (origin for some in origins for origin in some):
+        known = found.get(file, (first, last))
+        found[file] = min(first, known[0]), max(last, known[1])
+    return [(file, *found[file]) for file in sorted(found)]
+
+
+class Rows(grain.IterDataset):
+    """Documents to packed rows, `window` rows at a time, in an order drawn from the seed.
+
+    `examples(document, rng)` gives a document's examples: pairs of ids with end tokens. A row has the four arrays of
+    `packing`, `origins` of its documents (see `ranges`) and the `repeats` of its examples, which share their document's.
+    """
+
+    def __init__(self, parent, examples, inputs_length, targets_length, seed=0, window=64, shuffle=True, packed=True):
+        super().__init__(parent)
+        self.examples, self.inputs_length, self.targets_length = examples, inputs_length, targets_length
+        self.seed, self.window, self.shuffle, self.packed = seed, window, shuffle, packed
+
+    def __iter__(self):
+        return RowsIterator(iter(self._parent), self)
+
+
+class RowsIterator(grain.DatasetIterator):
+    """Its state is the parent's at the start of the window, and how many of the window's rows are out."""
+
+    def __init__(self, parent, rows: Rows):
+        super().__init__(parent)
+        self.rows = rows
+        self.number = 0
+        self.given = 0
+        self.ready = []
+        self.parent_state = parent.get_state()
+
+    def fill(self):
+        rows = self.rows
+        rng = np.random.default_rng([rows.seed, self.number])
+        examples, about, room = [], [], rows.window * rows.inputs_length
+        filled = 0
+        while filled < room:
+            try:
+                document = next(self._parent)
+            except StopIteration:
+                break
+            made = list(rows.examples(document, rng))
+            for example in made:
+                examples.append(example)
+                about.append((document["origins"], document["repeats"] / len(made)))
+                # A row is full when either side is; unpacked, an example is a row.
+                share = len(example[0]), len(example[1]) * rows.inputs_length // rows.targets_length
+                filled += max(share) if rows.packed else rows.inputs_length
+        groups = (
+            pack(examples, rows.inputs_length, rows.targets_length)
+            if rows.packed
+            else [[i] for i in range(len(examples))]
+        )
+        order = rng.permutation(len(groups)) if rows.shuffle else range(len(groups))
+        self.ready = [
+            make_row([examples[i] for i in groups[g]], rows.inputs_length, rows.targets_length)
+            | {"origins": ranges(about[i][0] for i in groups[g]), "repeats": sum(about[i][1] for i in groups[g])}
+            for g in order
+        ]
+
+    def __next__(self):
+        if self.given >= len(self.ready):
+            if self.ready:
+                self.number += 1
+            self.parent_state = self._parent.get_state()
+            self.given = 0
+            self.fill()
+            if not self.ready:
+                raise StopIteration
+        self.given += 1
+        return self.ready[self.given - 1]
+
+    def get_state(self):
+        return {"parent": self.parent_state, "window": self.number, "given": self.given}
+
+    def set_state(self, state):
+        self.parent_state = state["parent"]
+        self._parent.set_state(state["parent"])
+        self.number, self.given, self.ready = state["window"], state["given"], []
+        if self.given:
+            self.fill()
+
+
+@dataclasses.dataclass(frozen=True)
+class Corrupt:
+    """A document's examples: its tokens in pieces that fit a row, each through the objective, end tokens added.
+
+    Targets that are too long lose their end, as T5 trims them.
+    """
+
+    objective: str
+    noise: Noise
+    text_length: int
+    targets_length: int
+
+    def __call__(self, document, rng):
+        tokens = document["tokens"]
+        for start in range(0, len(tokens), self.text_length):
+            piece = tokens[start : start + self.text_length]
+            inputs, targets = OBJECTIVES[self.objective](piece, self.noise, rng)
+            targets = targets[: self.targets_length - 1]
+            yield np.append(inputs, EOS).astype(np.int32), np.append(targets, EOS).astype(np.int32)
+
+
+def corrupter(vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0) -> tuple[Corrupt, int]:
+    """The examples' maker and the width of the targets that goes with it. Raises UsageError for too few sentinels."""
+    text_length, targets_length = lengths(objective, inputs_length, rate, mean_span)
+    needed = sentinels_needed(objective, inputs_length, rate, mean_span)
+    if needed > vocabulary.sentinels:
+        raise UsageError(
+            f"{objective} of {rate:.0%} of {inputs_length} tokens takes {needed} sentinels, there are {vocabulary.sentinels}: "
+            f"ask for --sentinels {needed}"
+        )
+    noise = Noise(vocabulary.first_sentinel, vocabulary.pieces, rate, mean_span, vocabulary.sentinels)
+    return Corrupt(objective, noise, text_length, targets_length), targets_length
+
+
+def batch_of(rows) -> dict:
+    """Rows as one element for grain: the four arrays [rows, length], `origins` as ranges, `repeats` in all."""
+    about = {"origins": ranges(row["origins"] for row in rows), "repeats": sum(row["repeats"] for row in rows)}
+    return stack(rows) | about

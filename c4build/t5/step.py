@@ -1,0 +1,117 @@
+"""One training step and one scoring of held-out text, each a jitted function over a mesh."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from c4build.t5 import sharding
+from c4build.t5.checkpoint import model_graph
+from c4build.t5.config import ModelConfig
+from c4build.t5.loss import target_losses
+from c4build.t5.model import T5, shift_right
+
+
+@functools.cache
+def initialiser(config: ModelConfig, mesh):
+    _, shapes = model_graph(config)
+    places = sharding.parameter_shardings(shapes, mesh)
+    return jax.jit(lambda key: nnx.state(T5(config, nnx.Rngs(key))), out_shardings=places)
+
+
+def new_parameters(config: ModelConfig, seed: int, mesh) -> nnx.State:
+    """Random parameters, made where they belong."""
+    return initialiser(config, mesh)(jax.random.key(seed))
+
+
+def start_state(params: nnx.State, optimizer, mesh) -> dict:
+    params = jax.tree.map(jax.device_put, params, sharding.parameter_shardings(params, mesh))
+    shapes = jax.eval_shape(optimizer.init, params)  # AdaFactor's moments all start at zero
+    places = sharding.optimizer_shardings(shapes, params, mesh)
+    moments = jax.tree.map(lambda leaf, place: jax.device_put(np.zeros(leaf.shape, leaf.dtype), place), shapes, places)
+    step = jax.device_put(np.zeros((), np.int32), sharding.everywhere(mesh))
+    return {"params": params, "optimizer": moments, "step": step}
+
+
+def batch_losses(graph, params, batch, key=None):
+    """Each target token's loss in nats and its log Z, see `loss.target_losses`."""
+    model = nnx.merge(graph, params)
+    targets, segments = batch["targets"], batch["target_segments"]
+    decoder_inputs = shift_right(targets, segments)
+    hidden = model.hidden(batch["inputs"], batch["input_segments"], decoder_inputs, segments, key)
+    return target_losses(model, hidden, targets, segments)
+
+
+def batch_loss(graph, params, batch, key=None):
+    """(sum of the target tokens' losses in nats, number of target tokens)."""
+    losses, _ = batch_losses(graph, params, batch, key)
+    return losses.sum(), (batch["target_segments"] > 0).sum()
+
+
+def training_loss(graph, params, batch, key, z_loss: float):
+    """(what is minimised, (sum of the losses in nats, number of target tokens)).
+
+    What is minimised has `z_loss` times the square of log Z more for each target token, Z being the softmax's sum: it keeps
+    the logits from drifting (as in Mesh TensorFlow, which trained the paper's models). It is not part of the loss that is logged.
+    """
+    losses, log_z = batch_losses(graph, params, batch, key)
+    loss = losses.sum()
+    return loss + z_loss * (log_z * log_z).sum(), (loss, (batch["target_segments"] > 0).sum())
+
+
+@functools.cache
+def make_step(graph, optimizer, accumulate: int = 1, z_loss: float = 0.0):
+    """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm", "parameter_norm"}; jitted, the old state given up.
+
+    The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
+    added up part by part and divided by the whole batch's count at the end.
+    """
+
+    def whole(params, batch, key):
+        compute = jax.value_and_grad(lambda p: training_loss(graph, p, batch, key, z_loss), has_aux=True)
+        (_, (total, count)), gradients = compute(params)
+        return total, count, gradients
+
+    def in_parts(params, batch, key):
+        # Part p takes the rows p, p + parts, ...: each device's rows are spread over all parts.
+        parts = {n: jnp.swapaxes(x.reshape(-1, accumulate, x.shape[-1]), 0, 1) for n, x in batch.items()}
+
+        def add(sums, part):
+            arrays, part_key = part
+            return jax.tree.map(jnp.add, sums, whole(params, arrays, part_key)), None
+
+        zeros = (jnp.zeros(()), jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+        return jax.lax.scan(add, zeros, (parts, jax.random.split(key, accumulate)))[0]
+
+    def step(state, batch, seed):
+        key = jax.random.fold_in(jax.random.key(seed), state["step"])
+        compute = whole if accumulate == 1 else in_parts
+        total, count, gradients = compute(state["params"], batch, key)
+        gradients = jax.tree.map(lambda g: g / count, gradients)
+        updates, moments = optimizer.update(gradients, state["optimizer"], state["params"])
+        metrics = {
+            "loss": total / count,
+            "targets": count,
+            "tokens": (batch["input_segments"] > 0).sum() + count,
+            "gradient_norm": optax.tree.norm(gradients),
+        }
+        params = optax.apply_updates(state["params"], updates)
+        metrics["parameter_norm"] = optax.tree.norm(params)
+        return {"params": params, "optimizer": moments, "step": state["step"] + 1}, metrics
+
+    return jax.jit(step, donate_argnums=0)
+
+
+compiled_loss = jax.jit(batch_loss, static_argnums=0)
+
+
+def evaluate_loss(graph, params, batches, mesh) -> dict:
+    """The mean loss in nats of a target token over `batches` of arrays, dropout off."""
+    total, count = 0.0, 0
+    for arrays in batches:
+        part, number = compiled_loss(graph, params, sharding.put_batch(arrays, mesh))
+        total, count = total + float(part), count + int(number)
+    return {"loss": total / max(count, 1), "targets": count}
