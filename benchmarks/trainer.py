@@ -3,6 +3,12 @@
     python benchmarks/trainer.py                       # the device's own case: base at 128 x 512 in bf16 on a GPU,
                                                        # a small model in float32 on a CPU
     python benchmarks/trainer.py --size small --batch 8 --length 128 --targets 32 --dtype float32 --steps 5
+    python benchmarks/trainer.py --plan --size base --batch 128 --length 512 --targets 512 --dtype bfloat16
+    python benchmarks/trainer.py --input
+
+`--plan` compiles a step without allocating its arrays: for each policy of rematerialisation what the backward pass keeps,
+what XLA plans to hold, and how long compiling takes; then a budget of the step by kind of work at an H100's rates.
+`--input` measures how fast batches of 128 x 512 come, in this process and from workers.
 
 Each side takes whole training steps (forward, backward, AdaFactor, dropout 0.1) on packed rows of made-up text: ours in
 its own loop, data pipeline included, so that waiting for data is measured; theirs under `torch.compile` with the same
@@ -44,6 +50,14 @@ def corpus(folder, length: int, rows: int):
     write_tfrecords(folder / "c4-validation.tfrecord-00000-of-00001", texts[:8])
 
 
+def made(folder, rows: int, length: int):
+    """(corpus's folder, vocabulary) of made-up text."""
+    from c4build.t5.vocabulary import train_vocabulary
+
+    corpus(folder / "c4", length, rows)
+    return folder / "c4", train_vocabulary([folder / "c4"], folder / "v.model", 8000, 2_000_000, strict=False)
+
+
 def ours(options) -> dict:
     """The trainer's own loop; speed and waiting are what it logs, after the first steps."""
     from c4build.t5 import sharding
@@ -51,16 +65,15 @@ def ours(options) -> dict:
     from c4build.t5.pretrain import pretrain
     from c4build.t5.log import read_metrics
     from c4build.t5.train import Training
-    from c4build.t5.vocabulary import train_vocabulary
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        corpus(folder / "c4", options.length, options.batch * (options.steps + options.warm) // 2)
-        vocabulary = train_vocabulary([folder / "c4"], folder / "v.model", 8000, 2_000_000, strict=False)
+        text, vocabulary = made(folder, options.batch * (options.steps + options.warm) // 2, options.length)
         assert padded_vocabulary(vocabulary.size) <= options.vocabulary
         config = model_config(
-            options.size, vocab_size=options.vocabulary, dtype=options.dtype, remat=options.remat, dropout=0.1
-        )
+            options.size, vocab_size=options.vocabulary, dtype=options.dtype, remat=options.remat,
+            attention=options.attention, dropout=0.1,
+        )  # fmt: skip
         training = Training(
             steps=options.warm + options.steps, batch=options.batch, inputs_length=options.length,
             log_every=options.warm + options.steps, checkpoint_every=10**9, accumulate=options.accumulate,
@@ -69,7 +82,7 @@ def ours(options) -> dict:
         training = Training(**{**training.__dict__, "log_every": options.warm})
         assert options.steps % options.warm == 0
         pretrain(
-            folder / "run", [folder / "c4"], vocabulary, config, training, objective=options.objective,
+            folder / "run", [text], vocabulary, config, training, objective=options.objective,
             mesh=sharding.make_mesh(1, 1), workers=options.workers, quiet=True,
         )  # fmt: skip
         import jax
@@ -104,7 +117,7 @@ def theirs(options) -> dict:
     config = model_config(options.size, vocab_size=options.vocabulary, dropout=0.1)
     fields = {name: value for name, value in write_config(config).items() if name != "architectures"}
     model = T5ForConditionalGeneration(T5Config(**fields, use_cache=False)).to(device).train()
-    if options.remat:
+    if options.remat != "none":
         model.gradient_checkpointing_enable()
     optimizer = torch.optim.Adafactor(model.parameters(), lr=0.01)
     step_model = model if options.eager else torch.compile(model)
@@ -137,6 +150,43 @@ def theirs(options) -> dict:
     float(loss)
     wait()
     return {"seconds": (time.perf_counter() - start) / options.steps}
+
+
+def input_rates(batches: int = 200, rows: int = 128, length: int = 512) -> None:
+    """Slots (inputs and targets, filled or not) a second for 0, 1 and 2 workers, by the clock and by the processors' time,
+    which other work on the machine does not touch; and what the trainer's process spends."""
+    import psutil
+
+    from c4build.t5 import sharding
+    from c4build.t5.pretrain import make_feed
+    from c4build.t5.rows import corrupter
+
+    with tempfile.TemporaryDirectory() as name:
+        text, vocabulary = made(Path(name), 100 * rows, length)
+        corrupt, width = corrupter(vocabulary, "span_corruption", length)
+        print("| workers | M slots a second | M slots a CPU second | filled | CPU ms a batch in the trainer's process |")
+        print("|---|---|---|---|---|")
+        for workers in (0, 1, 2):
+            feed = make_feed(
+                [text], [1.0], vocabulary, corrupt, (length, width), rows, sharding.make_mesh(1, 1), streams=1, seed=0,
+                limit=None, workers=workers, shuffle=1000, window=64,
+            )  # fmt: skip
+            for _ in range(16):  # what was read ahead before the clock starts
+                next(feed)
+            children = psutil.Process().children(recursive=True)
+
+            def spent():
+                return sum(sum(child.cpu_times()[:2]) for child in children)
+
+            begun, used, others, filled = time.perf_counter(), time.process_time(), spent(), 0
+            for _ in range(batches):
+                arrays, _, _ = next(feed)
+                filled += sum((arrays[f"{side}_segments"] > 0).sum() for side in ("input", "target"))
+            seconds, used, others = time.perf_counter() - begun, time.process_time() - used, spent() - others
+            slots = batches * rows * (length + width)
+            print(f"| {workers} | {slots / seconds / 1e6:.2f} | {slots / (used + others) / 1e6:.2f} | "
+                  f"{100 * filled / slots:.0f} % | {1000 * used / batches:.1f} |")  # fmt: skip
+            feed.close()
 
 
 def report(options, found) -> dict:
@@ -185,7 +235,10 @@ def main():
     parser.add_argument("--warm", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--accumulate", type=int, default=1)
-    parser.add_argument("--remat", action="store_true")
+    parser.add_argument("--remat", choices=["none", "minimal", "full"], default="none")
+    parser.add_argument("--attention", choices=["auto", "plain", "fused"], default="auto")
+    parser.add_argument("--plan", action="store_true", help="memory, compile time and budget of a step; nothing is run")
+    parser.add_argument("--input", action="store_true", help="how fast batches come")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--eager", action="store_true", help="theirs without torch.compile (needs no C++ compiler)")
     parser.add_argument("--json", type=Path)
@@ -201,6 +254,13 @@ def main():
             setattr(options, name, value)
     if options.targets is None:
         options.targets = lengths(options.objective, options.length)[1]
+    if options.plan:
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        from trainer_plan import plan
+
+        return plan(options)
+    if options.input:
+        return input_rates()
     if options.side:
         print("RESULT " + json.dumps({"c4build": ours, "transformers": theirs}[options.side](options)))
         return

@@ -19,16 +19,24 @@ PEAKS = {
 }  # fmt: skip
 
 
-def step_flops(config: ModelConfig, batch: int, inputs: int, targets: int) -> float:
-    """Of one training step on `batch` rows of `inputs` and `targets` tokens."""
+def step_work(config: ModelConfig, batch: int, inputs: int, targets: int) -> dict[str, float]:
+    """FLOPs by kind of one training step on `batch` rows of `inputs` and `targets` tokens."""
     attention = 4 * config.d_model * config.inner
     feed_forward = (3 if config.activation == "gated-gelu" else 2) * config.d_model * config.d_ff
     encoder = config.encoder_layers * (attention + feed_forward)
     decoder = config.decoder_layers * (attention + attention // 2 + feed_forward)
     cross = config.decoder_layers * attention // 2
-    matrices = inputs * (encoder + cross) + targets * (decoder + config.vocab_size * config.d_model)
     scores = config.encoder_layers * inputs * inputs + config.decoder_layers * targets * (targets + inputs)
-    return batch * (6.0 * matrices + 12.0 * scores * config.inner)
+    return {
+        "matrices": batch * 6.0 * (inputs * (encoder + cross) + targets * decoder),
+        "attention": batch * 12.0 * scores * config.inner,
+        "logits": batch * 6.0 * targets * config.vocab_size * config.d_model,
+    }
+
+
+def step_flops(config: ModelConfig, batch: int, inputs: int, targets: int) -> float:
+    """Of one training step: what the share of the peak is counted by."""
+    return sum(step_work(config, batch, inputs, targets).values())
 
 
 @functools.cache

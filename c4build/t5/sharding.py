@@ -15,8 +15,8 @@ from c4build.errors import UsageError
 
 PATTERNS = [
     (r"(attention\.[qkv]|feed_forward\.(wi|gate))\.kernel$", P(None, "model")),
-    (r"(attention\.o|feed_forward\.wo)\.kernel$", P("model", None)),
-    (r"(^|\.)(embedding|head)$", P("model", None)),
+    (r"(attention\.o|feed_forward\.wo)\.kernel$", P("model")),
+    (r"(^|\.)(embedding|head)$", P("model")),
     (r"\.(scale|relative_bias)$", P()),
 ]
 

@@ -27,13 +27,20 @@ def new_parameters(config: ModelConfig, seed: int, mesh) -> nnx.State:
     return initialiser(config, mesh)(jax.random.key(seed))
 
 
+def state_shardings(state: dict, mesh) -> dict:
+    """Where a training state (arrays, or their shapes) lies."""
+    return {
+        "params": sharding.parameter_shardings(state["params"], mesh),
+        "optimizer": sharding.optimizer_shardings(state["optimizer"], state["params"], mesh),
+        "step": sharding.everywhere(mesh),
+    }
+
+
 def start_state(params: nnx.State, optimizer, mesh) -> dict:
-    params = jax.tree.map(jax.device_put, params, sharding.parameter_shardings(params, mesh))
     shapes = jax.eval_shape(optimizer.init, params)  # AdaFactor's moments all start at zero
-    places = sharding.optimizer_shardings(shapes, params, mesh)
-    moments = jax.tree.map(lambda leaf, place: jax.device_put(np.zeros(leaf.shape, leaf.dtype), place), shapes, places)
-    step = jax.device_put(np.zeros((), np.int32), sharding.everywhere(mesh))
-    return {"params": params, "optimizer": moments, "step": step}
+    moments = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    state = {"params": params, "optimizer": moments, "step": np.zeros((), np.int32)}
+    return jax.tree.map(jax.device_put, state, state_shardings(state, mesh))
 
 
 def batch_losses(graph, params, batch, key=None):
@@ -63,7 +70,7 @@ def training_loss(graph, params, batch, key, z_loss: float):
 
 
 @functools.cache
-def make_step(graph, optimizer, accumulate: int = 1, z_loss: float = 0.0):
+def make_step(graph, optimizer, mesh, accumulate: int = 1, z_loss: float = 0.0):
     """state, batch, seed -> state, {"loss", "targets", "tokens", "gradient_norm", "parameter_norm"}; jitted, the old state given up.
 
     The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
@@ -100,7 +107,9 @@ def make_step(graph, optimizer, accumulate: int = 1, z_loss: float = 0.0):
         }
         params = optax.apply_updates(state["params"], updates)
         metrics["parameter_norm"] = optax.tree.norm(params)
-        return {"params": params, "optimizer": moments, "step": state["step"] + 1}, metrics
+        state = {"params": params, "optimizer": moments, "step": state["step"] + 1}
+        # It lies where the old state lay: left to XLA, the second step would meet other places and be compiled once more.
+        return jax.lax.with_sharding_constraint(state, state_shardings(state, mesh)), metrics
 
     return jax.jit(step, donate_argnums=0)
 

@@ -95,7 +95,7 @@ def train(
             state, _, _ = before.restore(state)
     first = first or 0
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, training.accumulate, training.z_loss)
+    step_function = make_step(graph, optimizer, mesh, training.accumulate, training.z_loss)
     flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
     peak, peak_source = device_peak(jax.devices()[0])
     peak *= mesh.size

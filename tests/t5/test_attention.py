@@ -85,13 +85,18 @@ def test_where_cudnn_refuses_the_plain_form_is_taken_or_what_it_says_is_said():
 
 def test_dropping_values_is_dropping_weights_with_noise_that_all_queries_share(arrays):
     (queries, keys, values, bias), mask, (segments, _) = arrays
-    key = jax.random.key(5)
-    scores = jnp.where(mask, jnp.einsum("bqhd,bkhd->bhqk", queries, keys) + bias, attention.MASKED)
-    weights = dropout(jax.nn.softmax(scores), 0.3, key)  # one draw for each batch, head and key
-    expected = jnp.einsum("bhqk,bkhd->bqhd", weights, values)
-    got = attention.attend(queries, keys, attention.drop_keys(values, 0.3, key), bias, mask)
+
+    @jax.jit
+    def both(key):
+        scores = jnp.where(mask, jnp.einsum("bqhd,bkhd->bhqk", queries, keys) + bias, attention.MASKED)
+        weights = dropout(jax.nn.softmax(scores), 0.3, key)  # one draw for each batch, head and key
+        dropped = attention.drop_keys(values, 0.3, key)
+        expected = jnp.einsum("bhqk,bkhd->bqhd", weights, values)
+        return dropped, attention.attend(queries, keys, dropped, bias, mask), expected
+
+    dropped, got, expected = both(jax.random.key(5))
     assert np.abs(got - expected)[segments > 0].max() < 1e-5
-    assert 0.1 < float((attention.drop_keys(values, 0.3, key) == 0).mean()) < 0.5
+    assert 0.1 < float((dropped == 0).mean()) < 0.5
 
 
 def sizes_within(jaxpr):
@@ -112,7 +117,7 @@ def test_no_scores_are_kept_for_the_backward_pass(arrays, implementation):
     assert max(leaf.size for leaf in jax.tree.leaves(kept)) < BATCH * HEADS * QUERIES * KEYS
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("parts", [1, 3])
 def test_the_loss_in_parts_is_the_loss_of_the_whole_and_its_logits_never_stand_whole(monkeypatch, parts):
     config = model_config("mini", vocab_size=96, d_model=8, encoder_layers=1, decoder_layers=1)
     graph, params = nnx.split(T5(config, nnx.Rngs(0)))

@@ -14,13 +14,13 @@ from small import make_corpus, make_vocabulary
 
 from c4build.errors import C4BuildError, DamageError, UsageError
 from c4build.t5 import digests, hf
-from c4build.t5.checkpoint import Checkpoints, flatten, load_parameters, read_run, write_run
+from c4build.t5.checkpoint import Checkpoints, flatten, load_parameters, model_graph, read_run, write_run
 from c4build.t5.config import model_config
 from c4build.t5.log import Log, read_metrics
 from c4build.t5.model import T5
 from c4build.t5.optimizer import adafactor, constant
 from c4build.t5.sharding import make_mesh
-from c4build.t5.step import new_parameters, start_state
+from c4build.t5.step import state_shardings
 from c4build.t5.train import to_host
 from c4build.t5.vocabulary import Vocabulary
 
@@ -211,10 +211,11 @@ def test_a_line_of_the_log_that_cannot_be_read_is_named(tmp_path):
 
 def test_a_checkpoint_with_each_layers_arrays_apart_is_taken_as_well(tmp_path):
     """As they were written before the layers of a stack were one array."""
-    config = model_config("mini", vocab_size=128)
-    mesh = make_mesh(4, 2)
-    state = start_state(new_parameters(config, 0, mesh), adafactor(constant()), mesh)
-    state["optimizer"] = jax.tree.map(lambda x: x + jnp.arange(x.size, dtype=x.dtype).reshape(x.shape), state["optimizer"])
+    mesh, rng = make_mesh(4, 2), np.random.default_rng(0)
+    _, params = model_graph(model_config("mini", vocab_size=128))
+    shapes = {"params": params, "optimizer": jax.eval_shape(adafactor(constant()).init, params), "step": jax.ShapeDtypeStruct((), np.int32)}
+    state = jax.tree.map(lambda leaf: np.asarray(9 * rng.normal(size=leaf.shape), leaf.dtype), shapes)
+    state = jax.tree.map(jax.device_put, state, state_shardings(state, mesh))
     apart = {}
     for name, array in jax.device_get(flatten(state)).items():
         before, found, after = name.partition(".layers.")

@@ -68,7 +68,7 @@ address, process = sys.argv[1:]
 start_distributed(address, 2, int(process))
 from jax.experimental import multihost_utils
 assert multihost_utils.process_allgather(np.array([int(process)])).reshape(-1).tolist() == [0, 1]
-print(json.dumps([list(c.laddr) for c in psutil.Process().net_connections() if c.status == "LISTEN"]))
+print("listening", json.dumps([list(c.laddr) for c in psutil.Process().net_connections() if c.status == "LISTEN"]))
 import jax
 jax.distributed.shutdown()
 """
@@ -85,7 +85,8 @@ def test_processes_that_train_together_listen_on_the_address_that_was_named_and_
         )
         for n in range(2)
     ]
-    listening = [json.loads(child.communicate(timeout=120)[0].splitlines()[-1]) for child in children]
+    said = [child.communicate(timeout=120)[0] for child in children]  # gloo says things too
+    listening = [json.loads(re.search(r"^.*listening (.*)$", out, re.MULTILINE)[1]) for out in said]
     assert port in {socket_port for _, socket_port in listening[0]}
     for address, _ in [*listening[0], *listening[1]]:
         assert address.removeprefix("::ffff:").startswith("127."), listening

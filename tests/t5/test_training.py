@@ -25,12 +25,12 @@ from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.decode import greedy
 from c4build.t5.finetune import finetune
 from c4build.t5.log import read_metrics
-from c4build.t5.optimizer import adafactor, constant
+from c4build.t5.optimizer import adafactor, constant, inverse_square_root
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
 from c4build.t5.rows import corrupter
 from c4build.t5.sources import CorpusTokens
-from c4build.t5.step import batch_loss, batch_losses, make_step, new_parameters, start_state
+from c4build.t5.step import batch_losses, compiled_loss, make_step, new_parameters, start_state
 from c4build.t5.train import NotFinite, Training, train
 
 CHILD = Path(__file__).with_name("child.py")
@@ -56,23 +56,26 @@ def losses(run):
     return {line["step"]: line["loss"] for line in read_metrics(run) if "loss" in line}
 
 
+def go_on(world, run, quiet=True):
+    """The run, here: begun, or gone on with."""
+    _, corpora, vocabulary = world
+    mesh = sharding.make_mesh(1, 1)
+    return pretrain(run, corpora, vocabulary, one_layer(vocabulary), SHORT, mesh=mesh, quiet=quiet, **SETTINGS)
+
+
 @pytest.fixture(scope="module")
 def reference(world):
     """The run that nothing interrupts, on one device."""
-    folder, corpora, vocabulary = world
-    run = folder / "reference"
-    child = start_child(child_arguments(world, run))
-    _, errors = child.communicate(timeout=250)
-    assert child.returncode == 0, errors
-    return losses(run)
+    go_on(world, world[0] / "reference")
+    return losses(world[0] / "reference")
 
 
-def child_arguments(world, run, steps=SHORT.steps, **more):
+def child_arguments(world, run, steps=SHORT.steps, devices=8, **more):
     folder, corpora, vocabulary = world
     training = dataclasses.replace(SHORT, steps=steps)
     arguments = dict(
         run=str(run), corpora=[str(corpus) for corpus in corpora], vocabulary=vocabulary.path,
-        training=dataclasses.asdict(training), settings=SETTINGS, **more,
+        training=dataclasses.asdict(training), settings=SETTINGS, devices=devices, **more,
     )  # fmt: skip
     path = folder / f"{run.name}.json"
     path.write_text(json.dumps(arguments))
@@ -90,26 +93,24 @@ def child_environment():
     return {**os.environ, "PYTHONPATH": package + os.pathsep + os.environ.get("PYTHONPATH", "")}
 
 
-def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, reference):
+def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, reference, capsys):
     run = world[0] / "killed"
-    path = child_arguments(world, run)
-    child = start_child(path)
+    child = start_child(child_arguments(world, run))
     for line in child.stderr:
         if line.startswith("step 8/"):
             child.send_signal(signal.SIGKILL)
             break
     child.stderr.close()
     assert child.wait() == -signal.SIGKILL
-    child = start_child(path)
-    _, errors = child.communicate(timeout=200)
-    assert child.returncode == 0, errors
-    resumed = [int(line.split()[1].split("/")[0]) for line in errors.splitlines() if line.startswith("step ")]
+    go_on(world, run, quiet=False)
+    said = capsys.readouterr().err.splitlines()
+    resumed = [int(line.split()[1].split("/")[0]) for line in said if line.startswith("step ") and "/" in line.split()[1]]
     assert 1 < resumed[0] <= 8  # it went on from a checkpoint, it did not start again
     assert losses(run) == reference
     assert len(reference) == SHORT.steps
 
 
-def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(world, reference):
+def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(world, reference, capsys):
     run = world[0] / "changed"
     shutil.copytree(world[0] / "reference", run)
     largest = max(
@@ -118,9 +119,8 @@ def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 16
     largest.write_bytes(data)
-    child = start_child(child_arguments(world, run))
-    _, errors = child.communicate(timeout=200)
-    assert child.returncode == 0, errors
+    go_on(world, run, quiet=False)
+    errors = capsys.readouterr().err
     said = f"c4build: {largest} is not as it was written: the checkpoint of step 9 is taken instead"
     assert said in errors.splitlines()
     assert "step 10/10  loss" in errors and "step 9/10  loss" not in errors
@@ -152,7 +152,7 @@ def test_two_processes_over_loopback_have_the_losses_of_one_device(world, refere
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     run = world[0] / "two-processes"
-    path = child_arguments(world, run, steps=5, coordinator=address, processes=2, mesh=[2, 1])
+    path = child_arguments(world, run, steps=5, devices=1, coordinator=address, processes=2, mesh=[2, 1])
     children = [start_child(path, str(index)) for index in range(2)]
     for child in children:
         _, errors = child.communicate(timeout=250)
@@ -168,14 +168,14 @@ def test_two_processes_over_loopback_have_the_losses_of_one_device(world, refere
 def test_eight_devices_have_the_losses_of_one(world, reference, data, model):
     folder, corpora, vocabulary = world
     run = folder / f"mesh-{data}-{model}"
-    short = dataclasses.replace(SHORT, steps=5)
-    state = pretrain(
-        run, corpora, vocabulary, one_layer(vocabulary), short, mesh=sharding.make_mesh(data, model), quiet=True,
-        **SETTINGS,
-    )  # fmt: skip
+    short, mesh = dataclasses.replace(SHORT, steps=5), sharding.make_mesh(data, model)
+    state = pretrain(run, corpora, vocabulary, one_layer(vocabulary), short, mesh=mesh, quiet=True, **SETTINGS)
     got = losses(run)
     assert list(got) == [1, 2, 3, 4, 5]
     np.testing.assert_allclose(list(got.values()), [reference[step] for step in got], rtol=1e-5)
+    # It is compiled once: the state that comes out lies where that which went in lay.
+    optimizer = adafactor(inverse_square_root(10_000, 1.0))
+    assert make_step(model_graph(one_layer(vocabulary))[0], optimizer, mesh, 1, 1e-4)._cache_size() == 1
     kernel = state["params"]["encoder"]["layers"]["feed_forward"]["wi"]["kernel"][...]
     assert kernel.addressable_shards[0].data.shape == (1, 32, 64 // model)
 
@@ -197,7 +197,7 @@ def test_gradients_in_four_parts_are_the_gradients_of_the_whole(world):
     for parts in (1, 4):
         optimizer = adafactor(constant())
         state = start_state(jax.tree.map(lambda x: x.copy(), params), optimizer, mesh)
-        state, metrics = make_step(graph, optimizer, parts)(state, batch, 0)
+        state, metrics = make_step(graph, optimizer, mesh, parts)(state, batch, 0)
         got.append((float(metrics["loss"]), float(metrics["gradient_norm"])))
     np.testing.assert_allclose(got[0], got[1], rtol=1e-5)
 
@@ -233,7 +233,7 @@ def fit(world, examples, steps):
     graph, params = model_graph(config)[0], new_parameters(config, 1, mesh)
     optimizer = adafactor(constant(0.02))
     state = start_state(params, optimizer, mesh)
-    step = make_step(graph, optimizer)
+    step = make_step(graph, optimizer, mesh)
     batch = sharding.put_batch(stack([make_row([example], 32, 16) for example in examples]), mesh)
     for _ in range(steps):
         state, metrics = step(state, batch, 0)
@@ -243,7 +243,7 @@ def fit(world, examples, steps):
 def test_one_batch_is_learnt_by_heart(world):
     rng = np.random.default_rng(0)
     examples = [(rng.integers(3, 100, 20), np.append(rng.integers(3, 100, 8), 1)) for _ in range(8)]
-    _, _, loss = fit(world, examples, 300)
+    _, _, loss = fit(world, examples, 200)
     assert loss < 0.01
 
 
@@ -301,41 +301,43 @@ def test_a_nan_stops_the_run_and_names_step_files_and_checkpoint(world):
     assert "loss nan at step 1;" in error and error.endswith("no checkpoint was written yet")
 
 
-def test_fine_tuning_goes_on_with_the_optimisers_state_and_step_or_starts_afresh(world, tmp_path, capsys):
-    _, corpora, vocabulary = world
+def test_fine_tuning_goes_on_with_the_optimisers_state_and_step_or_starts_afresh(world, reference, tmp_path):
+    folder, _, vocabulary = world
     config, mesh = one_layer(vocabulary), sharding.make_mesh(1, 1)
-    short = Training(steps=3, batch=8, inputs_length=32, log_every=3, checkpoint_every=3)
-    pretrained = pretrain(tmp_path / "run", corpora, vocabulary, config, short, mesh=mesh, quiet=True)
     for split in ("train", "validation"):
         lines = [{"sentence": f"Anna lost {n} lamps", "label": n % 2} for n in range(8)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    def tune(name, start="run", **more):
+    def state_of(run):
+        like = start_state(new_parameters(config, 0, mesh), adafactor(constant(0.001)), mesh)
+        with contextlib.closing(Checkpoints(run / "checkpoints")) as checkpoints:
+            state, _, step = checkpoints.restore(like)
+        return flatten(state), step
+
+    def tune(name, start=folder / "reference", **more):
         training = Training(steps=1, batch=8, inputs_length=32, targets_length=8, log_every=1, checkpoint_every=1)
         finetune(
-            tmp_path / name, tmp_path / start, ["sst2"], training, task_data=tmp_path, mesh=mesh, limit=2, quiet=True, **more
+            tmp_path / name, start, ["sst2"], training, task_data=tmp_path, mesh=mesh, limit=2, quiet=True, **more
         )  # fmt: skip
-        like = start_state(new_parameters(config, 0, mesh), adafactor(constant(0.001)), mesh)
-        with contextlib.closing(Checkpoints(tmp_path / name / "checkpoints")) as checkpoints:
-            state, _, step = checkpoints.restore(like)
+        state, step = state_of(tmp_path / name)
         assert step == 1  # the run's own steps count from 1
-        return flatten(state)
+        return state
 
     def counts(state):
         return {int(value) for name, value in state.items() if name.endswith("count")} | {int(state["step"])}
 
     on, fresh = tune("on"), tune("fresh", optimizer="fresh")
-    assert counts(on) == {4} and counts(fresh) == {1}
+    assert counts(on) == {SHORT.steps + 1} and counts(fresh) == {1}
     # After one step afresh the moments are that step's gradients alone; going on they hold a part of pre-training's.
-    before = flatten(pretrained)
+    before, _ = state_of(folder / "reference")
     moments = [name for name in before if name.startswith("optimizer.0.v.") and before[name].size > 1]
     assert moments and any(not np.allclose(on[name], fresh[name], rtol=0.1) for name in moments)
-    decay = 1 - 4**-0.8
+    decay = 1 - (SHORT.steps + 1) ** -0.8
     for name in moments:
-        gradients = np.asarray(on[name] - decay * before[name]) / (1 - decay)  # what the fourth step adds
+        gradients = np.asarray(on[name] - decay * before[name]) / (1 - decay)  # what the step adds
         assert (gradients > -1e-6 * np.abs(before[name]).max()).all(), name
     # What was fine-tuned has its best parameters alone.
-    assert counts(tune("again", "on")) == {1}
+    assert counts(tune("again", tmp_path / "on")) == {1}
     with pytest.raises(UsageError, match="optimizer = 'new': it must be one of continue, fresh"):
         tune("new", optimizer="new")
 
@@ -369,5 +371,5 @@ def test_packed_and_unpacked_examples_have_the_same_losses(world):
         np.testing.assert_allclose(packed[at : at + length], alone[:length], rtol=2e-5)
         at += length
     assert (packed[at:] == 0).all()
-    total, count = batch_loss(graph, params, stack([make_row(examples, 144, 64)]))
+    total, count = compiled_loss(graph, params, stack([make_row(examples, 144, 64)]))
     assert int(count) == at and float(total) == pytest.approx(packed.sum(), rel=1e-5)

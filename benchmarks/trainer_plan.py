@@ -1,0 +1,105 @@
+"""What a training step will hold and cost, without running it: `python benchmarks/trainer.py --plan`."""
+
+import time
+
+GIB = 2**30
+
+
+def plan(options) -> None:
+    """What one step keeps and holds under each policy of rematerialisation, and its budget. Abstract: no array is made."""
+    import jax
+
+    from c4build.t5.config import model_config
+    from c4build.t5.flops import step_flops
+
+    shape = f"{options.batch} x {options.length} inputs and {options.targets} targets, {options.dtype}"
+    print(f"{options.size}, {shape}; XLA's plan is for {jax.default_backend()}\n")
+    print("| remat | kept for the backward pass | XLA: temporary | state, given back in place | tracing | compiling |")
+    print("|---|---|---|---|---|---|")
+    for policy in ("none", "minimal", "full"):
+        config = model_config(
+            options.size, vocab_size=options.vocabulary, dtype=options.dtype, remat=policy, attention=options.attention
+        )
+        kept, traced, compiled, memory = planned(config, options)
+        print(
+            f"| {policy} | {kept / GIB:.1f} GiB | {memory.temp_size_in_bytes / GIB:.1f} GiB | "
+            f"{memory.argument_size_in_bytes / GIB:.2f} GiB, {memory.alias_size_in_bytes / GIB:.2f} | {traced:.0f} s | "
+            f"{compiled:.0f} s |",
+            flush=True,
+        )
+    print(f"\nshare of peak = {step_flops(config, options.batch, options.length, options.targets) / 1e12:.1f} TFLOP "
+          "/ (seconds a step x peak); `flops.py` has the formula\n")  # fmt: skip
+    budget(config, options.batch, options.length, options.targets)
+
+
+def planned(config, options):
+    """(bytes kept for the backward pass, seconds to trace, seconds to compile, XLA's memory analysis)."""
+    import jax
+    import jax.numpy as jnp
+
+    from c4build.t5.checkpoint import model_graph
+    from c4build.t5.optimizer import adafactor, inverse_square_root
+    from c4build.t5.sharding import make_mesh
+    from c4build.t5.step import make_step, training_loss
+
+    graph, params = model_graph(config)
+    widths = dict(inputs=options.length, input_segments=options.length, targets=options.targets,
+                  target_segments=options.targets)  # fmt: skip
+    batch = {name: jax.ShapeDtypeStruct((options.batch, width), jnp.int32) for name, width in widths.items()}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def kept(params, batch, key):
+        return jax.vjp(lambda p: training_loss(graph, p, batch, key, 1e-4)[0], params)[1]
+
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(kept, params, batch, key)))
+    optimizer = adafactor(inverse_square_root())
+    moments = jax.eval_shape(optimizer.init, params)
+    state = {"params": params, "optimizer": moments, "step": jax.ShapeDtypeStruct((), jnp.int32)}
+    begun = time.perf_counter()
+    lowered = make_step(graph, optimizer, make_mesh(1, 1), options.accumulate, 1e-4).lower(state, batch, 0)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    return size, traced - begun, time.perf_counter() - traced, compiled.memory_analysis()
+
+
+# An H100 SXM: dense bf16 and memory by its data sheet; the shares of them are assumed, not measured here.
+PEAK, BANDWIDTH = 989e12, 3.35e12
+SHARES = {"matrices": 0.65, "attention": 0.30, "logits": 0.65}
+STREAMED = 0.80
+
+
+def budget(config, batch: int, inputs: int, targets: int) -> None:
+    """A step's work by kind: FLOPs (with what is computed again), bytes moved, and milliseconds at an H100's rates.
+
+    Bytes: an array read or written once is one pass. Matrices' own traffic hides behind their products.
+    """
+    from c4build.t5.flops import step_flops, step_work
+
+    rows, columns = batch * inputs, batch * targets
+    squares = config.encoder_layers * inputs**2 + config.decoder_layers * targets**2
+    biases = 2.0 * batch * (config.heads * squares + config.decoder_layers * targets * inputs)  # cross-attention: a mask alone
+    parameters = 4.0 * (config.vocab_size * config.d_model + config.encoder_layers * 4 * config.d_model * config.inner
+                        + config.decoder_layers * 8 * config.d_model * config.inner
+                        + (config.encoder_layers + config.decoder_layers) * 2 * config.d_model * config.d_ff)  # fmt: skip
+    layers = rows * config.encoder_layers, columns * config.decoder_layers
+    work = step_work(config, batch, inputs, targets)
+    again = {"matrices": 1.0, "attention": 4 / 3 + 1 / 6, "logits": 4 / 3}  # forward once more; the kernel's scores twice
+    streamed = {
+        "attention": 6 * biases,  # bias with mask made and read, forward and again; its gradient made and summed
+        "logits": 6 * 4.0 * columns * config.vocab_size,  # made, read, made again, read, their gradient made and read
+        # A sublayer: norm, dropout and residual read and write 6 times forward, again 4, backward 10; the encoder has 2.
+        "norms, dropout, residuals": 20 * 2.0 * config.d_model * (2 * layers[0] + 3 * layers[1]),
+        "relu and its dropout": 8 * 2.0 * config.d_ff * sum(layers),
+        "AdaFactor": 10 * parameters,
+    }
+    print("| kind of work | TFLOP | GB moved | ms |\n|---|---|---|---|")
+    total = 0.0
+    for kind in dict.fromkeys([*work, *streamed]):
+        flops, moved = work.get(kind, 0.0) * again.get(kind, 0.0), streamed.get(kind, 0.0)
+        seconds = (flops / (PEAK * SHARES[kind]) if flops else 0.0) + moved / (BANDWIDTH * STREAMED)
+        total += seconds
+        print(f"| {kind} | {flops / 1e12:.1f} | {moved / 1e9:.1f} | {1000 * seconds:.1f} |")
+    share = step_flops(config, batch, inputs, targets) / total / PEAK
+    print(f"| a step | | | {1000 * total:.1f}: {100 * share:.0f} % of peak, {columns + rows:,} slots, "
+          f"{(columns + rows) / total / 1e6:.2f} M a second |")  # fmt: skip
+    print(f"\nassumed: {SHARES} of {PEAK / 1e12:.0f} TFLOP/s, {STREAMED} of {BANDWIDTH / 1e12} TB/s. Not measured.")
