@@ -276,6 +276,7 @@ def test_a_list_of_paths_is_read_over_http(crawl, server, tmp_path):
     assert [source["pages"] for source in summary(tmp_path)["inputs"]] == [5]
 
 
+@pytest.mark.slow  # half a minute of waiting between six tries
 def test_a_cut_connection_is_named_and_the_next_run_tries_again(crawl, server, tmp_path):
     files = [f"{server}/crawl-data/wet/{number}.warc.wet.gz" for number in range(3)]
     _Server.cut = {"1.warc.wet.gz"}

@@ -11,7 +11,7 @@ from faulty_server import serving
 from c4build.corpora.c4 import prepare, read_summary
 from c4build.errors import MissingInputsError
 from c4build.flow.local import run
-from c4build.read import hosts
+from c4build.read import attempts, hosts
 from c4build.read.hosts import Transport
 
 QUICK = Transport(tries=2, backoff=0.01, longest_wait=0.05, pause=0.01)
@@ -82,6 +82,7 @@ def test_a_run_that_may_goes_on_without_an_input_and_says_so_and_the_next_run_fe
 
 def test_a_server_that_throttles_is_asked_no_more(sources, server, tmp_path, monkeypatch):
     monkeypatch.setattr(hosts, "THROTTLING_HOSTS", {"127.0.0.1"})
+    monkeypatch.setattr(attempts, "DEFAULT", QUICK)  # as the first input is looked at
     server.fault = lambda path: "403"
     with pytest.raises(MissingInputsError, match="3 of 3 inputs could not be fetched .* answers 403, its way to slow down"):
         run_remote(sources, server, tmp_path)

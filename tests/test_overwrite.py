@@ -168,9 +168,12 @@ def assert_tfds_reads(out, name: str):
         assert found == {split: count for split, count in manifest(folder)["splits"].items() if count}, name
 
 
+_COMPLETING = ("dataset_info.json", "c4build.json", "features.json")
+
+
 @pytest.mark.parametrize(
     "gone",
-    [["dataset_info.json"], ["c4build.json"], ["dataset_info.json", "c4build.json"], ["features.json"]],
+    [["dataset_info.json", "c4build.json"], *(pytest.param([name], marks=pytest.mark.slow) for name in _COMPLETING)],
     ids=" and ".join,
 )
 def test_a_stop_between_metadata_and_manifest_is_made_good_by_the_same_command(sources, wholes, tmp_path, gone):
@@ -452,10 +455,9 @@ def test_the_same_command_again_touches_nothing(sources, tmp_path):
 # Killed at random moments, with other rules among the runs
 
 
-@pytest.mark.parametrize(
-    "kills, workers",
-    [(5, 1), *(pytest.param(20, workers, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]) for workers in (1, 2))],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kills, workers", [(20, 1), (20, 2)])
 def test_after_random_kills_with_changed_rules_among_the_runs_the_last_corpus_is_whole(
     sources, wholes, tmp_path, kills, workers
 ):

@@ -104,7 +104,7 @@ def test_what_a_stopped_run_left_is_used_and_the_bytes_are_the_same(dump, tmp_pa
     assert [path.stat().st_mtime_ns for path in taken][1:] == made[1:]
 
 
-@pytest.mark.parametrize("name, material", [("wikipedia", "dump"), ("books", "library")])
+@pytest.mark.parametrize("name, material", [("wikipedia", "dump"), pytest.param("books", "library", marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_comes_to_the_same_bytes(name, material, request, tmp_path):
     def arguments(out):
         return (name, request.getfixturevalue(material), "--out", tmp_path / out, "--workers", 1)

@@ -21,6 +21,7 @@ def test_no_damaged_book_ends_its_reading_or_stalls_it_or_fills_the_memory(tried
     reading.none(reading.failures(tried.files, tried.readings))
 
 
+@pytest.mark.slow
 def test_a_book_of_which_anything_is_lost_or_changed_is_named(tried):
     reading.none(reading.without_a_word(tried, readers.other_book))
 

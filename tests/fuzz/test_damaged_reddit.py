@@ -24,6 +24,7 @@ def test_every_submission_that_nothing_was_done_to_comes_through(tried):
     reading.none(reading.lost(tried.files, tried.readings))
 
 
+@pytest.mark.slow
 def test_a_file_of_submissions_of_which_anything_is_lost_or_changed_is_named(tried):
     reading.none(reading.without_a_word(tried, readers.other_reddit))
 
