@@ -101,7 +101,11 @@ def overwrite(arguments, out, workers: int = 1):
 
 
 @pytest.mark.parametrize(
-    "between", ["other rules", "the paper's last rules", "other inputs", "more shards", "JSONL", "Parquet"]
+    "between",
+    [
+        "other rules", "JSONL",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("the paper's last rules", "other inputs", "more shards", "Parquet")),
+    ],
 )  # fmt: skip
 def test_after_a_then_b_then_a_again_a_corpus_of_a_lies_there(sources, wholes, tmp_path, between):
     first, second = (commands(sources)[name] for name in ("paper", between))
@@ -111,6 +115,7 @@ def test_after_a_then_b_then_a_again_a_corpus_of_a_lies_there(sources, wholes, t
         assert_same(tmp_path, wholes(arguments))
 
 
+@pytest.mark.slow
 def test_after_a_then_b_then_a_again_by_two_workers_a_corpus_of_a_lies_there(sources, wholes, tmp_path):
     first, second = (commands(sources)[name] for name in ("paper", "other rules"))
     for arguments, workers in ((first, 1), (second, 1), (first, 2)):
@@ -208,7 +213,7 @@ def test_a_stop_between_metadata_and_manifest_of_another_corpus_is_made_good(col
     assert_tfds_reads(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", [pytest.param("jsonl", marks=pytest.mark.slow), "parquet"])
 def test_a_manifest_alone_makes_a_folder_of_jsonl_or_parquet_complete(sources, tmp_path, name):
     arguments = ["build", *sources.wet, "--badwords", sources.bad_words, "--shards", 2, "--format", name]
     whole = make(arguments, tmp_path / "out")
@@ -228,7 +233,8 @@ def test_the_manifest_is_written_last_of_a_folder(sources, tmp_path):
         assert max(times, key=times.get) == "c4build.json", times
 
 
-@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.slow), "Parquet"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["paper", "Parquet"])
 def test_killed_where_the_folders_are_being_completed_it_comes_to_the_same(sources, wholes, tmp_path, name):
     arguments = commands(sources)[name]
     wanted = wholes(arguments)
@@ -303,7 +309,9 @@ def test_a_full_temporary_file_system_is_no_matter_to_another_corpus(
     assert_tfds_reads(out, name)
 
 
-@pytest.mark.parametrize("format", ["tfrecord", "array_record", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "format", ["tfrecord", *(pytest.param(name, marks=pytest.mark.slow) for name in ("array_record", "jsonl", "parquet"))]
+)
 @pytest.mark.parametrize("flow", ["build", *(pytest.param(name, marks=pytest.mark.slow) for name in ("books", "wikipedia"))])
 def test_no_temporary_file_lies_outside_out_nor_in_it_when_all_is_done(
     sources, library, tmp_path, own_temporary_folder, flow, format
@@ -363,7 +371,7 @@ def test_a_file_that_is_not_ours_is_named_and_nothing_is_changed(sources, tmp_pa
     "overwriting",
     [pytest.param([], id="without --overwrite", marks=pytest.mark.slow), pytest.param(["--overwrite"], id="with --overwrite")],
 )
-@pytest.mark.parametrize("name, folder", [("books", "books/1.0.0"), ("wikipedia", None)])
+@pytest.mark.parametrize("name, folder", [("books", "books/1.0.0"), pytest.param("wikipedia", None, marks=pytest.mark.slow)])
 def test_a_file_that_is_not_ours_stops_another_corpus_too(collections, tmp_path, name, folder, overwriting):
     arguments = next(iter(collections[name].values()))
     if folder is None:
@@ -421,6 +429,7 @@ def test_hidden_files_are_left_alone_and_do_not_hinder(sources, wholes, tmp_path
         assert {name: (folder / name).read_bytes() for name in hidden} == hidden
 
 
+@pytest.mark.slow
 def test_what_a_former_run_of_ours_left_goes(sources, wholes, tmp_path):
     arguments = commands(sources)
     for name in ("more shards", "paper", "JSONL", "Parquet", "paper"):

@@ -70,7 +70,13 @@ def test_tokens_are_exact_and_each_size_is_a_prefix_of_the_next(corpus, vocabula
     assert corpora[2][:5] != texts(corpus)[:5]
 
 
-@pytest.mark.parametrize("unit,count", [("words", lambda text: len(text.split())), ("bytes", lambda text: len(text.encode()))])
+@pytest.mark.parametrize(
+    "unit,count",
+    [
+        ("words", lambda text: len(text.split())),
+        pytest.param("bytes", lambda text: len(text.encode()), marks=pytest.mark.slow),
+    ],
+)
 def test_words_and_bytes_are_exact_and_the_seed_decides(corpus, tmp_path, unit, count):
     def made(name, seed):
         return truncate(corpus, tmp_path / name, f"--{unit}", "777,1500", "--seed", seed)
@@ -83,7 +89,7 @@ def test_words_and_bytes_are_exact_and_the_seed_decides(corpus, tmp_path, unit, 
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
-@pytest.mark.parametrize("size", [3, 20, 200])
+@pytest.mark.parametrize("size", [20, *(pytest.param(size, marks=pytest.mark.slow) for size in (3, 200))])
 def test_a_small_corpus_is_the_same_alone_as_among_larger_ones(corpus, tmp_path, size):
     """For a small one only the pages that come first are measured."""
     alone = truncate(corpus, tmp_path / "alone", "--words", size)
@@ -147,6 +153,7 @@ def test_many_small_blocks_hold_what_one_large_one_does(corpus, tmp_path, monkey
         assert len(list((tmp_path / "blocks").rglob("measured-*/00000-*.parquet"))) > 1
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_comes_to_the_same_bytes(corpus, tmp_path):
     arguments = ["truncate", corpus, "--words", "500,3000", "--workers", 1, "--out"]
     start = time.monotonic()
