@@ -136,6 +136,13 @@ class Attempts:
             raise
         return answer, slot
 
+    def answer_to(self, send: Callable[[], Answer]) -> Answer:
+        """The answer to a request, as `ask` sends it, whose body does not matter."""
+        answer, slot = self.ask(send)
+        answer.close()
+        self.host.leave(slot)
+        return answer
+
     def _throttled(self) -> str:
         return f"{self.host.name} answers 403, its way to slow down who asks too much"
 
@@ -188,9 +195,7 @@ def ask_state(path: str, settings: Optional[Transport] = None) -> State:
     attempts = Attempts(path, settings)
 
     def ask() -> State:
-        answer, slot = attempts.ask(lambda: attempts.store.head(path))
-        answer.close()
-        attempts.host.leave(slot)
+        answer = attempts.answer_to(lambda: attempts.store.head(path))
         return state_in(answer.headers) if answer.status == 200 else UNKNOWN
 
     return attempts.run(ask)

@@ -28,9 +28,7 @@ def list_objects(prefix: str, deep: bool, settings: Optional[Transport] = None) 
     after = ""
 
     def page() -> Listing:
-        answer, slot = attempts.ask(lambda: attempts.store.list(prefix, deep, after))
-        answer.close()
-        attempts.host.leave(slot)
+        answer = attempts.answer_to(lambda: attempts.store.list(prefix, deep, after))
         if answer.status != 200:
             raise attempts.refused(answer)
         return answer.said

@@ -5,24 +5,22 @@ first request is for the whole file, and stays open while the end is fetched by 
 read over where that costs less than a request.
 """
 
-import io
 from typing import Optional
 
 from c4build.read.hosts import Transport
 from c4build.read.stores import State
-from c4build.read.transport import RemoteFile
+from c4build.read.transport import RemoteFile, SeekableFile
 
 _SKIPPED = 1 << 20  # bytes that are read over, at most: some 10 ms of a fast connection, as a request takes
 _TAIL = 1 << 18  # bytes at the end that are kept; a footer is smaller
 
 
-class SoughtFile(io.RawIOBase):
+class SoughtFile(SeekableFile):
     """A remote file's bytes as they are stored, also out of their order. Raises as `RemoteFile` does."""
 
     def __init__(self, path: str, settings: Optional[Transport] = None):
         self._path, self._settings = path, settings
         self._front = RemoteFile(path, settings=settings)
-        self._place = 0
         self._tail: Optional[bytes] = None  # the bytes from `_tail_start` to the end, once they were fetched
         self._tail_start = 0
 
@@ -30,22 +28,6 @@ class SoughtFile(io.RawIOBase):
     def state(self) -> State:
         """What is known of the file by now."""
         return self._front.state
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        size = self._front.state.size
-        if whence == io.SEEK_END and size < 0:
-            raise io.UnsupportedOperation("the size of this remote file is not known")
-        self._place = max(offset + (0, self._place, size)[whence], 0)
-        return self._place
 
     def readinto(self, buffer) -> int:
         data = self._some(len(buffer))

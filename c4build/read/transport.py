@@ -30,7 +30,31 @@ class Fetched(NamedTuple):
     bytes: int = 0  # of bodies, also such as came twice
 
 
-class RemoteFile(io.RawIOBase):
+class SeekableFile(io.RawIOBase):
+    """A file that is read from `_place` on; a subclass knows its `state`."""
+
+    _place = 0
+    state: State
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Goes to a place; nothing is asked for before the next read."""
+        size = self.state.size
+        if whence == io.SEEK_END and size < 0:
+            raise io.UnsupportedOperation("the size of this remote file is not known")
+        self._place = max(offset + (0, self._place, size)[whence], 0)
+        return self._place
+
+
+class RemoteFile(SeekableFile):
     """A remote file's bytes as they are stored, and its state where it was not known before.
 
     Args:
@@ -63,23 +87,11 @@ class RemoteFile(io.RawIOBase):
         """What is known of the file by now."""
         return self._known
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Goes to a place; the next read asks for the bytes from there on."""
-        if whence == io.SEEK_END and self._known.size < 0:
-            raise io.UnsupportedOperation("the size of this remote file is not known")
-        place = max(offset + (0, self._place, self._known.size)[whence], 0)
-        if place != self._place:
+        before, place = self._place, super().seek(offset, whence)
+        if place != before:
             self._drop()
-            self._place, self._checksum = place, None if place else 0
+            self._checksum = None if place else 0
         return place
 
     def read(self, size: int = -1) -> bytes:

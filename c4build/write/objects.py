@@ -191,9 +191,7 @@ def _request(
     """The store's answer to a request about `path`, which is sent until there is one. Raises OutputError, UsageError."""
 
     def act() -> Answer:
-        answer, slot = requests.ask(lambda: send(requests.store))
-        answer.close()
-        requests.host.leave(slot)
+        answer = requests.answer_to(lambda: send(requests.store))
         if answer.status not in good:
             raise requests.refused(answer)
         return answer
