@@ -8,6 +8,7 @@ import numpy as np
 from c4build.errors import UsageError
 from c4build.t5.objectives import OBJECTIVES, Noise, lengths, sentinels_needed
 from c4build.t5.packing import make_row, pack, stack
+from c4build.t5.sources import Refilled
 from c4build.t5.vocabulary import EOS
 
 
@@ -36,16 +37,13 @@ class Rows(grain.IterDataset):
         return RowsIterator(iter(self._parent), self)
 
 
-class RowsIterator(grain.DatasetIterator):
-    """Its state is the parent's at the start of the window, and how many of the window's rows are out."""
+class RowsIterator(Refilled):
+    """A fill is a window of rows; `number` counts them."""
 
     def __init__(self, parent, rows: Rows):
         super().__init__(parent)
         self.rows = rows
         self.number = 0
-        self.given = 0
-        self.ready = []
-        self.parent_state = parent.get_state()
 
     def fill(self):
         rows = self.rows
@@ -76,27 +74,16 @@ class RowsIterator(grain.DatasetIterator):
             for g in order
         ]
 
-    def __next__(self):
-        if self.given >= len(self.ready):
-            if self.ready:
-                self.number += 1
-            self.parent_state = self._parent.get_state()
-            self.given = 0
-            self.fill()
-            if not self.ready:
-                raise StopIteration
-        self.given += 1
-        return self.ready[self.given - 1]
+    def refill(self):
+        self.number += bool(self.ready)
+        super().refill()
 
     def get_state(self):
-        return {"parent": self.parent_state, "window": self.number, "given": self.given}
+        return super().get_state() | {"window": self.number}
 
     def set_state(self, state):
-        self.parent_state = state["parent"]
-        self._parent.set_state(state["parent"])
-        self.number, self.given, self.ready = state["window"], state["given"], []
-        if self.given:
-            self.fill()
+        self.number = state["window"]
+        super().set_state(state)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -109,6 +109,42 @@ class CorpusTokensIterator(grain.DatasetIterator):
         self.reader = None
 
 
+class Refilled(grain.DatasetIterator):
+    """Makes several elements at a time of the parent's next ones: `fill` leaves them in `ready`, none at the end.
+
+    Its state is the parent's before a fill, and how many elements of the fill are out.
+    """
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        self.given = 0
+        self.ready = []
+        self.parent_state = parent.get_state()
+
+    def refill(self):
+        self.parent_state = self._parent.get_state()
+        self.given = 0
+        self.fill()
+
+    def __next__(self):
+        if self.given >= len(self.ready):
+            self.refill()
+            if not self.ready:
+                raise StopIteration
+        self.given += 1
+        return self.ready[self.given - 1]
+
+    def get_state(self):
+        return {"parent": self.parent_state, "given": self.given}
+
+    def set_state(self, state):
+        self.parent_state = state["parent"]
+        self._parent.set_state(state["parent"])
+        self.given, self.ready = state["given"], []
+        if self.given:
+            self.fill()
+
+
 JOINED = 128  # texts, as T5's `reduce_concat_tokens` takes them
 
 
@@ -127,15 +163,12 @@ class JoinedTexts(grain.IterDataset):
         return JoinedTextsIterator(iter(self._parent), self.length)
 
 
-class JoinedTextsIterator(grain.DatasetIterator):
-    """Its state is the parent's at the start of the group, and how many of the group's pieces are out."""
+class JoinedTextsIterator(Refilled):
+    """A fill is a group of texts."""
 
     def __init__(self, parent, length: int):
         super().__init__(parent)
         self.length = length
-        self.given = 0
-        self.ready = []
-        self.parent_state = parent.get_state()
 
     def fill(self):
         group = [document for _, document in zip(range(JOINED), self._parent)]
@@ -151,23 +184,3 @@ class JoinedTextsIterator(grain.DatasetIterator):
             origins = [origin for document in group[first : last + 1] for origin in document["origins"]]
             share = np.diff(np.interp([start, start + len(piece)], [0, *ends], [0.0, *repeats]))[0]
             self.ready.append({"tokens": piece, "origins": origins, "repeats": float(share)})
-
-    def __next__(self):
-        if self.given >= len(self.ready):
-            self.parent_state = self._parent.get_state()
-            self.given = 0
-            self.fill()
-            if not self.ready:
-                raise StopIteration
-        self.given += 1
-        return self.ready[self.given - 1]
-
-    def get_state(self):
-        return {"parent": self.parent_state, "given": self.given}
-
-    def set_state(self, state):
-        self.parent_state = state["parent"]
-        self._parent.set_state(state["parent"])
-        self.given, self.ready = state["given"], []
-        if self.given:
-            self.fill()
