@@ -176,8 +176,9 @@ class Cleaner:
         """Of an input that could not be fetched: nothing came of it, whatever of it was read."""
         nothing = {key: {} for key in self._track_keys}
         return Report(
-            page_file, source.identity, self._track_keys, 0, 0, 0, nothing, {}, [], 0, 0, False, "", printable(why)
-        )
+            page_file=page_file, identity=source.identity, tracks=self._track_keys, rows=0, keys=0, pages=0, counts=nothing,
+            lines={}, damages=[], more_damages=0, size=0, complete=False, content="", missing=printable(why),
+        )  # fmt: skip
 
     def _read(self, opened: OpenedInput) -> Iterator[Union[Page, Dropped, Damage]]:
         try:

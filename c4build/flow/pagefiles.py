@@ -13,7 +13,7 @@ import pyarrow as pa
 from c4build.errors import CorruptFileError
 from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
 from c4build.read.paths import Input
-from c4build.write.files import digest, exists, open_file
+from c4build.write.files import digest, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 FORMAT = 6  # of page files: part of their folders' names
@@ -139,14 +139,15 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Optio
     Raises:
       CorruptFileError: it is not whole, or another's.
     """
-    if not exists(path):
+    try:
+        with open_file(path) as file:
+            found = TableReader(path, file)
+            report = Report(**{**found.fields, "page_file": path})
+            if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
+                raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
+            found.check()
+    except FileNotFoundError:
         return None
-    with open_file(path) as file:
-        found = TableReader(path, file)
-        report = Report(**{**found.fields, "page_file": path})
-        if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
-            raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
-        found.check()
     keys = key_file(path)
     try:
         with open_file(keys) as file:

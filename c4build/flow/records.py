@@ -33,7 +33,6 @@ from c4build.write.files import (
     FileSums,
     check_sums,
     digest,
-    exists,
     is_local,
     join,
     make_empty_folder,
@@ -352,14 +351,15 @@ class Take(_Step):
         number, units = element
         (unit,) = units
         path, remade = self.plan.examples_file(unit), ""
-        if exists(path):
-            try:
-                report = _check_examples(path, unit)
-                if report.complete:
-                    yield number, report._replace(unit=number)
-                    return
-            except (CorruptFileError, OSError) as error:
-                remade = str(error)
+        try:
+            report = _check_examples(path, unit)
+            if report.complete:
+                yield number, report._replace(unit=number)
+                return
+        except FileNotFoundError:
+            pass
+        except (CorruptFileError, OSError) as error:
+            remade = str(error)
         yield number, self._take(number, unit, path)._replace(remade=remade)
 
     def _take(self, number: int, unit: Unit, path: str) -> Report:

@@ -43,7 +43,7 @@ from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
 from c4build.rules.tables import CODE, REASONS
 from c4build.rules.urls import normalize_url
-from c4build.write.files import delete, join, list_files
+from c4build.write.files import join, make_empty_folder
 
 _LIST_CHUNK = 100_000  # URLs
 
@@ -376,6 +376,6 @@ class Publish(_Step):
         summary = publish(
             self.plan.finish, self.plan.provenance, inputs, kinds["report"], counts, sorted(kinds["unit"]), sorted(kinds["validation"])
         )
-        for path in list_files(self.plan.key_files) if self.plan.key_files else ():
-            delete(path)
+        if self.plan.key_files:
+            make_empty_folder(self.plan.key_files)
         yield json.dumps(summary)

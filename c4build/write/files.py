@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Iterator, MutableMapping, NamedTuple, Optional
 
 from c4build.errors import CorruptFileError, OutputError
-from c4build.write.storage import Local, is_local, storage_of, temporary_for, temporary_of
+from c4build.write.storage import is_local, renamed_to, storage_of, temporary_for
 
 _BUFFER = 1 << 18  # bytes: the kernel takes a few large writes in a quarter of the time of many small ones
 _READ = 1 << 20
@@ -109,17 +109,11 @@ def whole_path(path: str, sums: Optional[FileSums]) -> Iterator[str]:
             with whole_file(path, sums) as file, open(local, "rb") as written:
                 shutil.copyfileobj(written, file)
         return
-    temporary = temporary_of(path)
-    with output_errors(path):
-        try:
-            yield temporary
-            found = sum_of(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Local.delete(temporary)
-            raise
+    with output_errors(path), renamed_to(path) as temporary:
+        yield temporary
+        found = sum_of(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
     if sums is not None:
         sums[base_name(path)] = found
 

@@ -45,6 +45,18 @@ def temporary_for(name: str) -> Optional[str]:
     return match.group(1) if match else None
 
 
+@contextmanager
+def renamed_to(path: str) -> Iterator[str]:
+    """A temporary name for a local file, which has the name `path` when the block ends well, and is gone when it does not."""
+    temporary = temporary_of(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        Local.delete(temporary)
+        raise
+
+
 class Local:
     """Files of this machine."""
 
@@ -78,16 +90,10 @@ class Local:
     @staticmethod
     @contextmanager
     def new(path: str, lasting: bool) -> Iterator[BinaryIO]:
-        temporary = temporary_of(path)
-        try:
-            with open(temporary, "wb", buffering=0) as file:
-                yield file
-                if lasting:
-                    os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Local.delete(temporary)
-            raise
+        with renamed_to(path) as temporary, open(temporary, "wb", buffering=0) as file:
+            yield file
+            if lasting:
+                os.fsync(file.fileno())
 
     @staticmethod
     def sweep(folder: str):
