@@ -73,10 +73,10 @@ def test_a_worker_that_has_not_failed_is_not_waited_for(tmp_path, call):
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
-    """Arguments of a build of half a minute."""
+    """Arguments of a build of ten seconds or more."""
     folder = tmp_path_factory.mktemp("long")
     for number in range(2):
-        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", wet_files.pages(number * 2000, 2000))
+        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", wet_files.pages(number * 10_000, 10_000))
     return ["build", folder, "--variants", "en.noblocklist", "--workers", 2]
 
 

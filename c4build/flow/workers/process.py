@@ -14,6 +14,7 @@ import threading
 from typing import BinaryIO, Union
 
 _SILENT = 70  # exit code of a worker that could not even say what failed
+_SECONDS = 5  # in which the end of the parent shows that a broken connection told of first
 
 
 def start(worker_id: str, socket: str, folder: str, log: Union[BinaryIO, int]) -> subprocess.Popen:
@@ -38,7 +39,8 @@ def start(worker_id: str, socket: str, folder: str, log: Union[BinaryIO, int]) -
 
 def main():
     """Runs the worker to the end of its parent, which kills it when it has no more work."""
-    threading.Thread(target=_end_with_parent, args=(sys.argv[1],), daemon=True).start()
+    end = threading.Thread(target=_end_with_parent, args=(sys.argv[1],), daemon=True)
+    end.start()
     sys.stdout = sys.stderr = io.TextIOWrapper(_Unfailing(), errors="backslashreplace", write_through=True)
 
     from apache_beam.runners.worker import sdk_worker, sdk_worker_main
@@ -53,7 +55,10 @@ def main():
             os._exit(_SILENT)
 
     sdk_worker.SdkHarness._execute = execute_or_end
-    sdk_worker_main.main(sys.argv)
+    try:
+        sdk_worker_main.main(sys.argv)
+    finally:  # where its connection ended first, its parent may have: the folder is still to be deleted
+        end.join(_SECONDS)
 
 
 def _end_with_parent(folder: str):
