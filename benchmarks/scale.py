@@ -175,7 +175,7 @@ def key_stages(size: str) -> dict:
         start = time.process_time()
         for bucket, found in sent.items():
             decided = repeats([(group, fetch(data)) for group, data in found], 1)
-            for group, data in send(decided.items(), folder, "repeats", [bucket]):
+            for _, data in send(decided.items(), folder, "repeats", [bucket]):
                 moved, elements, lost = moved + data.size, elements + 1, lost + data.size // REPEAT.itemsize
         spent += time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -62,8 +62,8 @@ def ours(options) -> dict:
     """The trainer's own loop; speed and waiting are what it logs, after the first steps."""
     from c4build.t5 import sharding
     from c4build.t5.config import model_config, padded_vocabulary
-    from c4build.t5.pretrain import pretrain
     from c4build.t5.log import read_metrics
+    from c4build.t5.pretrain import pretrain
     from c4build.t5.train import Training
 
     with tempfile.TemporaryDirectory() as name:
@@ -246,9 +246,9 @@ def main():
     parser.add_argument("--only", choices=["c4build", "transformers"], help="one side alone")
     options = parser.parse_args()
     on_gpu = Path("/dev/nvidia0").exists()
-    case = dict(size="base", batch=128, length=512, dtype="bfloat16", vocabulary=32128, steps=20, workers=4)
+    case = {"size": "base", "batch": 128, "length": 512, "dtype": "bfloat16", "vocabulary": 32128, "steps": 20, "workers": 4}
     if not on_gpu:
-        case = dict(size="tiny", batch=16, length=128, dtype="float32", vocabulary=8192, steps=20, workers=0)
+        case = {"size": "tiny", "batch": 16, "length": 128, "dtype": "float32", "vocabulary": 8192, "steps": 20, "workers": 0}
     for name, value in case.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

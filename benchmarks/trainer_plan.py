@@ -43,8 +43,8 @@ def planned(config, options):
     from c4build.t5.step import make_step, training_loss
 
     graph, params = model_graph(config)
-    widths = dict(inputs=options.length, input_segments=options.length, targets=options.targets,
-                  target_segments=options.targets)  # fmt: skip
+    widths = {"inputs": options.length, "input_segments": options.length, "targets": options.targets,
+                  "target_segments": options.targets}  # fmt: skip
     batch = {name: jax.ShapeDtypeStruct((options.batch, width), jnp.int32) for name, width in widths.items()}
     key = jax.eval_shape(lambda: jax.random.key(0))
 

@@ -21,9 +21,9 @@ class Sources(NamedTuple):
     urls: str
 
     def request(self, out, **changes) -> Request:
-        defaults = dict(
-            variants=VARIANTS, bad_words=self.bad_words, realnews_domains=self.domains, webtext_urls=[self.urls]
-        )
+        defaults = {
+            "variants": VARIANTS, "bad_words": self.bad_words, "realnews_domains": self.domains, "webtext_urls": [self.urls]
+        }
         return Request(**{"inputs": self.wet, "out": str(out), **defaults, **changes})
 
     def options(self) -> list[str]:

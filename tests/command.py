@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import lru_cache
+from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import psutil
 
@@ -37,7 +37,7 @@ class Finished(NamedTuple):
 class Command:
     """A running `c4build ARGUMENTS`, the leader of a process group."""
 
-    def __init__(self, *arguments, folder=None, environment: Optional[dict] = None, largest_file=None):
+    def __init__(self, *arguments, folder=None, environment: dict | None = None, largest_file=None):
         _start_server()
         self._said = tempfile.TemporaryDirectory()
         self._process = _CONTEXT.Process(
@@ -74,7 +74,7 @@ class Command:
         return path.read_text() if path.exists() else ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _start_server():
     """Starts the process that commands are forked from. It finds modules by PYTHONPATH alone before Python 3.12.4."""
     before = os.environ.get("PYTHONPATH")
@@ -128,7 +128,7 @@ def processes_of_group(group: int) -> list[int]:
     return left
 
 
-def _be_command(arguments: list[str], said: str, folder, environment: dict, largest_file: Optional[int]):
+def _be_command(arguments: list[str], said: str, folder, environment: dict, largest_file: int | None):
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever runs the tests may ignore it
     for name, number in (("out", 1), ("err", 2)):

@@ -7,9 +7,10 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Callable, Iterator, NamedTuple, Optional
+from typing import NamedTuple
 
 # What can become of a request. "after": with Retry-After in seconds, "date": as a date.
 REFUSALS = ("429", "503", "500", "503 after", "429 date", "503 for days", "403")
@@ -33,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: dict[str, bytes], fault: Optional[Callable[[str], str]] = None):
+    def __init__(self, files: dict[str, bytes], fault: Callable[[str], str] | None = None):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.fault = files, fault or (lambda path: "")
         self.etags = {path: f'"{path}-1"' for path in files}
@@ -62,7 +63,7 @@ class Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(files: dict[str, bytes], fault: Optional[Callable[[str], str]] = None):
+def serving(files: dict[str, bytes], fault: Callable[[str], str] | None = None):
     with Server(files, fault) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -153,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         after = {"503 after": "0", "429 date": formatdate(usegmt=True), "503 for days": "864000"}.get(fault)
         self._head(int(fault[:3]), 0, {"Retry-After": after} if after else {})
 
-    def _head(self, status: int, length: Optional[int], headers: dict[str, str]):
+    def _head(self, status: int, length: int | None, headers: dict[str, str]):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

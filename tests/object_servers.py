@@ -4,7 +4,8 @@ import contextlib
 import os
 import socket
 import threading
-from typing import Callable, Iterator, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pytest

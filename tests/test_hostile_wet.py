@@ -439,9 +439,9 @@ def test_whatever_the_bytes_are_they_are_read_to_what_is_named(records, data):
             assert 0 <= item.offset <= len(data) and item.what.isprintable() and len(item.what) < 500
         else:
             assert type(item) is Dropped
-    assert found or not data.strip() or urls(found) == [] and b"warcinfo" in b"".join(
+    assert found or not data.strip() or (urls(found) == [] and b"warcinfo" in b"".join(
         chunk.data for chunk in read_chunks(io.BytesIO(data)) if type(chunk) is Chunk
-    ), "something is said of a file without pages"
+    )), "something is said of a file without pages"
 
 
 @settings(max_examples=200, deadline=None)

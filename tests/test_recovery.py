@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def undisturbed(inputs, tmp_path_factory):
     """For a number of workers, (shards, seconds) of a build that nobody stops."""
     run_command("--version")  # the first command waits for what all are forked from
 
-    @lru_cache(maxsize=None)
+    @cache
     def build(workers: int = 1) -> tuple[dict[str, bytes], float]:
         out = tmp_path_factory.mktemp("undisturbed")
         start = time.monotonic()

@@ -11,8 +11,9 @@ import random
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from builds import build
@@ -250,7 +251,7 @@ def is_recorded(case: Rot) -> bool:
     """True for what an unfinished build has finished, and knows of: the first unit it does not know any more."""
     name = Path(case.path).name
     if ".c4build" in case.path:
-        made_of_text = "/pages" in case.path and name.endswith(".parquet") or "/units" in case.path
+        made_of_text = ("/pages" in case.path and name.endswith(".parquet")) or "/units" in case.path
         return made_of_text and case.how != "deleted" and not name.startswith("00000")
     return "train" in name and "00001-of-00002" in name
 

@@ -4,7 +4,8 @@ import gzip
 import hashlib
 import itertools
 import random
-from typing import Iterable, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 DATE = "2019-04-18T12:00:00Z"
 

@@ -1,9 +1,10 @@
 """What the commands have in common: exit codes, how options are taken, what is for Beam, how many cores there are."""
 
 import os
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Any, Callable, Optional, Sequence, get_type_hints
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -23,7 +24,7 @@ class BeamCommand(TyperCommand):
     With the setting `ignore_unknown_options` of its context, options that are not its own are for Beam, too.
     """
 
-    def __init__(self, name: Optional[str], **settings: Any):
+    def __init__(self, name: str | None, **settings: Any):
         super().__init__(name, **settings)
         self.epilog = _UNKNOWN_FOR_BEAM if self.context_settings.get("ignore_unknown_options") else _FOR_BEAM
 
@@ -58,7 +59,7 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and word != "-"
 
 
-def beam_program(command: Callable, name: str) -> Callable[[Optional[Sequence[str]]], int]:
+def beam_program(command: Callable, name: str) -> Callable[[Sequence[str] | None], int]:
     """A command of the command line as a program of its own, whose unknown options are for Beam.
 
     Args:
@@ -71,7 +72,7 @@ def beam_program(command: Callable, name: str) -> Callable[[Optional[Sequence[st
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(cls=BeamCommand, context_settings={"ignore_unknown_options": True})(command)
 
-    def run(argv: Optional[Sequence[str]] = None) -> int:
+    def run(argv: Sequence[str] | None = None) -> int:
         return app(args=argv, prog_name=f"python -m {name}", standalone_mode=False)
 
     return run

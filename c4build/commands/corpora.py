@@ -2,7 +2,8 @@
 
 import sys
 import time
-from typing import Annotated, Callable, Optional
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -22,7 +23,7 @@ def attach(app: typer.Typer):
 def wikipedia(
     context: typer.Context,
     dumps: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(
             metavar="DUMP...",
             help="pages-articles dumps of MediaWiki (.xml.bz2, .xml; one file or all its parts), globs or folders of them; "
@@ -51,7 +52,7 @@ def wikipedia(
 def books(
     context: typer.Context,
     paths: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(
             metavar="PATH...",
             help="Books (.txt, .epub, Project Gutenberg's too), globs or folders of them.",
@@ -83,7 +84,7 @@ def books(
 def webtext_urls(
     context: typer.Context,
     dumps: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(
             metavar="DUMP...",
             help="Reddit's submissions (RS_2018-08.zst and the like; zstd, gz, bz2, xz or plain), globs or folders of them.",
@@ -115,7 +116,7 @@ def webtext_urls(
 def truncate(
     context: typer.Context,
     folder: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(
             metavar="DIR",
             help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0.",
@@ -123,10 +124,10 @@ def truncate(
         ),
     ] = None,
     out: Out = ...,
-    tokens: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
-    words: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in words.")] = None,
-    bytes: Annotated[Optional[str], typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
-    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model whose tokens are counted.")] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
+    words: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in words.")] = None,
+    bytes: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
+    vocab: Annotated[str | None, typer.Option(help="SentencePiece model whose tokens are counted.")] = None,
     seed: Annotated[int, typer.Option(help="Of the shuffle.")] = 0,
     format: Format = "tfrecord",
     workers: Workers = None,
@@ -155,14 +156,14 @@ def truncate(
 
 def _number(size: str) -> int:
     base, power, exponent = size.strip().replace("_", "").partition("^")
-    if not base.isdecimal() or power and not exponent.isdecimal():
+    if not base.isdecimal() or (power and not exponent.isdecimal()):
         raise UsageError(f"{size}: a size is a number such as 1000000 or 2^25")
     return int(base) ** int(exponent) if power else int(base)
 
 
 def inspect(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0.")],
-    vocab: Annotated[Optional[str], typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
+    vocab: Annotated[str | None, typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
     examples: Annotated[int, typer.Option(help="Random examples to show.")] = 3,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
 ):
@@ -198,7 +199,7 @@ def verify(
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
-def check(workers: Optional[int], runner: Optional[str]):
+def check(workers: int | None, runner: str | None):
     """Fails before any work where the way to run it is wrong."""
     from c4build.flow.local import check_runner
 
@@ -209,11 +210,11 @@ def check(workers: Optional[int], runner: Optional[str]):
 
 def run_collect(
     prepared,
-    workers: Optional[int],
-    runner: Optional[str],
+    workers: int | None,
+    runner: str | None,
     beam_options: list[str],
     finish: Callable[[], object] = lambda: None,
-    result: Optional[str] = None,
+    result: str | None = None,
 ) -> int:
     """Runs a prepared corpus, shows how far it is, prints what came of it; returns the exit code.
 
@@ -248,7 +249,7 @@ def run_collect(
 
 
 def run_watched(
-    prepared, add: Callable, doing: tuple[str, str], workers: Optional[int], runner: Optional[str], beam_options: list[str]
+    prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
 ):
     """Runs what was prepared, and shows how far it is."""
     from c4build.commands.terminal import Progress

@@ -3,7 +3,8 @@
 import os
 import random
 from collections import Counter
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from c4build.corpora.examples import ShardError, find_shards, newest_version, read_shard
 from c4build.errors import UsageError, counted, visible

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from typing import Annotated, Callable, Optional, Sequence, Union
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
@@ -60,7 +61,7 @@ def demo(
     out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
     rules: Rules = "paper",
     format: Format = "tfrecord",
-    workers: Annotated[Optional[int], typer.Option(help="Processes on this machine.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine.")] = 1,
 ):
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
     from c4build.corpora.books import prepare_books
@@ -97,7 +98,7 @@ app.command()(ablate)
 
 
 def run_build(
-    request: Request, workers: Optional[int] = None, runner: Optional[str] = None, beam_options: Sequence[str] = ()
+    request: Request, workers: int | None = None, runner: str | None = None, beam_options: Sequence[str] = ()
 ) -> int:
     """Makes what `request` asks for, shows how far it is and what came of it; returns the exit code."""
     from c4build.commands.terminal import Progress, print_complete, print_outcome
@@ -131,7 +132,7 @@ def run_build(
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
 
 
-def run_dry(request: Request, workers: Optional[int], runner: Optional[str]) -> int:
+def run_dry(request: Request, workers: int | None, runner: str | None) -> int:
     """Prints what a build would read and write; returns the exit code."""
     check(workers, runner)
     from c4build.corpora.dry_run import dry_run
@@ -153,7 +154,7 @@ def main():
     end_with(lambda: app(standalone_mode=False))
 
 
-def end_with(command: Callable[[], Optional[int]], program: str = "c4build"):
+def end_with(command: Callable[[], int | None], program: str = "c4build"):
     """Runs `command` and ends the process with the exit code that it returns, or that its error stands for."""
     _quiet_logs()
     for stream in (sys.stdout, sys.stderr):
@@ -202,12 +203,12 @@ def _show(error):
     error.show()
 
 
-def _complain(program: str, error: Union[Exception, str], code: int) -> int:
+def _complain(program: str, error: Exception | str, code: int) -> int:
     print(visible(f"{program}: {error}"), file=sys.stderr)
     return code
 
 
-def _failed(program: str, error: Union[Exception, str]) -> int:
+def _failed(program: str, error: Exception | str) -> int:
     from c4build.flow.workers import end_workers
 
     end_workers()

@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import time
-from typing import Iterable, Mapping, Optional, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -121,7 +121,7 @@ class _Meter:
             pages, size = pages + told[0], size + min(told[1], total)
         return self._pages + pages, self._size + size
 
-    def _finished_units(self) -> Optional[int]:
+    def _finished_units(self) -> int | None:
         """How many shards are written; None where the inputs' own files are all that is made."""
         units, shards = self._plan.finish.units, self._plan.finish.shards
         if any(os.path.dirname(path) == units for path in self._page_files):

@@ -1,7 +1,9 @@
 """Books: files of plain text and EPUB to books or their chapters."""
 
+import itertools
 import re
-from typing import Callable, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import mmh3
 
@@ -27,7 +29,7 @@ class BooksReader(NamedTuple):
     """Files of books to books or their chapters."""
 
     chapters: bool
-    language: Optional[str]  # None: any
+    language: str | None  # None: any
     least: float
 
     def settings(self) -> dict:
@@ -97,7 +99,7 @@ def prepare_books(
     language: str = _LANGUAGE,
     least: float = _LEAST,
     format: str = "tfrecord",
-    shards: Optional[int] = None,
+    shards: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
     """Plans a corpus of the books that are named. Raises UsageError."""
@@ -128,12 +130,12 @@ def prepare_books(
     return prepare(recipe, _group(sources, shards), out, format, shards, overwrite)
 
 
-def _group(sources: Sequence[Input], shards: Optional[int]) -> list[Unit]:
+def _group(sources: Sequence[Input], shards: int | None) -> list[Unit]:
     """Books in their order, so many megabytes a unit."""
     whole = sum(source.likely_size for source in sources)
     count = shards or min(len(sources), max(-(-whole // _UNIT_BYTES), min(len(sources), _USEFUL_UNITS)))
     bounds = [len(sources) * index // count for index in range(count + 1)]
     return [
         Unit(f"{counted(stop - start, 'books')} from {sources[start].name}", tuple(Part(source) for source in sources[start:stop]))
-        for start, stop in zip(bounds, bounds[1:])
+        for start, stop in itertools.pairwise(bounds)
     ]

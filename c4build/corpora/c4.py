@@ -3,7 +3,8 @@
 import datetime
 import hashlib
 import os
-from typing import Callable, Iterable, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import smart_open
 
@@ -108,7 +109,7 @@ def check(request: Request) -> Checked:
 
 class _Lists(NamedTuple):
     bad_words: tuple[str, ...]
-    news_domains: Optional[str]
+    news_domains: str | None
     urls: tuple[Input, ...]
 
 
@@ -142,7 +143,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     provenance = {
         "c4build": __version__,
         "fingerprint": fingerprint,
-        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": _words_digest(bad_words)} if bad_words else None,
         "news_domains": request.realnews_domains,
@@ -245,7 +246,7 @@ def read_summary(folders: dict[str, str]) -> dict[str, dict]:
     return {name: read_manifest(folder) for name, folder in folders.items()}
 
 
-def _domains(request: Request, wanted: bool) -> Optional[str]:
+def _domains(request: Request, wanted: bool) -> str | None:
     if not wanted:
         return None
     if not request.realnews_domains:

@@ -4,7 +4,8 @@ import gzip
 import json
 import os
 import struct
-from typing import BinaryIO, Callable, Iterator, Mapping, NamedTuple, Optional
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -17,7 +18,7 @@ from c4build.write.folder import version_key
 class ShardError(C4BuildError):
     """A shard is not what its name says: where, in bytes (None: nobody can tell), and what."""
 
-    def __init__(self, path: str, offset: Optional[int], what: str):
+    def __init__(self, path: str, offset: int | None, what: str):
         super().__init__(f"{path}: {what}" if offset is None else f"{path}: byte {offset:,}: {what}")
         self.offset, self.what = offset or 0, what
 

@@ -1,6 +1,7 @@
 """How long a text is, in tokens of a SentencePiece model, words or bytes; and a text cut to an exact length."""
 
-from typing import Callable, NamedTuple, Optional
+from collections.abc import Callable
+from typing import NamedTuple
 
 from c4build.errors import UsageError
 
@@ -10,7 +11,7 @@ class Measure(NamedTuple):
 
     unit: str  # tokens | words | bytes
     length: Callable[[str], int]
-    cut: Callable[[str, int], Optional[str]]
+    cut: Callable[[str, int], str | None]
 
 
 def words() -> Measure:
@@ -34,13 +35,13 @@ def tokens(vocabulary: str) -> Measure:
     return Measure("tokens", lambda text: len(model.encode(text)), lambda text, count: _cut_tokens(model, text, count))
 
 
-def _cut_words(text: str, count: int) -> Optional[str]:
+def _cut_words(text: str, count: int) -> str | None:
     rest = text.split(None, count)
     tail = rest[count] if len(rest) > count else ""
     return text[: len(text) - len(tail)].rstrip() if len(rest) >= count else None
 
 
-def _cut_bytes(text: str, count: int) -> Optional[str]:
+def _cut_bytes(text: str, count: int) -> str | None:
     """None where a character would be split."""
     try:
         return text.encode(errors="surrogatepass")[:count].decode()
@@ -48,7 +49,7 @@ def _cut_bytes(text: str, count: int) -> Optional[str]:
         return None
 
 
-def _cut_tokens(model, text: str, count: int) -> Optional[str]:
+def _cut_tokens(model, text: str, count: int) -> str | None:
     """A start of a text can have other tokens than the whole has there: those near the place are tried, then all."""
     found = model.encode(text)
     if len(found) < count:

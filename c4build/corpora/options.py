@@ -4,7 +4,7 @@ A field of `Request` is an option of `build`: its name, its default and its help
 options that several commands have.
 """
 
-from typing import Annotated, NamedTuple, Optional
+from typing import Annotated, NamedTuple
 
 from typer import Argument, Option
 
@@ -13,10 +13,10 @@ from c4build.rules.tables import RULE_SETS, VARIANTS
 Out = Annotated[str, Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 Rules = Annotated[str, Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")]
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
-Shards = Annotated[Optional[int], Option(help="Training shards; by default as many as the size asks for.")]
+Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
-Workers = Annotated[Optional[int], Option(help="Processes on this machine; by default one for each core.")]
-Runner = Annotated[Optional[str], Option(help="A Beam runner, as in DataflowRunner.")]
+Workers = Annotated[int | None, Option(help="Processes on this machine; by default one for each core.")]
+Runner = Annotated[str | None, Option(help="A Beam runner, as in DataflowRunner.")]
 
 
 class Request(NamedTuple):
@@ -44,7 +44,7 @@ class Request(NamedTuple):
             "machines inside AWS (us-east-1), with credentials of AWS.",
         ),
     ] = "https"
-    limit: Annotated[Optional[int], Option(help="Take the first N files only.")] = None
+    limit: Annotated[int | None, Option(help="Take the first N files only.")] = None
     max_connections: Annotated[
         int,
         Option(
@@ -68,11 +68,11 @@ class Request(NamedTuple):
         ),
     ] = ["en"]
     bad_words: Annotated[
-        Optional[str],
+        str | None,
         Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one."),
     ] = None
     realnews_domains: Annotated[
-        Optional[str], Option(metavar="FILE|URL", help="News domains, for realnewslike.")
+        str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")
     ] = None
     webtext_urls: Annotated[
         list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")

@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
 
 from c4build.errors import WorkerError
 from c4build.rules.wikitext import RULES, WikiRules, WikitextError, to_text
@@ -95,7 +95,7 @@ class Parser:
 
     def __init__(self, seconds: float):
         self._seconds = seconds
-        self._child: Optional[_Child] = None
+        self._child: _Child | None = None
 
     def to_text(self, wikitext: str, rules: WikiRules, found: Counter) -> str:
         """As `rules.wikitext.to_text`. WikitextError also where a page took too long, or ended the parser."""

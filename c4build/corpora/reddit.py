@@ -7,7 +7,8 @@ of at least 3" (the T5 paper, section 3.4.1, on WebText-like).
 import math
 import os
 import re
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import idna
@@ -61,7 +62,7 @@ class Link(NamedTuple):
     """What a submission comes to: `url` normalised as the pipeline does, where `reason` is "kept"."""
 
     reason: str
-    url: Optional[str] = None
+    url: str | None = None
 
 
 def outbound_link(post: Any) -> Link:
@@ -97,7 +98,7 @@ def judge_url(url: str) -> Link:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        parts.port
+        _ = parts.port  # raises where it is no number
     except ValueError:
         return Link("bad_url")
     if parts.scheme not in ("http", "https"):
@@ -119,7 +120,7 @@ def _is_of(host: str, domains: frozenset[str]) -> bool:
     return any(".".join(labels[at:]) in domains for at in range(len(labels) - 1))
 
 
-def _ascii_host(host: str) -> Optional[str]:
+def _ascii_host(host: str) -> str | None:
     """The host as Common Crawl writes it: lower case, other scripts by IDNA; None where it cannot be one."""
     if len(host) > _LONGEST_HOST:
         return None

@@ -1,6 +1,6 @@
 """What is told of the damages of an input."""
 
-from typing import Iterator, Optional, Union
+from collections.abc import Iterator
 
 from c4build.errors import C4BuildError, printable
 from c4build.flow.records import Found
@@ -10,7 +10,7 @@ from c4build.read.paths import Input, InputError
 _TOLD = 50  # damages of a piece of an input that are described, besides those that cut it short; all are counted
 
 
-def told_damages(source: Input, found: Iterator[Union[Found, Damage]], expected: Optional[str]):
+def told_damages(source: Input, found: Iterator[Found | Damage], expected: str | None):
     """Yields what a reader found in an input, its damages with their path, printable, and the first of many only.
 
     An error that nobody thought of is a damage of this input, and no matter of the others.

@@ -9,8 +9,10 @@ A last page of which no start is exactly as long as is left, as where a byte cou
 by all sizes that are asked for together.
 """
 
+import itertools
 import os
-from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import apache_beam as beam
 import mmh3
@@ -58,7 +60,7 @@ class Cutter(NamedTuple):
 
     identity: str
     unit: str
-    vocabulary: Optional[str]
+    vocabulary: str | None
     early: tuple[str, ...] = ()  # where the early pages of each shard lie, without the ends of the files' names
     damages: tuple[tuple[str, Damage], ...] = ()
 
@@ -208,12 +210,12 @@ class Measuring(NamedTuple):
     shards: tuple[Shard, ...]
     share: float
     work: str
-    progress: Optional[str]
+    progress: str | None
 
     def stem(self, number: int) -> str:
         return join(self.work, f"{number:05d}-{self.share:.9f}")
 
-    def told(self, number: int) -> Optional[str]:
+    def told(self, number: int) -> str | None:
         return self.progress and join(self.progress, str(number))
 
     @property
@@ -240,7 +242,7 @@ def prepare_truncated(
     unit: str,
     out: str,
     run: Callable[[Measuring, Callable[[beam.Pipeline], object]], None],
-    vocabulary: Optional[str] = None,
+    vocabulary: str | None = None,
     seed: int = 0,
     format: str = "tfrecord",
     overwrite: bool = False,
@@ -262,7 +264,7 @@ def prepare_truncated(
     cutter = Cutter(digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
     out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
     work = join(out, ".c4build", "measured-" + cutter.identity)
-    cutter.measure  # so that a wrong model is known before any work
+    _ = cutter.measure  # so that a wrong model is known before any work
     sizes = sorted(sizes)
     lock(join(out, ".c4build"), out)
     try:
@@ -341,7 +343,7 @@ def _first(files: Sequence[tuple[str, FileSum]], size: int) -> np.ndarray:
     return found
 
 
-def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np.ndarray, list[tuple[int, Optional[int]]]]:
+def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np.ndarray, list[tuple[int, int | None]]]:
     """The pages less those passed over; for each size its last page and how much of that stays (None: all)."""
     while True:
         total, ends = np.cumsum(pages["length"]), []
@@ -359,7 +361,7 @@ def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np
             return pages, ends
 
 
-def _units(order: str, pages: np.ndarray, blocks: np.ndarray, last: int, left: Optional[int]) -> list[Unit]:
+def _units(order: str, pages: np.ndarray, blocks: np.ndarray, last: int, left: int | None) -> list[Unit]:
     """Blocks of the order up to and with page `last`, of which only `left` units stay (None: all)."""
     starts = [0, *(np.flatnonzero(np.diff(blocks[: last + 1])) + 1).tolist(), last + 1]
 
@@ -368,7 +370,7 @@ def _units(order: str, pages: np.ndarray, blocks: np.ndarray, last: int, left: O
         return Part(Input(order, -1, digest(pages[start:stop].tolist()) + cut), start, stop)
 
     units = []
-    for start, stop in zip(starts, starts[1:]):
+    for start, stop in itertools.pairwise(starts):
         parts = [part(start, stop)]
         if stop == last + 1 and left is not None:
             parts = [part(start, last)] if start < last else []
@@ -385,7 +387,7 @@ def _name(folder: str) -> tuple[str, str]:
     return (parts[known], ".".join(parts[known + 1 :])) if known is not None else ("truncated", parts[-1])
 
 
-def _save(path: str, pages: np.ndarray, sums: Optional[FileSums] = None):
+def _save(path: str, pages: np.ndarray, sums: FileSums | None = None):
     with whole_file(path, sums) as file:
         file.write(pages.tobytes())
 

@@ -1,7 +1,8 @@
 """Wikipedia: dumps of MediaWiki to articles without markup."""
 
 from collections import Counter
-from typing import Callable, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import mmh3
 
@@ -86,7 +87,7 @@ def prepare_wikipedia(
     out: str,
     rules: str = "tfds",
     format: str = "tfrecord",
-    shards: Optional[int] = None,
+    shards: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
     """Plans a corpus of the dumps that are named. Raises UsageError."""
@@ -96,7 +97,7 @@ def prepare_wikipedia(
     sites = {source.path: read_site(source) for source in sources}
     units = _cut(sources, shards)
     languages = {site.name.removesuffix("wiki").replace("_", "-") or "wiki" for site in sites.values()}
-    config = ".".join(sorted({date for date in map(dump_date, sources) if date})[-1:] + ["-".join(sorted(languages))])
+    config = ".".join([*sorted({date for date in map(dump_date, sources) if date})[-1:], "-".join(sorted(languages))])
     recipe = Recipe(
         Dataset(
             name="wikipedia",
@@ -115,7 +116,7 @@ def prepare_wikipedia(
     return prepare(recipe, units, out, format, shards, overwrite)
 
 
-def _cut(sources: Sequence[Input], shards: Optional[int]) -> list[Unit]:
+def _cut(sources: Sequence[Input], shards: int | None) -> list[Unit]:
     """The dumps' pieces: as many as shards are wanted, else of a size that makes good shards and keeps workers busy."""
     whole = sum(source.likely_size for source in sources)
     each = max(_LEAST_PIECE, min(_PIECE_BYTES, -(-whole // _USEFUL_UNITS)))

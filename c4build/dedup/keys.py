@@ -5,7 +5,8 @@ result. The files of a group are taken as one: `page` is a row of theirs laid en
 are numbered in the order of the run's inputs, which are sorted: ties are broken by these, the same on every runner.
 """
 
-from typing import Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import mmh3
 import numpy as np

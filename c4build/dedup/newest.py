@@ -1,7 +1,6 @@
 """The newest copy of each URL, and which URLs stand in a list."""
 
 from collections import Counter
-from typing import Optional
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from c4build.rules.tables import CODE
 
 
 def newest(
-    parts: list[tuple[int, bytes]], listed: Optional[bytes], listed_bits: int, competes: np.ndarray, variants: int
+    parts: list[tuple[int, bytes]], listed: bytes | None, listed_bits: int, competes: np.ndarray, variants: int
 ) -> tuple[dict[int, bytes], Counter]:
     """Decides one bucket of URLs.
 

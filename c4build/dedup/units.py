@@ -4,7 +4,8 @@ Both are given by two functions of the cleaned text: the keys of all its units i
 that were lost. Positions in the second are indices into the first.
 """
 
-from typing import Callable, Collection, NamedTuple
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import mmh3
 

@@ -9,8 +9,9 @@ page file, and the next run asks for it again.
 import json
 import time
 from collections import Counter
-from functools import lru_cache
-from typing import Iterator, NamedTuple, Optional, Sequence, Union
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
@@ -40,7 +41,7 @@ class CleanSettings(NamedTuple):
     rules: RuleSet
     tracks: tuple[Variant, ...]  # a variant for each track
     bad_words: tuple[str, ...]
-    news_domains: Optional[str]  # the list as JSON text
+    news_domains: str | None  # the list as JSON text
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -62,7 +63,7 @@ class CleanSettings(NamedTuple):
         return f"pages-{digest(sorted(self.track_keys()))}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _track_keys(settings: CleanSettings) -> tuple[str, ...]:
     return tuple(digest(settings.depends_on(track)) for track in settings.tracks)
 
@@ -82,7 +83,7 @@ def tracks_of(rules: RuleSet, variants: Sequence[Variant]) -> tuple[tuple[Varian
 class Cleaner:
     """Makes page files. One is made ready a process and used for many inputs."""
 
-    def __init__(self, settings: CleanSettings, transport: Optional[Transport] = None):
+    def __init__(self, settings: CleanSettings, transport: Transport | None = None):
         self._transport = transport
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
         self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
@@ -92,7 +93,7 @@ class Cleaner:
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
-    def clean(self, source: Input, page_file: str, progress: Optional[str] = None) -> Report:
+    def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
         remade = ""
         try:
@@ -107,7 +108,7 @@ class Cleaner:
             report = self._missing(source, page_file, str(error))
         return report._replace(remade=remade)
 
-    def _make(self, source: Input, page_file: str, progress: Optional[str]) -> Report:
+    def _make(self, source: Input, page_file: str, progress: str | None) -> Report:
         self._steps.lines.clear()
         counts = [Counter() for _ in self._tracks]
         damages = _Damages()
@@ -180,7 +181,7 @@ class Cleaner:
             lines={}, damages=[], more_damages=0, size=0, complete=False, content="", missing=printable(why),
         )  # fmt: skip
 
-    def _read(self, opened: OpenedInput) -> Iterator[Union[Page, Dropped, Damage]]:
+    def _read(self, opened: OpenedInput) -> Iterator[Page | Dropped | Damage]:
         try:
             yield from read_pages(opened, self._rules.records, self._rules.max_page_chars)
         except (InputError, MemoryError):

@@ -1,10 +1,11 @@
 """What both flows put on a pipeline: elements are pairs of a number and anything."""
 
-from typing import Any, Callable, Iterable, Iterator, Tuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 
-Keyed = Tuple[int, Any]
+Keyed = tuple[int, Any]
 COUNTS = -1  # the key of counts among what groups of files lose
 
 
@@ -37,7 +38,7 @@ def lazily(parts: Callable[[], Iterable[tuple[int, bytes]]]) -> Iterator[tuple[i
     yield from parts()
 
 
-def publish_all(results: Tuple[beam.PCollection, ...], publish: beam.DoFn) -> beam.PCollection:
+def publish_all(results: tuple[beam.PCollection, ...], publish: beam.DoFn) -> beam.PCollection:
     """Brings all results to one place, where `publish` gets them as (0, their values)."""
     return (
         results

@@ -8,8 +8,9 @@ long as that is so.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -214,8 +215,8 @@ class _Row(NamedTuple):
     content_length: bytes
     timestamp: bytes
     validation: bool
-    text: Optional[str]
-    raw: Optional[bytes]
+    text: str | None
+    raw: bytes | None
 
 
 def _surviving(

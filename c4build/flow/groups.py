@@ -1,7 +1,7 @@
 """The keys of a group of files, taken as one file, and what the group loses, cut up to its files again. Pure, but for reading
 page files."""
 
-from typing import Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """The inputs of a run: listed once in small files, dealt out from there; and what to do where some cannot be fetched."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from c4build.errors import MissingInputsError, counted
 from c4build.read.paths import Input
@@ -37,7 +37,7 @@ def _list_of_inputs(folder: str, first: int) -> str:
     return join(folder, f"{first:07d}.json")
 
 
-def check_missing(missing: Sequence[tuple[str, str]], files: int, listed: str, most: Optional[int] = None):
+def check_missing(missing: Sequence[tuple[str, str]], files: int, listed: str, most: int | None = None):
     """Ends the run where more inputs could not be fetched than may be left out; what was fetched stays.
 
     Args:

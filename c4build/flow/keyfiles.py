@@ -6,7 +6,8 @@ parts go through the runner's shuffle, which is made for that.
 """
 
 import json
-from typing import Iterable, Iterator, NamedTuple, Optional, Union
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from isal import isal_zlib
 
@@ -25,11 +26,11 @@ class Slice(NamedTuple):
     checksum: int
 
 
-Sent = Union[bytes, Slice]
+Sent = bytes | Slice
 
 
 def send(
-    parts: Iterable[tuple[int, bytes]], folder: Optional[str], kind: str, made_from: list
+    parts: Iterable[tuple[int, bytes]], folder: str | None, kind: str, made_from: list
 ) -> Iterator[tuple[int, Sent]]:
     """Yields (where to, data) for each part: the data as they are, or where they lie in a file of `folder`.
 
@@ -56,7 +57,7 @@ def send(
     yield from slices
 
 
-def _slices_in(path: str) -> Optional[list[tuple[int, Slice]]]:
+def _slices_in(path: str) -> list[tuple[int, Slice]] | None:
     """The parts of a key file that was written whole; None where there is none."""
     try:
         with open(path, "rb") as file:

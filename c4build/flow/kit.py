@@ -1,7 +1,8 @@
 """What the flows have in common."""
 
 import os
-from typing import Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from c4build.read.gz import Damage
 from c4build.write.files import is_local
@@ -20,7 +21,7 @@ class Prepared(NamedTuple):
 def may_be_gone(damage: Damage, path: str) -> bool:
     """True for a damage of the input at `path` that the next run may not find: then it reads the input again."""
     # What a server sent in place of the file, or did not send, may be there the next time.
-    return damage.failed or damage.cut and not is_local(path)
+    return damage.failed or (damage.cut and not is_local(path))
 
 
 def tell_progress(path: str, records: int, size: int):

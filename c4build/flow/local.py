@@ -5,8 +5,8 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Callable, Iterator, Optional, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
@@ -36,7 +36,7 @@ _NOTE = re.compile(r"""(?: \[while running '([^'\n]*)'\])+(["']?)\s*\Z""")  # th
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
-def check_runner(name: Optional[str]):
+def check_runner(name: str | None):
     """Fails with `UsageError` where Beam has no such runner, or has it not installed."""
     if name not in (None, LOCAL):
         try:
@@ -45,7 +45,7 @@ def check_runner(name: Optional[str]):
             raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
-def run(prepared: Prepared, workers: int = 1, runner: Optional[str] = None, options: Sequence[str] = ()):
+def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()):
     """Runs a build to its end; see `run_flow`."""
     plan = prepared.plan
     run_flow(lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options)
@@ -56,7 +56,7 @@ def run_flow(
     work: str,
     parts: int,
     workers: int = 1,
-    runner: Optional[str] = None,
+    runner: str | None = None,
     options: Sequence[str] = (),
 ):
     """Runs a flow to its end.
@@ -121,10 +121,10 @@ def _dask_cluster(options: Sequence[str]) -> Iterator[list[str]]:
             yield ["--dask_client_address", cluster.scheduler_address]
 
 
-def _clear(error: BaseException, log: Optional[str] = None) -> BaseException:
+def _clear(error: BaseException, log: str | None = None) -> BaseException:
     """The error of ours or the Ctrl-C that is in a runner's report, or one that says in a line what failed."""
     chain: list[BaseException] = []
-    cause: Optional[BaseException] = error
+    cause: BaseException | None = error
     while cause is not None and cause not in chain:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
@@ -177,7 +177,7 @@ def _told(error: BaseException) -> list[tuple[str, str, str]]:
 def _without_step(text: str) -> tuple[str, str]:
     """A message without Beam's note of the step at its end, and the name of that step."""
     note = _NOTE.search(text)
-    if not note or note[2] and not text.startswith(note[2]):
+    if not note or (note[2] and not text.startswith(note[2])):
         return text, ""
     return text[: note.start()] + note[2], re.sub(r"-ptransform-\d+\Z", "", note[1])
 

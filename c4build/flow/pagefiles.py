@@ -4,8 +4,9 @@ Both are Parquet files with the same row groups, written whole or not at all, th
 metadata stands the `Report` of the reading. Each page is one row, in file order.
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -64,14 +65,14 @@ class Row(NamedTuple):
     number: int
     url_hash: bytes
     timestamp: str
-    url: Optional[str] = None  # what follows is there for pages that are still in
-    content_type: Optional[str] = None
-    content_length: Optional[str] = None
-    validation: Optional[bool] = None
+    url: str | None = None  # what follows is there for pages that are still in
+    content_type: str | None = None
+    content_length: str | None = None
+    validation: bool | None = None
     rank: int = 0
     keys: bytes = b""
-    text: Optional[str] = None
-    raw: Optional[bytes] = None
+    text: str | None = None
+    raw: bytes | None = None
 
 
 _KEY_COLUMNS, _PAGE_COLUMNS = ([Row._fields.index(name) for name in schema.names] for schema in (KEY_SCHEMA, PAGE_SCHEMA))
@@ -133,7 +134,7 @@ def key_file(page_file: str) -> str:
     return page_file.removesuffix(".parquet") + ".keys"
 
 
-def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Optional[Report]:
+def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Report | None:
     """What is said in a page file that is whole, of this input and with these tracks; None where there is none.
 
     Raises:
@@ -181,7 +182,7 @@ def read_keys(of: PageFile, columns: Sequence[str]) -> Iterator[Group]:
     return _read(of, key_file(of.path), columns, None)
 
 
-def _read(of: PageFile, path: str, columns: Sequence[str], numbers: Optional[range]) -> Iterator[Group]:
+def _read(of: PageFile, path: str, columns: Sequence[str], numbers: range | None) -> Iterator[Group]:
     if not of.rows:
         return
     with read_table(path) as found:
@@ -189,7 +190,7 @@ def _read(of: PageFile, path: str, columns: Sequence[str], numbers: Optional[ran
             raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
         for index, group in enumerate(found.groups):
             first, last = group["numbers"]
-            if numbers is None or first < numbers.stop and numbers.start <= last:
+            if numbers is None or (first < numbers.stop and numbers.start <= last):
                 yield Group(group["row"], group["key"], found.read(index, columns))
 
 

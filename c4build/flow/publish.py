@@ -1,7 +1,7 @@
 """The end of a run: counts that must add up, validation shards, metadata, each folder complete when this is done."""
 
 from collections import Counter
-from typing import Sequence
+from collections.abc import Sequence
 
 from c4build.errors import CountsError, NothingReadError
 from c4build.flow.finish import UnitResult

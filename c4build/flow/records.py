@@ -15,8 +15,9 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
@@ -90,7 +91,7 @@ class Part(NamedTuple):
 
     source: Input
     start: int = 0
-    stop: Optional[int] = None
+    stop: int | None = None
 
 
 class Unit(NamedTuple):
@@ -112,7 +113,7 @@ class Found(NamedTuple):
     """What came of one record: an example, or the reason why there is none."""
 
     reason: str  # "kept" with an example
-    example: Optional[Mapping[str, str]] = None
+    example: Mapping[str, str] | None = None
     key: bytes = b"\0" * 16  # examples with one key are copies of each other
     rank: int = 0  # the copy with the highest stays, then the first
     held_out: bool = False  # for the validation split
@@ -158,7 +159,7 @@ class CollectPlan(NamedTuple):
     taken: str  # folder of the units' examples
     fingerprint: str
     provenance: dict
-    progress: Optional[str]
+    progress: str | None
 
     @property
     def units_folder(self) -> str:
@@ -215,9 +216,9 @@ def prepare(
     units: Sequence[Unit],
     out: str,
     format: str = "tfrecord",
-    shards: Optional[int] = None,
+    shards: int | None = None,
     overwrite: bool = False,
-    folder: Optional[str] = None,
+    folder: str | None = None,
     say: Callable[[str], object] = say,
 ) -> Prepared:
     """Plans a run; touches nothing but the output folder (`folder`, or one below `out` named as TFDS does it).
@@ -256,7 +257,7 @@ def prepare(
         "c4build": __version__,
         "corpus": join(dataset.name, dataset.config) if dataset.config else dataset.name,
         "fingerprint": fingerprint,
-        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rules": settings,
         "format": format,
         "shards": shards,
@@ -418,7 +419,7 @@ def _check_examples(path: str, unit: Unit) -> Report:
     return Report(**found.fields)
 
 
-def teller(path: Optional[str], records: Callable[[], int]) -> Callable[..., None]:
+def teller(path: str | None, records: Callable[[], int]) -> Callable[..., None]:
     """A function that leaves (records, bytes read) where the progress bar looks, twice a second at most."""
     last = 0.0
 
@@ -701,4 +702,4 @@ def _write_validation(plan: CollectPlan, results: Sequence[ShardResult], sums: F
     return Split(lengths, size)
 
 
-Yielded = Union[Found, Tuple[str, Damage]]
+Yielded = Found | tuple[str, Damage]

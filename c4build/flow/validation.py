@@ -1,8 +1,9 @@
 """The validation split: each unit keeps its few pages of it in a file, from which the shards are put together."""
 
 import io
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Iterator, NamedTuple, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -20,7 +20,8 @@ import gc
 import hashlib
 import json
 from collections import Counter
-from typing import Iterable, Iterator, NamedTuple, Optional, Tuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -55,8 +56,8 @@ class Plan(NamedTuple):
     inputs: str  # folder of the inputs and their page files, see `write_inputs`: a job's graph could not hold a crawl's
     url_lists: tuple[Input, ...]
     provenance: dict  # how the run came about, for c4build.json
-    progress: Optional[str]  # a folder on this machine where Clean tells how far it is
-    key_files: Optional[str]  # a folder for keys on their way; None: the runner's shuffle takes them
+    progress: str | None  # a folder on this machine where Clean tells how far it is
+    key_files: str | None  # a folder for keys on their way; None: the runner's shuffle takes them
     transport: Transport = Transport()
     most_missing: int = 0  # inputs that may be left out where they cannot be fetched
     most_grouped: int = 64  # files that are taken as one
@@ -137,12 +138,12 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
     return publish_all((reports, counts, finished, validation), Publish(plan))
 
 
-def _to_group(element: Tuple[int, Report], size: int) -> Keyed:
+def _to_group(element: tuple[int, Report], size: int) -> Keyed:
     file, report = element
     return file // size, ("file", report.as_page_file(file))
 
 
-def _to_gate(element: Tuple[int, Report]) -> Keyed:
+def _to_gate(element: tuple[int, Report]) -> Keyed:
     file, report = element
     return 0, (file, report.missing, report.rows, report.keys)
 
@@ -190,7 +191,7 @@ class _Step(beam.DoFn):
 class ListInputs(_Step):
     """A slice of the inputs, (first, behind the last), to (file, (input, path of its page file)) of each."""
 
-    def process(self, element: Tuple[int, int]) -> Iterator[Keyed]:
+    def process(self, element: tuple[int, int]) -> Iterator[Keyed]:
         yield from enumerate(read_inputs(self.plan.inputs, *element), element[0])
 
 
@@ -276,13 +277,13 @@ class Newest(_Step):
             else:
                 yield group, ("losses", data)
 
-    def _made_from(self, sent: list, listed: Optional[bytes]) -> list:
+    def _made_from(self, sent: list, listed: bytes | None) -> list:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         lists = None if listed is None else hashlib.sha256(listed).hexdigest()
         names = [[group, *_names([data])] for group, data in sent]
         return [names, lists, rules.newest_of, [v.listed_urls_only for v in variants]]
 
-    def _decide(self, sent: list, listed: Optional[bytes]) -> Iterator[tuple[int, bytes]]:
+    def _decide(self, sent: list, listed: bytes | None) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         listed_bits = sum(1 << bit for bit, variant in enumerate(variants) if variant.listed_urls_only)
         competes = np.full(len(REASONS), rules.newest_of == "all")

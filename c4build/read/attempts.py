@@ -7,7 +7,8 @@ all readers come back at once), and as late as the server asks (Retry-After).
 
 import http
 import time
-from typing import BinaryIO, Callable, Optional, TypeVar
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
 
 from requests import RequestException
 from urllib3.exceptions import HTTPError, MaxRetryError
@@ -56,7 +57,7 @@ class Attempts:
       doing: what is done, as errors say it.
     """
 
-    def __init__(self, path: str, settings: Optional[Transport], doing: str = "opened"):
+    def __init__(self, path: str, settings: Transport | None, doing: str = "opened"):
         self.settings, self._doing = settings or DEFAULT, doing
         self.requests = self.refusals = self._in_vain = 0
         self.begun = self._progressed = False  # some of the file has come: ever, by this try
@@ -118,7 +119,7 @@ class Attempts:
         error.status = answer.status
         return error
 
-    def ask(self, send: Callable[[], Answer]) -> tuple[Answer, Optional[BinaryIO]]:
+    def ask(self, send: Callable[[], Answer]) -> tuple[Answer, BinaryIO | None]:
         """Sends a request as soon as the host lets it. Returns the answer, good or not, and the slot to give back."""
         if self.host.given_up:
             raise self.failure(Again(self._throttled()), ThrottledError)
@@ -155,7 +156,7 @@ class Attempts:
             if self.host.refused(sent, self.settings, asked):
                 raise self.failure(again, ThrottledError)
             raise again
-        if status == 429 or status >= 500 and status != 501:  # 501: it never will
+        if status == 429 or (status >= 500 and status != 501):  # 501: it never will
             raise Again(name, asked)
         self.host.answered(sent)
 
@@ -186,7 +187,7 @@ def reason(error: Exception) -> str:
     return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
-def ask_state(path: str, settings: Optional[Transport] = None) -> State:
+def ask_state(path: str, settings: Transport | None = None) -> State:
     """The state of a remote file, `UNKNOWN` where its server does not say.
 
     Raises:

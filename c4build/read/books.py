@@ -8,8 +8,9 @@ import os
 import posixpath
 import re
 import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
-from typing import Callable, Iterable, Iterator, NamedTuple, Optional
+from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -126,11 +127,11 @@ _OTHER_KINDS = (
 )  # fmt: skip
 
 
-def _other_kind(data: bytes) -> Optional[str]:
+def _other_kind(data: bytes) -> str | None:
     return next((name for pattern, name in _OTHER_KINDS if pattern.match(data)), None)
 
 
-def _other_zip(data: bytes) -> Optional[str]:
+def _other_zip(data: bytes) -> str | None:
     """What a whole ZIP is that has nothing of an EPUB in it; None for an EPUB, and for what cannot be told."""
     try:
         with _archive(data) as archive:
@@ -166,7 +167,7 @@ def decode(data: bytes) -> tuple[str, bool]:
     return text, False
 
 
-def _nearly_utf8(data: bytes) -> Optional[str]:
+def _nearly_utf8(data: bytes) -> str | None:
     """The text of a file in UTF-8 with a few bad bytes, which stand as U+FFFD; None where it is in another encoding.
 
     In one of single bytes hardly any two of them are a character of UTF-8 by chance.
@@ -177,7 +178,7 @@ def _nearly_utf8(data: bytes) -> Optional[str]:
     return text if good >= 4 * bad and "\0" not in text else None
 
 
-def _decoded(data: bytes, encoding: str) -> Optional[str]:
+def _decoded(data: bytes, encoding: str) -> str | None:
     """The text; None where the bytes are not in this encoding, or it is none that a book is in."""
     try:
         if codecs.lookup(encoding).name in _NO_ENCODINGS:
@@ -213,7 +214,7 @@ def _guesses(data: bytes) -> Iterator[str]:
     yield "cp1252"
 
 
-def _western(data: bytes) -> Optional[str]:
+def _western(data: bytes) -> str | None:
     """Which of the encodings of western languages makes most of the odd bytes letters and marks that books in English
     have; None where there are too many such bytes for English."""
     sample = data[: 1 << 22]
@@ -261,7 +262,7 @@ def split_chapters(text: str) -> list[Chapter]:
     Together they are the whole text.
     """
     bounds, titles = [0], [""]
-    heading: Optional[_Heading] = None  # the last that was met
+    heading: _Heading | None = None  # the last that was met
     for found in itertools.chain(_headings(text), [None]):
         if heading is not None and heading.start:
             # Characters between this heading and the next, without the empty lines between paragraphs.
@@ -462,7 +463,7 @@ def _is_protected(archive: zipfile.ZipFile) -> bool:
     return any(path.lower().endswith(("html", "htm", "xml")) for path in paths)  # fonts alone do no harm
 
 
-def _document(data: bytes) -> tuple[str, str, Optional[str]]:
+def _document(data: bytes) -> tuple[str, str, str | None]:
     """(title, text, what could not be read if anything) of one XHTML document."""
     declared = re.match(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)", data[:200])
     text = _decoded(data, declared.group(1).decode()) if declared else None
@@ -504,7 +505,7 @@ class _Text(HTMLParser):
         self._silent: list[str] = []
         self._pre = 0
         self._gap = 0  # line feeds due before the next text
-        self._heading: Optional[list[str]] = None
+        self._heading: list[str] | None = None
         self._first_heading = ""
         self._left = wasted  # characters that may yet be looked through in vain
 

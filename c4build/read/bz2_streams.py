@@ -7,7 +7,8 @@ start at any bit, so that one bad block costs itself only (the way of bzip2recov
 
 import bz2
 import re
-from typing import BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from c4build.read.gz import Damage
 
@@ -72,7 +73,7 @@ class _Window:
                 return False
 
 
-def read_streams(file: BinaryIO, start: int = 0) -> Iterator[Union[Data, Damage]]:
+def read_streams(file: BinaryIO, start: int = 0) -> Iterator[Data | Damage]:
     """Yields what the streams hold that start at byte `start` of the file or behind it, and the damages met.
 
     Each stream begins with a `Data`, be it empty. `file` stands at byte `start`.
@@ -81,7 +82,7 @@ def read_streams(file: BinaryIO, start: int = 0) -> Iterator[Union[Data, Damage]
     yield from without_bombs(_streams(window, start), lambda: window.tell() - start)
 
 
-def without_bombs(parts: Iterator[Union[Data, Damage]], read: Callable[[], int]) -> Iterator[Union[Data, Damage]]:
+def without_bombs(parts: Iterator[Data | Damage], read: Callable[[], int]) -> Iterator[Data | Damage]:
     """`parts` until they unpack to far more than the compressed bytes `read`, which no real file does."""
     size = 0
     for part in parts:
@@ -93,7 +94,7 @@ def without_bombs(parts: Iterator[Union[Data, Damage]], read: Callable[[], int])
         yield part
 
 
-def _streams(window: _Window, start: int) -> Iterator[Union[Data, Damage]]:
+def _streams(window: _Window, start: int) -> Iterator[Data | Damage]:
     inside = start > 0  # of a stream that started before: it is another piece's
     while True:
         before = window.tell()
@@ -110,7 +111,7 @@ def _streams(window: _Window, start: int) -> Iterator[Union[Data, Damage]]:
         inside = False
 
 
-def _stream(window: _Window) -> Iterator[Union[Data, Damage]]:
+def _stream(window: _Window) -> Iterator[Data | Damage]:
     offset = window.tell()
     level = window.buffer[window.at : window.at + 4]
     inflate = bz2.BZ2Decompressor()
@@ -137,7 +138,7 @@ def _stream(window: _Window) -> Iterator[Union[Data, Damage]]:
     window.at -= len(inflate.unused_data)
 
 
-def _recover(window: _Window, offset: int, level: bytes, told: int, tail: bytes) -> Iterator[Union[Data, Damage]]:
+def _recover(window: _Window, offset: int, level: bytes, told: int, tail: bytes) -> Iterator[Data | Damage]:
     """Reads a stream with a bad block once more, block by block, and goes on where `told` bytes ended.
 
     Where the stream's start is no longer in the window, that place is known by the `tail` of what was told.
@@ -172,7 +173,7 @@ def _last_place(data: bytes, part: bytes) -> int:
     return at if at < 0 else len(data) - at - len(part)
 
 
-def _blocks(window: _Window, start: int, level: bytes) -> Iterator[tuple[int, Optional[bytes]]]:
+def _blocks(window: _Window, start: int, level: bytes) -> Iterator[tuple[int, bytes | None]]:
     """The blocks of a stream from bit `start` of the file on: (first bit, what it holds or None where it is bad).
 
     Leaves the window behind the stream.
@@ -193,7 +194,7 @@ def _blocks(window: _Window, start: int, level: bytes) -> Iterator[tuple[int, Op
     window.at = len(window.buffer)
 
 
-def _decompressed(window: _Window, start: int, stop: int, level: bytes) -> Optional[bytes]:
+def _decompressed(window: _Window, start: int, stop: int, level: bytes) -> bytes | None:
     """What the block between two bits of the file holds: read as the only block of a stream of its own."""
     first, length = start // 8 - window.base, stop - start
     if first < 0 or length < 80:

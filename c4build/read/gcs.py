@@ -7,7 +7,8 @@ import base64
 import json
 import re
 import uuid
-from typing import Any, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import google_crc32c
@@ -54,7 +55,7 @@ class Google(Http):
         folders = [root + name for name in said.get("prefixes", ())]
         return answer._replace(said=Listing(files, folders, said.get("nextPageToken", "")))
 
-    def put(self, path: str, data: bytes, replaces: Optional[str] = None) -> Answer:
+    def put(self, path: str, data: bytes, replaces: str | None = None) -> Answer:
         """Writes an object; answers 412 where another is there than the version `replaces`, or one at all where that is ""."""
         bucket, key = bucket_and_key(path)
         options = {"uploadType": "multipart"}
@@ -90,7 +91,7 @@ class Google(Http):
             answer = self._ask("PUT", upload, {"Content-Range": f"bytes */{size}"})
             found = _RECEIVED.fullmatch(answer.headers.get("Range", ""))
             come = int(found[1]) + 1 if found else 0
-            if answer.status != 308 or come == stop and not last:
+            if answer.status != 308 or (come == stop and not last):
                 return answer
             data, start = data[max(come - start, 0) :], max(come, start)
         said = self._ask("PUT", upload, {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}, data)

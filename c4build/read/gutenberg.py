@@ -1,7 +1,8 @@
 """Project Gutenberg's words around a book: header, licence, small print and footer, in the spellings of fifty years."""
 
 import re
-from typing import Iterator, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import NamedTuple
 
 # No pattern here has two repeats behind each other that match the same characters: each takes time with the line's length.
 
@@ -71,11 +72,11 @@ class Stripped(NamedTuple):
 
     text: str
     is_gutenberg: bool
-    title: Optional[str] = None
-    author: Optional[str] = None
+    title: str | None = None
+    author: str | None = None
 
 
-def header_field(text: str, name: str) -> Optional[str]:
+def header_field(text: str, name: str) -> str | None:
     """A field of the header such as Title, with the indented lines that carry it on; None where there is none."""
     lines = text[:20_000].splitlines()
     for number, line in enumerate(lines):

@@ -6,7 +6,8 @@ zlib's time.
 """
 
 import re
-from typing import BinaryIO, Iterator, NamedTuple, Optional, Union
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
@@ -43,7 +44,7 @@ class Damage(NamedTuple):
     missing: bool = False  # its server does not give it: no damage, but a file that is not there yet
 
     @classmethod
-    def of(cls, error: InputError, offset: Optional[int] = None) -> "Damage":
+    def of(cls, error: InputError, offset: int | None = None) -> "Damage":
         """An input that cannot be read on, from `offset` where the error does not know it."""
         missing = isinstance(error, FetchError)
         return cls(error.offset if offset is None else offset, printable(str(error)), True, True, missing)
@@ -111,7 +112,7 @@ class _Source:
         return self.find_magic()
 
 
-def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
+def read_chunks(file: BinaryIO) -> Iterator[Chunk | Damage]:
     """Yields the decompressed bytes of `file` in order, members of up to `CHUNK` bytes each as one, and its damages.
 
     A member that turns out damaged after a first chunk was handed on ends in a `Damage`: what came of it is incomplete.
@@ -125,7 +126,7 @@ def read_chunks(file: BinaryIO) -> Iterator[Union[Chunk, Damage]]:
         yield Damage(0, "the file is empty", cut=True)
 
 
-def _chunks(source: _Source) -> Iterator[Union[Chunk, Damage]]:
+def _chunks(source: _Source) -> Iterator[Chunk | Damage]:
     source.fill(len(_MAGIC))
     # One bad byte at the very start does not make a plain file of a gzip file.
     if not source.buffer.startswith(_MAGIC) and (source.buffer.startswith(b"WARC/") or _MAGIC not in source.buffer):
@@ -157,7 +158,7 @@ def _plain(source: _Source) -> Iterator[Chunk]:
         starts = False
 
 
-def _member(source: _Source) -> Iterator[Union[Chunk, Damage]]:
+def _member(source: _Source) -> Iterator[Chunk | Damage]:
     start = source.tell()
     inflate = isal_zlib.decompressobj(31)
     pieces, size, starts, work = [], 0, True, 0

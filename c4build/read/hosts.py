@@ -11,7 +11,8 @@ import random
 import re
 import threading
 import time
-from typing import BinaryIO, Callable, NamedTuple, Optional
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 THROTTLING_HOSTS = {"data.commoncrawl.org"}  # where 403 means: not so fast
@@ -56,7 +57,7 @@ class Host:
         self._declared = self._until = float("-inf")  # the pause
         self._given_up = float("-inf")  # until when nothing is asked of it
 
-    def enter(self, settings: Transport) -> Optional[BinaryIO]:
+    def enter(self, settings: Transport) -> BinaryIO | None:
         """Waits until one more request may be sent. What it returns is to be given to `leave`."""
         while True:
             while (left := self._until - time.monotonic()) > 0:
@@ -66,7 +67,7 @@ class Host:
                 return slot
             self.leave(slot)
 
-    def _take(self, settings: Transport) -> Optional[BinaryIO]:
+    def _take(self, settings: Transport) -> BinaryIO | None:
         if settings.slots_folder and settings.most_connections:
             return _lock_slot(settings.slots_folder, self.name, settings.most_connections)
         with self._changed:
@@ -74,7 +75,7 @@ class Host:
             self._open += 1
         return None
 
-    def leave(self, slot: Optional[BinaryIO]):
+    def leave(self, slot: BinaryIO | None):
         if slot is not None:
             _slots.discard(slot)
             slot.close()

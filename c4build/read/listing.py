@@ -1,8 +1,8 @@
 """What lies in S3 and Google Cloud Storage: listed 1,000 names a request."""
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Optional, Sequence
 
 from c4build.read.attempts import Attempts
 from c4build.read.hosts import Transport
@@ -11,7 +11,7 @@ from c4build.read.stores import Listing
 SCHEMES = ("s3", "gs")
 
 
-def list_objects(prefix: str, deep: bool, settings: Optional[Transport] = None) -> tuple[dict[str, int], list[str]]:
+def list_objects(prefix: str, deep: bool, settings: Transport | None = None) -> tuple[dict[str, int], list[str]]:
     """The objects whose paths start with `prefix`, with their sizes in bytes, and the paths of folders.
 
     Args:

@@ -14,6 +14,6 @@ def most_missing(text: str, files: int) -> int:
       UsageError: it is neither.
     """
     found = _NUMBER_OR_SHARE.fullmatch(text.strip())
-    if not found or found[2] and int(found[1]) > 100:
+    if not found or (found[2] and int(found[1]) > 100):
         raise UsageError(f"--allow-missing {text}: give a number of files, as in 3, or a share of them, as in 2%")
     return files * int(found[1]) // 100 if found[2] else int(found[1])

@@ -7,7 +7,8 @@ import hashlib
 import io
 import os
 import re
-from typing import BinaryIO, Iterable, NamedTuple, Optional, Sequence
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, NamedTuple
 
 import smart_open
 from smart_open.transport import get_transport
@@ -49,7 +50,7 @@ class Input(NamedTuple):
 
 
 def find_inputs(
-    given: Iterable[str], crawls: Iterable[str] = (), limit: Optional[int] = None, archive: str = CRAWL_HOST
+    given: Iterable[str], crawls: Iterable[str] = (), limit: int | None = None, archive: str = CRAWL_HOST
 ) -> list[Input]:
     """The WET files that the command names, each once, sorted by name: their order on the command line is no matter.
 
@@ -114,7 +115,7 @@ def _check_wet(inputs: Sequence[Input]):
     looked_at = inputs[:1] if remote else [source for source in inputs if "://" not in source.path][:_PEEKED]
     found = [(source, *other_than_wet(_start_of(source))) for source in looked_at]
     for source, what, is_warc in found:
-        if is_warc or not remote and all(what for _, what, _ in found):
+        if is_warc or (not remote and all(what for _, what, _ in found)):
             raise UsageError(f"{printable(source.path)}: it holds {what}; c4build reads WET files (NAME.warc.wet.gz)")
 
 
@@ -221,7 +222,7 @@ def _read_list(name: str, archive: str) -> list[str]:
     return [_of_list(path, folder, archive) for path in paths]
 
 
-def _of_list(path: str, folder: Optional[str], archive: str) -> str:
+def _of_list(path: str, folder: str | None, archive: str) -> str:
     path = path.removeprefix("file://")
     if "\0" in path:
         raise UsageError(f"{printable(path)}: a list of paths names this, which is no path")
@@ -244,7 +245,7 @@ def identify(path: str) -> Input:
     return source
 
 
-def identify_all(paths: Iterable[str], settings: Optional[Transport] = None) -> list[Input]:
+def identify_all(paths: Iterable[str], settings: Transport | None = None) -> list[Input]:
     """The files with their sizes and what tells each from an earlier one of its name, in their order.
 
     For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or
@@ -285,7 +286,7 @@ class OpenedInput(io.RawIOBase):
     It fails too where the bytes are not those of the file that was identified, or not as many as the server promised.
     """
 
-    def __init__(self, source: Input, settings: Optional[Transport] = None):
+    def __init__(self, source: Input, settings: Transport | None = None):
         self._source = source
         self.name = source.path
         self.read_bytes = 0
@@ -327,7 +328,7 @@ class OpenedInput(io.RawIOBase):
         raise InputError(f"it {how}: {what}", self.read_bytes)
 
 
-def open_input(source: Input, settings: Optional[Transport] = None) -> OpenedInput:
+def open_input(source: Input, settings: Transport | None = None) -> OpenedInput:
     """Opens an input for reading to its end.
 
     Args:
@@ -340,7 +341,7 @@ def open_input(source: Input, settings: Optional[Transport] = None) -> OpenedInp
     return OpenedInput(source, settings)
 
 
-def open_file(source: Input, settings: Optional[Transport] = None) -> BinaryIO:
+def open_file(source: Input, settings: Transport | None = None) -> BinaryIO:
     """The input's bytes as a file that can be sought in; see `open_input`."""
     if source.path.partition("://")[0] in SCHEMES and "://" in source.path:
         return open_remote(source.path, source.version, source.size, settings)

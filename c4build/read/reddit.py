@@ -5,7 +5,8 @@ The monthly files of zstd have a window of 2 GB: reading one takes as much memor
 
 import json
 import lzma
-from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
@@ -29,7 +30,7 @@ class Submission(NamedTuple):
     post: Any  # what JSON says; None where it is no object
 
 
-def read_submissions(source: Input, told: Optional[Callable[[int], None]] = None) -> Iterator[Union[Submission, Damage]]:
+def read_submissions(source: Input, told: Callable[[int], None] | None = None) -> Iterator[Submission | Damage]:
     """Yields each line of a dump, and the damages; those of lines have the place of their frame.
 
     Args:
@@ -86,7 +87,7 @@ def check_submissions(source: Input):
         )
 
 
-def _post(line: bytes) -> Optional[dict]:
+def _post(line: bytes) -> dict | None:
     try:
         post = json.loads(line)
     except (ValueError, RecursionError):
@@ -94,7 +95,7 @@ def _post(line: bytes) -> Optional[dict]:
     return post if isinstance(post, dict) else None
 
 
-def read_lines(file: BinaryIO) -> Iterator[Union[tuple[int, int, bytes, bool], Damage]]:
+def read_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes, bool] | Damage]:
     """Yields (number, offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
     pieces: list[bytes] = []
     held = offset = number = 0
@@ -124,7 +125,7 @@ def read_lines(file: BinaryIO) -> Iterator[Union[tuple[int, int, bytes, bool], D
         yield number + 1, offset, b"".join(pieces), cut
 
 
-def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
+def decompress(file: BinaryIO) -> Iterator[Data | Damage]:
     """Yields the file's content by what its first bytes say: zstd, gzip, bzip2, xz or plain; and its damages."""
     ahead = _Ahead(file)
     try:
@@ -133,7 +134,7 @@ def decompress(file: BinaryIO) -> Iterator[Union[Data, Damage]]:
         yield Damage.of(error)
 
 
-def _decompress(ahead: "_Ahead") -> Iterator[Union[Data, Damage]]:
+def _decompress(ahead: "_Ahead") -> Iterator[Data | Damage]:
     head = ahead.peek(6)
     if head.startswith(_ZSTD) or head[1:4] == _SKIPPABLE:
         yield from _frames(ahead, _ZstdFrame, _ZSTD, "zstd")
@@ -208,7 +209,7 @@ class _ZstdFrame:
         yield self._inflate.decompress(data)
 
     @property
-    def unused(self) -> Optional[bytes]:
+    def unused(self) -> bytes | None:
         """What is left of the data fed once the frame has ended; None before."""
         return self._inflate.unused_data if self._inflate.eof else None
 
@@ -223,11 +224,11 @@ class _XzStream:
             yield self._inflate.decompress(b"", _SPLIT)
 
     @property
-    def unused(self) -> Optional[bytes]:
+    def unused(self) -> bytes | None:
         return self._inflate.unused_data if self._inflate.eof else None
 
 
-def _frames(ahead: _Ahead, frame_type, mark: bytes, name: str) -> Iterator[Union[Data, Damage]]:
+def _frames(ahead: _Ahead, frame_type, mark: bytes, name: str) -> Iterator[Data | Damage]:
     """Yields what frames one after another hold. Behind a bad one the next is looked for by its mark."""
     while ahead.peek(1):
         start = ahead.place

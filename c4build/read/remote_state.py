@@ -2,8 +2,8 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable, Optional
 
 from c4build.read import attempts
 from c4build.read.attempts import FetchError, ask_state
@@ -15,7 +15,7 @@ _TRIES = 3  # a file
 _MOST_FAILURES = 3  # of a server that does not answer
 
 
-def remote_states(paths: Iterable[str], settings: Optional[Transport] = None) -> dict[str, State]:
+def remote_states(paths: Iterable[str], settings: Transport | None = None) -> dict[str, State]:
     """The state of each address, `UNKNOWN` where its server does not say.
 
     A server that cannot be reached is soon asked no more.

@@ -1,6 +1,7 @@
 """S3 and what speaks as it does, by boto3, which finds credentials, region and endpoint. Each method is one request."""
 
-from typing import Any, Callable, Mapping, Optional, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
@@ -49,7 +50,7 @@ class S3:
         folders = [root + entry["Prefix"] for entry in said.get("CommonPrefixes", ())]
         return answer._replace(said=Listing(files, folders, said.get("NextContinuationToken", "")))
 
-    def put(self, path: str, data: bytes, replaces: Optional[str] = None) -> Answer:
+    def put(self, path: str, data: bytes, replaces: str | None = None) -> Answer:
         """Writes an object; answers 412 where another is there than the version `replaces`, or one at all where that is ""."""
         condition = {} if replaces is None else {"IfNoneMatch": "*"}
         if replaces:

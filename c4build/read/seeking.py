@@ -5,7 +5,6 @@ first request is for the whole file, and stays open while the end is fetched by 
 read over where that costs less than a request.
 """
 
-from typing import Optional
 
 from c4build.read.hosts import Transport
 from c4build.read.stores import State
@@ -18,10 +17,10 @@ _TAIL = 1 << 18  # bytes at the end that are kept; a footer is smaller
 class SoughtFile(SeekableFile):
     """A remote file's bytes as they are stored, also out of their order. Raises as `RemoteFile` does."""
 
-    def __init__(self, path: str, settings: Optional[Transport] = None):
+    def __init__(self, path: str, settings: Transport | None = None):
         self._path, self._settings = path, settings
         self._front = RemoteFile(path, settings=settings)
-        self._tail: Optional[bytes] = None  # the bytes from `_tail_start` to the end, once they were fetched
+        self._tail: bytes | None = None  # the bytes from `_tail_start` to the end, once they were fetched
         self._tail_start = 0
 
     @property

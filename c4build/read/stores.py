@@ -7,8 +7,9 @@ The libraries' own retrying is switched off: all three fail and are tried again 
 import functools
 import os
 import threading
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter

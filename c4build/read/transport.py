@@ -8,7 +8,7 @@ How it is tried again: see `attempts`. How many ask at once, and what slows all 
 import io
 import re
 import sys
-from typing import BinaryIO, NamedTuple, Optional
+from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 
@@ -68,14 +68,14 @@ class RemoteFile(SeekableFile):
       FetchError: the server does not give it.
     """
 
-    def __init__(self, path: str, wanted: State = UNKNOWN, settings: Optional[Transport] = None, start: int = 0):
+    def __init__(self, path: str, wanted: State = UNKNOWN, settings: Transport | None = None, start: int = 0):
         self._attempts = Attempts(path, settings)
         self._path, self._wanted = path, wanted
         self._known, self._seen = wanted, {}  # what the answers said; headers of the first
         self._place, self._received = start, 0
-        self._checksum: Optional[int] = None if start else 0  # of the bytes before `_place`, where they were read
-        self._answer: Optional[Answer] = None
-        self._slot: Optional[BinaryIO] = None
+        self._checksum: int | None = None if start else 0  # of the bytes before `_place`, where they were read
+        self._answer: Answer | None = None
+        self._slot: BinaryIO | None = None
         self._attempts.run(self._open)
 
     @property
@@ -236,7 +236,7 @@ def _same_kind(one: State, other: State) -> bool:
     return one.version.partition(" ")[0] == other.version.partition(" ")[0] != ""
 
 
-def open_remote(path: str, version: str = "", size: int = -1, settings: Optional[Transport] = None) -> RemoteFile:
+def open_remote(path: str, version: str = "", size: int = -1, settings: Transport | None = None) -> RemoteFile:
     """Opens an address for reading bytes; see `RemoteFile`.
 
     Args:

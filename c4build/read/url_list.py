@@ -1,6 +1,6 @@
 """Lists of URLs, one a line."""
 
-from typing import Iterator, Optional
+from collections.abc import Iterator
 
 from c4build.errors import UsageError
 from c4build.read.gz import Damage
@@ -9,7 +9,7 @@ from c4build.read.paths import Input, InputError, open_input
 from c4build.read.reddit import read_lines
 
 
-def read_urls(source: Input, transport: Optional[Transport] = None) -> Iterator[str]:
+def read_urls(source: Input, transport: Transport | None = None) -> Iterator[str]:
     """Yields the lines of a list of URLs, packed or not. Raises UsageError where it cannot be read."""
     try:
         with open_input(source, transport) as file:

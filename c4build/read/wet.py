@@ -8,7 +8,8 @@ import codecs
 import os
 import re
 from bisect import bisect_left, bisect_right
-from typing import BinaryIO, Generator, Iterable, Iterator, NamedTuple, Optional, Union
+from collections.abc import Generator, Iterable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
@@ -35,7 +36,7 @@ class Dropped(NamedTuple):
     reason: str
 
 
-Found = Union[Page, Dropped, Damage]
+Found = Page | Dropped | Damage
 
 
 def read_pages(file: BinaryIO, records: str, max_chars: int) -> Iterator[Found]:
@@ -109,7 +110,7 @@ def other_than_wet(head: bytes) -> tuple[str, bool]:
     return (what if what in {name for _, name in _SIGNATURES} else "", False)
 
 
-def _of_wet(chunks: Iterator[Union[Chunk, Damage]]) -> Iterator[Union[Chunk, Damage]]:
+def _of_wet(chunks: Iterator[Chunk | Damage]) -> Iterator[Chunk | Damage]:
     """Hands on the chunks of a WET file; says of another file what it holds, and reads no further."""
     begun, start = False, b""
     for chunk in chunks:
@@ -194,11 +195,11 @@ class _Segment(NamedTuple):
     records: int  # conversion records of the file's own structure in what was left out to save memory
 
 
-def _tfds_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: int) -> Iterator[Found]:
+def _tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
     pages = records = 0
-    merged: Optional[int] = None
+    merged: int | None = None
     wrong_lengths, first_wrong = 0, None
-    last: Optional[_Segment] = None
+    last: _Segment | None = None
     for segment in _tfds_segments(chunks, max_chars, most):
         if type(segment) is Damage:
             yield segment
@@ -250,8 +251,8 @@ def _missing_bytes(segment: _Segment) -> int:
 
 
 def _tfds_segments(
-    chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: int
-) -> Iterator[Union[_Segment, Damage]]:
+    chunks: Iterable[Chunk | Damage], max_chars: int, most: int
+) -> Iterator[_Segment | Damage]:
     """Yields the bytes from one delimiter line to the next."""
     pending: list[bytes] = []  # since the last delimiter
     size = 0  # of it
@@ -396,7 +397,7 @@ def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator
     return shown, right_length or shown > 1  # what is merged is told of as such
 
 
-def _judged(page: Page, max_chars: int) -> Union[Page, Dropped]:
+def _judged(page: Page, max_chars: int) -> Page | Dropped:
     """The page, or why it cannot be one; the warcinfo record that opens a file is one without URL for TFDS."""
     if not page.url:
         return Dropped("no_url")
@@ -458,9 +459,9 @@ class _Run:
     What lies ahead is `data` from `at` on; places in it are counted from there.
     """
 
-    def __init__(self, chunks: Iterable[Union[Chunk, Damage]]):
+    def __init__(self, chunks: Iterable[Chunk | Damage]):
         self._chunks = iter(chunks)
-        self._held: Union[Chunk, Damage, None] = next(self._chunks, None)
+        self._held: Chunk | Damage | None = next(self._chunks, None)
         self._base = 0  # of data[0] in the run
         self._places: list[tuple[int, int, bool]] = []  # of each chunk: (in the run, in the file, it starts a member)
         self.data = b""
@@ -481,7 +482,7 @@ class _Run:
         index = bisect_left(self._places, (place,))
         return index < len(self._places) and self._places[index][0] == place and self._places[index][2]
 
-    def take_damage(self) -> Optional[Damage]:
+    def take_damage(self) -> Damage | None:
         """The damage that ended the run, if one did."""
         if type(self._held) is not Damage:
             return None
@@ -507,7 +508,7 @@ class _Run:
     def more(self) -> bool:
         """Lengthens what lies ahead, to twice its length if the run has that: so no byte is copied often; False at its end."""
         held = self._held
-        if type(held) is not Chunk or held.starts and held.data.startswith(b"WARC/"):
+        if type(held) is not Chunk or (held.starts and held.data.startswith(b"WARC/")):
             return False
         pieces = [self.data[self.at :]]
         self._base += self.at
@@ -568,7 +569,7 @@ class _Run:
             if not self.more():
                 return False
 
-    def skip_body(self, size: int) -> Optional[bool]:
+    def skip_body(self, size: int) -> bool | None:
         """Drops `size` bytes without holding them all: True where the run has them, None where a record starts within."""
         while True:
             if found := _RECORD.search(self.data, self.at, self.at + min(size, self.ahead)):
@@ -595,7 +596,7 @@ class _Run:
         self.at = found.start()
 
 
-def _warc_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: int) -> Iterator[Found]:
+def _warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
     run = _Run(chunks)
     sure = True  # that a record which seems to start here is none of a page's text
     while True:
@@ -633,9 +634,9 @@ def _warc_pages(chunks: Iterable[Union[Chunk, Damage]], max_chars: int, most: in
             yield Damage(offset, f"{printable(fields.get('warc-target-uri', '')) or 'a record'}: a record {what} is no page")
 
 
-def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes]:
+def _read_record(run: _Run, fields: dict[str, str], most: int) -> bytes | None:
     """Takes one record off `run`: fills `fields`, returns its body, or None where that is larger than any page."""
-    if not (run.data.startswith(b"WARC/", run.at) or run.need(5) and run.data.startswith(b"WARC/", run.at)):
+    if not (run.data.startswith(b"WARC/", run.at) or (run.need(5) and run.data.startswith(b"WARC/", run.at))):
         raise _Bad("no WARC record starts here")
     if (end := run.find_head()) < 0:
         short = run.ahead < _LINE_BYTES
@@ -676,7 +677,7 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> Optional[bytes
     return body
 
 
-def _warc_page(offset: int, fields: dict[str, str], body: Optional[bytes], max_chars: int) -> Iterator[Found]:
+def _warc_page(offset: int, fields: dict[str, str], body: bytes | None, max_chars: int) -> Iterator[Found]:
     if body is None:
         yield Dropped("too_long")
         return

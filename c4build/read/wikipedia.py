@@ -7,7 +7,8 @@ the pages that start in it (for bzip2: in a stream that starts in it) and reads 
 
 import re
 from collections import deque
-from typing import BinaryIO, Callable, Iterator, NamedTuple, Optional, Union
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -53,7 +54,7 @@ class Piece(NamedTuple):
     """A range of a dump's compressed bytes. `stop` is None for the file's end."""
 
     start: int
-    stop: Optional[int]
+    stop: int | None
 
 
 def read_site(source: Input) -> Site:
@@ -126,7 +127,7 @@ def _can_be_cut(source: Input) -> bool:
     return start.lstrip().startswith(b"<") or len(STREAM.findall(start)) > 1
 
 
-def read_pages(source: Input, piece: Piece = Piece(0, None), told: Optional[Callable[[int], None]] = None):
+def read_pages(source: Input, piece: Piece = Piece(0, None), told: Callable[[int], None] | None = None):
     """Yields the pages that start in the piece, in order, and what is damaged; offsets are bytes of the file.
 
     Args:
@@ -145,8 +146,8 @@ def read_pages(source: Input, piece: Piece = Piece(0, None), told: Optional[Call
 
 
 def placed_pages(
-    source: Input, piece: Piece = Piece(0, None), told: Optional[Callable[[int], None]] = None
-) -> Iterator[tuple[int, Union[WikiPage, Damage]]]:
+    source: Input, piece: Piece = Piece(0, None), told: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, WikiPage | Damage]]:
     """As `read_pages`, each with its offset."""
     with open_file(source) as file:
         for found in _elements(_parts(file, piece, told), piece):
@@ -160,7 +161,7 @@ def placed_pages(
 class _Counted:
     """A file that knows how far it was read and says so."""
 
-    def __init__(self, file: BinaryIO, start: int, told: Optional[Callable[[int], None]]):
+    def __init__(self, file: BinaryIO, start: int, told: Callable[[int], None] | None):
         self._file, self._start, self._told = file, start, told
         self.place = start
 
@@ -172,7 +173,7 @@ class _Counted:
         return data
 
 
-def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Damage]]:
+def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Data | Damage]:
     """The dump's XML from the piece's first byte on; some part starts at its last byte where the file is not bzip2."""
     counted = _Counted(file, piece.start, told)
     try:
@@ -196,17 +197,17 @@ def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Union[Data, Dama
         yield Damage(counted.place, f"cannot be read on: {getattr(error, 'strerror', None) or error}", True, True)
 
 
-def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Union[tuple[int, bytes], Damage]]:
+def _elements(parts: Iterator[Data | Damage], piece: Piece) -> Iterator[tuple[int, bytes] | Damage]:
     """Yields (offset, bytes) of the `<page>` elements that start in the piece, and the damages."""
     buffer, base = bytearray(), 0  # decompressed bytes ahead, and how many went before
     starts = deque([(0, piece.start)])  # where a stream or block of the file starts: (decompressed, in the file)
-    limit: Optional[int] = None  # decompressed bytes of the piece
-    tail: Optional[bytes] = None  # the last bytes that were seen
+    limit: int | None = None  # decompressed bytes of the piece
+    tail: bytes | None = None  # the last bytes that were seen
     damaged = False
-    page: Optional[int] = None  # where the page being read starts, in the buffer
+    page: int | None = None  # where the page being read starts, in the buffer
     seen = 0  # in the buffer: no tag starts before it that was not met
     after_page = False  # a page has ended, and all since then was seen: between two of them there is nothing
-    stray: Optional[tuple[int, bytes]] = None  # where something stands there all the same, and its first bytes
+    stray: tuple[int, bytes] | None = None  # where something stands there all the same, and its first bytes
 
     def look(stop: int):
         nonlocal stray
@@ -273,18 +274,18 @@ def _elements(parts: Iterator[Union[Data, Damage]], piece: Piece) -> Iterator[Un
         yield Damage(stray[0], "what stands behind the last page is none that can be read, and is left out")
     if page is not None:
         yield Damage(offset(page), f"the file ends within {_name(buffer, page)}, which is left out", True)
-    elif piece.stop is not None or damaged or tail is None or len(tail) < _TAIL and piece.start:
+    elif piece.stop is not None or damaged or tail is None or (len(tail) < _TAIL and piece.start):
         return  # the end is another piece's, or not known
     elif _LAST not in tail:
         yield Damage(starts[-1][1], "the dump ends before its end (</mediawiki>): pages are missing", True)
 
 
-def _name(data: Union[bytes, bytearray], at: int = 0) -> str:
+def _name(data: bytes | bytearray, at: int = 0) -> str:
     title = _TITLE.search(data, at, at + _NAMED_BYTES)
     return f"the page {title.group(1).decode(errors='replace')!r}" if title else "a page"
 
 
-def _page(offset: int, fragment: bytes) -> Iterator[Union[WikiPage, Damage]]:
+def _page(offset: int, fragment: bytes) -> Iterator[WikiPage | Damage]:
     """The page of one element; what cannot be text in XML is replaced, and said."""
     if (revisions := fragment.count(_REVISION)) > 1:
         yield Damage(offset, f"{_name(fragment)} has {revisions:,} revisions and is left out: {_HISTORY}")

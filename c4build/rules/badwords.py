@@ -4,7 +4,7 @@ Notable choice: TFDS's own regular expression decides, but is asked only where q
 """
 
 import re
-from typing import Callable, Iterable
+from collections.abc import Callable, Iterable
 
 from c4build.rules.prefilter import may_hold, surely_holds
 

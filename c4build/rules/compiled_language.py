@@ -11,7 +11,6 @@ import random
 import re
 import sys
 from functools import lru_cache
-from typing import Optional
 
 import numpy as np
 from langdetect.utils.ngram import NGram
@@ -36,7 +35,7 @@ class GaveUp(Exception):
 
 
 @lru_cache(maxsize=1)
-def load_library() -> Optional[ctypes.CDLL]:
+def load_library() -> ctypes.CDLL | None:
     """language.c compiled, None where there was no compiler at installation."""
     try:
         library = ctypes.CDLL(str(pathlib.Path(__file__).with_name("_language.so")))
@@ -84,7 +83,7 @@ class CompiledDetector:
             compensated=compensated,
         ))  # fmt: skip
 
-    def __call__(self, text: str) -> Optional[tuple[str, float]]:
+    def __call__(self, text: str) -> tuple[str, float] | None:
         probability = ctypes.c_double()  # one for each call: threads share the detector
         characters = text.encode(_UTF_32, "surrogatepass")
         best = self._best_language(self._tables, characters, len(text), ctypes.byref(probability))

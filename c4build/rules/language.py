@@ -7,8 +7,8 @@ language.c, which is there where a compiler was at installation and knows Latin 
 
 import json
 import pathlib
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Callable, Optional
 
 import langdetect
 
@@ -23,17 +23,17 @@ SEED = 0
 _MOST = 10_000  # characters: `max_text_length` of langdetect's `Detector`
 
 # The likeliest language of a text and its probability; None where there is nothing to go by.
-Detect = Callable[[str], Optional[tuple[str, float]]]
+Detect = Callable[[str], tuple[str, float] | None]
 
 
-def language_test(language: str, least: float, detect: Optional[Detect] = None) -> Callable[[str], Optional[str]]:
+def language_test(language: str, least: float, detect: Detect | None = None) -> Callable[[str], str | None]:
     """A function of a text to why it goes: None where it is `language` with probability `least` or more.
 
     Reasons: language_unknown (no letters to go by), language_unsure, other_language.
     """
     detect = detect or fastest_detector()
 
-    def judge(text: str) -> Optional[str]:
+    def judge(text: str) -> str | None:
         found = detect(_seen(text))
         if found is None:
             return "language_unknown"
@@ -51,7 +51,7 @@ def fastest_detector() -> Detect:
         return library_detector(fastest_library)
     compiled = CompiledDetector([json.loads(profile) for profile in read_profiles()], SEED)
 
-    def detect(text: str) -> Optional[tuple[str, float]]:
+    def detect(text: str) -> tuple[str, float] | None:
         try:
             return compiled(text)
         except GaveUp:
@@ -68,7 +68,7 @@ def library_detector(library) -> Detect:
     factory.set_seed(SEED)
     library.detector_factory._factory = factory  # where `detect_langs` looks for its own
 
-    def detect(text: str) -> Optional[tuple[str, float]]:
+    def detect(text: str) -> tuple[str, float] | None:
         try:
             found = library.detect_langs(text)
         except library.LangDetectException:

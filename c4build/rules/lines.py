@@ -8,8 +8,9 @@ Notable choices:
 
 import re
 from collections import Counter
-from functools import lru_cache
-from typing import Callable, Iterable, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,14 +96,14 @@ def _of_text(text: str, limit: int) -> Lines:
     return Lines(kept, len(lines), len(lines) - len(kept), stripped=False, doubtful=range(len(kept)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _may_end(rules: RuleSet) -> np.ndarray:
     """[256] bool: can a line whose last byte this is stay?"""
     ends = [*rules.end_marks, *(["]"] if rules.remove_citations else [])]
     return _SPACE_ENDS | np.isin(np.arange(256), [end.encode()[-1] for end in ends])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_mark(rules: RuleSet) -> np.ndarray:
     """[256] bool: is this byte an end mark, and no refused ending ends in it but after itself?"""
     table = np.zeros(256, bool)
@@ -123,7 +124,7 @@ def has_longer_word(line: str, longest: int) -> bool:
     return max(map(len, line.split()), default=0) > longest
 
 
-def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optional[str]]]:
+def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, str | None]]:
     """A function of a page's lines and a counter of lines to the text that stays and why the page goes, if it does.
 
     The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
@@ -137,7 +138,7 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optiona
     citations = rules.remove_citations
     might_hold = may_hold((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
 
-    def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], Optional[str]]:
+    def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], str | None]:
         kept = []
         for line in lines:
             lower = line.lower()
@@ -164,7 +165,7 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, Optiona
             lines[index] = line if line[-1:] in marks and not line.endswith(refused) else ""
         return [line for line in lines if line]
 
-    def keep(lines: Lines, counts: Counter) -> tuple[str, Optional[str]]:
+    def keep(lines: Lines, counts: Counter) -> tuple[str, str | None]:
         found, doubtful = lines.candidates, lines.doubtful
         if citations and "[" in "\n".join(found):
             doubtful = {*doubtful, *(index for index, line in enumerate(found) if "[" in line)}

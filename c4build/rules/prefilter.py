@@ -3,7 +3,7 @@
 It knows the case of ASCII only, and takes every other byte for a word's end: what it lets through is looked at again.
 """
 
-from typing import Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import re2
 

@@ -7,9 +7,9 @@ Notable choices:
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
-from typing import Iterator
+from itertools import islice, pairwise
 
 from punkt.data import english
 
@@ -123,7 +123,7 @@ def _candidates(text):
 def _contains_break(context: str) -> bool:
     """True if a token of `context` other than the last ends a sentence."""
     tokens = [token for line in context.split("\n") for token in _WORD.findall(line)]
-    return any(_breaks(token, after) for token, after in zip(tokens, tokens[1:]))
+    return any(_breaks(token, after) for token, after in pairwise(tokens))
 
 
 def _breaks(token: str, after: str) -> bool:

@@ -1,9 +1,10 @@
 """The steps of a rule set put together: what happens to one page before and after deduplication."""
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import islice
-from typing import Callable, Iterable, Optional, Sequence, Union
+from typing import Union
 
 from c4build.page import Page
 from c4build.rules.badwords import bad_word_test
@@ -36,7 +37,7 @@ class Steps:
         made = _make_steps(rules, bad_words)
         self._keep_lines = line_filter(rules)
 
-        def plan(names: Sequence[str], among: int) -> list[tuple[Optional[Step], int]]:
+        def plan(names: Sequence[str], among: int) -> list[tuple[Step | None, int]]:
             masks = [(made.get(name), _having(name, variants) & among) for name in names]
             return [(step, mask) for step, mask in masks if mask]
 
@@ -44,7 +45,7 @@ class Steps:
         self._before = plan(rules.before, self.all) + plan(rules.after, self.raw)
         self._after = plan(rules.after, self.clean)
 
-    def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> Optional[str]:
+    def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> str | None:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
 
         `lines` are the page's, of `candidate_lines`. Returns the text, None where no variant is left; writes the
@@ -67,7 +68,7 @@ class Steps:
                 text = result
         return page.text if text is None else text
 
-    def after(self, text: str, running: int, reasons: bytearray) -> Optional[str]:
+    def after(self, text: str, running: int, reasons: bytearray) -> str | None:
         """The same behind deduplication, on what it left of the text."""
         for step, mask in self._after:
             taking = running & mask
@@ -82,7 +83,7 @@ class Steps:
                 text = result
         return text
 
-    def _lines(self, lines: Lines) -> Union[str, Drop]:
+    def _lines(self, lines: Lines) -> str | Drop:
         text, reason = self._keep_lines(lines, self.lines)
         return Drop(reason) if reason else text
 
@@ -94,7 +95,7 @@ def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
     return running & ~taking
 
 
-@lru_cache(maxsize=None)
+@cache
 def bits_of(variants: int) -> tuple[int, ...]:
     """The places of the bits that are set."""
     return tuple(bit for bit in range(variants.bit_length()) if variants >> bit & 1)

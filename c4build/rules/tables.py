@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 # Why a page is dropped. A reason's name is its counter's name and the word a person reads in the table.
 # The index is what page files store: append only.

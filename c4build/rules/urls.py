@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Callable, Collection, Mapping
 
 import tldextract
 

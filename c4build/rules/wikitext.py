@@ -8,7 +8,8 @@ rules that take these out: they look at nothing else, so that every other sectio
 
 import re
 from collections import Counter
-from typing import Callable, Iterator, NamedTuple, Optional
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import mwparserfromhell
 from mwparserfromhell.definitions import is_parsable
@@ -99,7 +100,7 @@ def _without_comments(wikitext: str) -> str:
     return "".join(kept) + wikitext[at:]
 
 
-def to_text(wikitext: str, rules: WikiRules = RULES["tfds"], found: Optional[Counter] = None) -> str:
+def to_text(wikitext: str, rules: WikiRules = RULES["tfds"], found: Counter | None = None) -> str:
     """The article's text.
 
     Args:

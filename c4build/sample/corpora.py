@@ -11,7 +11,8 @@ import io
 import pathlib
 import random
 import zipfile
-from typing import Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from c4build.sample.generate import prose

@@ -14,7 +14,8 @@ import itertools
 import json
 import pathlib
 import random
-from typing import Iterable, Iterator, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from c4build.rules.urls import in_validation, normalize_url
 from c4build.sample.prose import COMMON, OTHER_LANGUAGES, THEMES
@@ -90,7 +91,7 @@ def articles(rng: random.Random) -> Iterator[Record]:
         else:
             site = rng.choice(SITES)
         url = article_url(rng, site, theme, number, validation)
-        lines = MENU + [f"{theme.title()}, part {number}", *prose(rng, theme, rng.randint(4, 8)), *FOOTER]
+        lines = [*MENU, f"{theme.title()}, part {number}", *prose(rng, theme, rng.randint(4, 8)), *FOOTER]
         yield Record(url, date(rng), "\n".join(lines))
 
 

@@ -241,8 +241,8 @@ def training_of(section, seed):
 def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict:
     """{"loss", "repeats"} of a finished pre-training run."""
     from c4build.t5.config import model_config, padded_vocabulary
-    from c4build.t5.pretrain import pretrain
     from c4build.t5.log import read_metrics
+    from c4build.t5.pretrain import pretrain
 
     done = run / "done.json"
     if not done.exists():
@@ -293,7 +293,7 @@ def loss_matrix(study, corpora, runs, out):
     columns = same_text(whole, corpora)
     whole = [names[0] for names in columns]
     settings = study.get("losses", {})
-    for name, folders_of_runs in runs.items():
+    for folders_of_runs in runs.values():
         for run in folders_of_runs:
             for text in whole:
                 key = f"{run.relative_to(out)} on {text}"

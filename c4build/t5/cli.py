@@ -3,14 +3,33 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from c4build.errors import UsageError
 from c4build.t5.options import (
-    AttentionCode, Bind, Coordinator, DataAxis, From, ModelAxis, Out, Process, Processes, Remat, Set, Streams, TaskData,
-    TaskNames, Vocab, ZLoss, guarded, mesh_and_streams, model_changes, shares, start_distributed,
+    AttentionCode,
+    Bind,
+    Coordinator,
+    DataAxis,
+    From,
+    ModelAxis,
+    Out,
+    Process,
+    Processes,
+    Remat,
+    Set,
+    Streams,
+    TaskData,
+    TaskNames,
+    Vocab,
+    ZLoss,
+    guarded,
+    mesh_and_streams,
+    model_changes,
+    shares,
+    start_distributed,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -22,7 +41,7 @@ app = typer.Typer(
 def vocab(
     folders: Annotated[list[Path], typer.Argument(help="corpora; one named twice counts twice")],
     out: Annotated[Path, typer.Option("--out", help="the file to write")],
-    rates: Annotated[Optional[str], typer.Option(help="shares of the corpora, e.g. 10,1,1,1; equal by default")] = None,
+    rates: Annotated[str | None, typer.Option(help="shares of the corpora, e.g. 10,1,1,1; equal by default")] = None,
     size: Annotated[int, typer.Option(help="pieces; 100 sentinels come on top")] = 32000,
     characters: Annotated[int, typer.Option(help="how much text to learn from")] = 100_000_000,
     threads: Annotated[int, typer.Option(help="threads of sentencepiece")] = 2,
@@ -45,18 +64,18 @@ def pretrain(
     vocab: Vocab,
     out: Out,
     model: Annotated[str, typer.Option(help="small, base, large, 3B, 11B; mini and tiny for tests")] = "base",
-    set_: Set = [],
-    rates: Annotated[Optional[str], typer.Option(help="shares of the corpora, e.g. 0.8,0.2; equal by default")] = None,
-    from_hf: Annotated[Optional[Path], typer.Option(help="start from a Hugging Face folder instead of at random")] = None,
+    set_: Set = (),
+    rates: Annotated[str | None, typer.Option(help="shares of the corpora, e.g. 0.8,0.2; equal by default")] = None,
+    from_hf: Annotated[Path | None, typer.Option(help="start from a Hugging Face folder instead of at random")] = None,
     objective: Annotated[str, typer.Option(help="replace_spans, span_corruption, prefix_lm, lm, bert_style, mass_style, "
                                                 "drop_tokens, deshuffling")] = "replace_spans",
     noise_rate: Annotated[float, typer.Option(help="share of the tokens to hide")] = 0.15,
     mean_span: Annotated[float, typer.Option(help="mean length of a hidden span (span_corruption)")] = 3.0,
-    sentinels: Annotated[Optional[int], typer.Option(help="ids that stand for hidden spans; 100, or what the objective takes")] = None,
+    sentinels: Annotated[int | None, typer.Option(help="ids that stand for hidden spans; 100, or what the objective takes")] = None,
     steps: Annotated[int, typer.Option(help="steps in all")] = 2**19,
     batch: Annotated[int, typer.Option(help="rows a step")] = 128,
     length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
-    tokens: Annotated[Optional[str], typer.Option(help="only the corpus's first so many tokens, e.g. 2^25")] = None,
+    tokens: Annotated[str | None, typer.Option(help="only the corpus's first so many tokens, e.g. 2^25")] = None,
     accumulate: Annotated[int, typer.Option(help="parts a batch is computed in, one after another")] = 1,
     warmup: Annotated[int, typer.Option(help="k of 1/sqrt(max(n, k))")] = 10_000,
     learning_rate: Annotated[float, typer.Option(help="factor on the schedule")] = 1.0,
@@ -124,7 +143,7 @@ def finetune(
     targets: Annotated[int, typer.Option(help="tokens a row of targets, and the most that is written")] = 128,
     accumulate: int = 1,
     learning_rate: float = 0.001,
-    dropout: Annotated[Optional[float], typer.Option(help="the model's own by default")] = None,
+    dropout: Annotated[float | None, typer.Option(help="the model's own by default")] = None,
     z_loss: ZLoss = 1e-4,
     optimizer: Annotated[
         str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")
@@ -135,7 +154,7 @@ def finetune(
     seed: int = 0,
     log_every: int = 100,
     checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
-    limit: Annotated[Optional[int], typer.Option(help="score only so many examples of a split")] = None,
+    limit: Annotated[int | None, typer.Option(help="score only so many examples of a split")] = None,
     attention: AttentionCode = None,
     remat: Remat = None,
     data: DataAxis = None,
@@ -172,12 +191,12 @@ def evaluate(
     start: From,
     task: TaskNames,
     task_data: TaskData = None,
-    step: Annotated[Optional[int], typer.Option(help="a checkpoint; the best, else the last, by default")] = None,
+    step: Annotated[int | None, typer.Option(help="a checkpoint; the best, else the last, by default")] = None,
     length: int = 512,
     targets: int = 128,
     batch: int = 64,
-    limit: Optional[int] = None,
-    predictions: Annotated[Optional[Path], typer.Option(help="write every prediction to this JSONL file")] = None,
+    limit: int | None = None,
+    predictions: Annotated[Path | None, typer.Option(help="write every prediction to this JSONL file")] = None,
 ):
     """Score a model on tasks; JSON to standard output."""
 
@@ -200,14 +219,14 @@ def evaluate(
 def predict(
     text: Annotated[str, typer.Argument(help="a text, a file with a text a line, or - for standard input")],
     start: From,
-    out: Annotated[Optional[Path], typer.Option("--out", help="write here instead of to standard output")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="write here instead of to standard output")] = None,
     beams: int = 1,
     penalty: Annotated[
         str, typer.Option(help="of beams, for their length: t5 as in the paper, or transformers")
     ] = "t5",
     length: int = 512,
     targets: int = 128,
-    step: Optional[int] = None,
+    step: int | None = None,
 ):
     """What the model writes for a text, or for each line of a file."""
 
@@ -239,7 +258,7 @@ def predict(
 def export(
     start: From,
     hf: Annotated[Path, typer.Option("--hf", help="the Hugging Face folder to write")],
-    step: Optional[int] = None,
+    step: int | None = None,
 ):
     """Write a run's model as a Hugging Face checkpoint: config.json, model.safetensors, spiece.model."""
 
@@ -274,7 +293,7 @@ def tasks():
 def ablate(
     config: Annotated[str, typer.Argument(help="a TOML file; ablation-demo.toml and two more ship with the package")],
     resume: Annotated[bool, typer.Option("--resume", help="go on in a folder whose config was another")] = False,
-    out: Annotated[Optional[Path], typer.Option("--out", help="instead of the config's own folder")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="instead of the config's own folder")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress lines of single runs")] = False,
 ):
     """Run a whole study: pre-train on each corpus, fine-tune on each task, and write the paper's table. Skips what is done."""

@@ -41,13 +41,13 @@ class ModelConfig:
 
 # The paper's five (section 3.7), and two for tests and demonstrations.
 SIZES = {
-    "mini": dict(d_model=32, d_ff=64, d_kv=8, heads=4, encoder_layers=2, decoder_layers=2),
-    "tiny": dict(d_model=128, d_ff=512, d_kv=32, heads=4, encoder_layers=2, decoder_layers=2),
-    "small": dict(d_model=512, d_ff=2048, d_kv=64, heads=8, encoder_layers=6, decoder_layers=6),
-    "base": dict(d_model=768, d_ff=3072, d_kv=64, heads=12, encoder_layers=12, decoder_layers=12),
-    "large": dict(d_model=1024, d_ff=4096, d_kv=64, heads=16, encoder_layers=24, decoder_layers=24),
-    "3B": dict(d_model=1024, d_ff=16384, d_kv=128, heads=32, encoder_layers=24, decoder_layers=24),
-    "11B": dict(d_model=1024, d_ff=65536, d_kv=128, heads=128, encoder_layers=24, decoder_layers=24),
+    "mini": {"d_model": 32, "d_ff": 64, "d_kv": 8, "heads": 4, "encoder_layers": 2, "decoder_layers": 2},
+    "tiny": {"d_model": 128, "d_ff": 512, "d_kv": 32, "heads": 4, "encoder_layers": 2, "decoder_layers": 2},
+    "small": {"d_model": 512, "d_ff": 2048, "d_kv": 64, "heads": 8, "encoder_layers": 6, "decoder_layers": 6},
+    "base": {"d_model": 768, "d_ff": 3072, "d_kv": 64, "heads": 12, "encoder_layers": 12, "decoder_layers": 12},
+    "large": {"d_model": 1024, "d_ff": 4096, "d_kv": 64, "heads": 16, "encoder_layers": 24, "decoder_layers": 24},
+    "3B": {"d_model": 1024, "d_ff": 16384, "d_kv": 128, "heads": 32, "encoder_layers": 24, "decoder_layers": 24},
+    "11B": {"d_model": 1024, "d_ff": 65536, "d_kv": 128, "heads": 128, "encoder_layers": 24, "decoder_layers": 24},
 }
 
 

@@ -164,7 +164,7 @@ def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -
 
 
 def finetune(
-    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, changes={}, optimizer="continue",
+    run, start, names, training: Training, *, task_data=None, learning_rate=0.001, changes=None, optimizer="continue",
     unknown=UNKNOWN, mesh=None, streams=1, limit=None, quiet=False,
 ):  # fmt: skip
     """Trains the model of the run `start` (or a Hugging Face folder) on tasks or suites; returns the best scores.
@@ -182,10 +182,10 @@ def finetune(
     scored_tasks(tasks)
     goes_on = optimizer == "continue" and has_state(start)
     if goes_on:
-        config, vocabulary = load_model(start, **changes)
+        config, vocabulary = load_model(start, **(changes or {}))
         params = None
     else:
-        config, params, vocabulary = load_parameters(start, **changes)
+        config, params, vocabulary = load_parameters(start, **(changes or {}))
     if optimizer == "continue" and not goes_on and not quiet and jax.process_index() == 0:
         say(f"{start} holds no optimiser's state: the optimiser starts anew")
     check_batch(training, mesh, streams)

@@ -103,22 +103,22 @@ def read_config(fields: dict, own_head: bool, **changes) -> ModelConfig:
         raise UsageError(
             f"feed_forward_proj {fields['feed_forward_proj']!r} is neither T5's relu nor v1.1's gated-gelu"
         )
-    config = dict(
-        vocab_size=fields["vocab_size"],
-        d_model=fields["d_model"],
-        d_ff=fields["d_ff"],
-        d_kv=fields["d_kv"],
-        heads=fields["num_heads"],
-        encoder_layers=fields["num_layers"],
-        decoder_layers=fields.get("num_decoder_layers") or fields["num_layers"],
-        activation=fields["feed_forward_proj"],
-        own_head=own_head,
-        scale_logits=fields.get("scale_decoder_outputs", fields.get("tie_word_embeddings") is not False),
-        dropout=fields.get("dropout_rate", 0.1),
-        buckets=fields.get("relative_attention_num_buckets", 32),
-        max_distance=fields.get("relative_attention_max_distance", 128),
-        epsilon=fields.get("layer_norm_epsilon", 1e-6),
-    )
+    config = {
+        "vocab_size": fields["vocab_size"],
+        "d_model": fields["d_model"],
+        "d_ff": fields["d_ff"],
+        "d_kv": fields["d_kv"],
+        "heads": fields["num_heads"],
+        "encoder_layers": fields["num_layers"],
+        "decoder_layers": fields.get("num_decoder_layers") or fields["num_layers"],
+        "activation": fields["feed_forward_proj"],
+        "own_head": own_head,
+        "scale_logits": fields.get("scale_decoder_outputs", fields.get("tie_word_embeddings") is not False),
+        "dropout": fields.get("dropout_rate", 0.1),
+        "buckets": fields.get("relative_attention_num_buckets", 32),
+        "max_distance": fields.get("relative_attention_max_distance", 128),
+        "epsilon": fields.get("layer_norm_epsilon", 1e-6),
+    }
     return changed(ModelConfig(**config), **changes)
 
 

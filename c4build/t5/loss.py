@@ -19,7 +19,7 @@ def target_losses(model, hidden, targets, target_segments):
 
     def cut(x):  # [batch, length, ...] -> [parts, batch, width, ...]
         x = jnp.pad(x, [(0, 0), (0, parts * width - length)] + [(0, 0)] * (x.ndim - 2))
-        return jnp.swapaxes(x.reshape((batch, parts, width) + x.shape[2:]), 0, 1)
+        return jnp.swapaxes(x.reshape((batch, parts, width, *x.shape[2:])), 0, 1)
 
     def joined(x):
         return jnp.swapaxes(x, 0, 1).reshape(batch, parts * width)[:, :length]

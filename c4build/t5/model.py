@@ -48,7 +48,7 @@ def dropout(x, rate: float, key):
     """Zeroes with probability `rate`; the same noise at each position of the last axis but one. No key: no dropout."""
     if key is None or rate == 0.0:
         return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape[:-2] + (1, x.shape[-1]))
+    keep = jax.random.bernoulli(key, 1.0 - rate, (*x.shape[:-2], 1, x.shape[-1]))
     return jnp.where(keep, x / (1.0 - rate), 0).astype(x.dtype)
 
 
@@ -87,14 +87,14 @@ class Attention(nnx.Module):
         self.implementation = config.attention
 
     def keys_values(self, x):  # [batch, length, d_model] -> two of [batch, length, heads, d_kv]
-        shape = x.shape[:-1] + (self.heads, -1)
+        shape = (*x.shape[:-1], self.heads, -1)
         return self.k(x).reshape(shape), self.v(x).reshape(shape)
 
     def __call__(self, x, keys, values, bias, mask, key=None):
         """`bias` float32 [1, heads, queries, keys] for positions, or None; `mask` bool [batch, 1, queries, keys]."""
-        queries = self.q(x).reshape(x.shape[:-1] + (self.heads, -1))
+        queries = self.q(x).reshape((*x.shape[:-1], self.heads, -1))
         mixed = attend(queries, keys, drop_keys(values, self.rate, key), bias, mask, self.implementation)
-        return self.o(mixed.reshape(x.shape[:-1] + (-1,)))
+        return self.o(mixed.reshape((*x.shape[:-1], -1)))
 
 
 class FeedForward(nnx.Module):

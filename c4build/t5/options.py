@@ -2,9 +2,8 @@
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -14,25 +13,25 @@ Vocab = Annotated[Path, typer.Option("--vocab", help="sentencepiece file")]
 Out = Annotated[Path, typer.Option("--out", help="folder of the run; a rerun resumes what is in it")]
 From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging Face folder with its vocab.model")]
 TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
-TaskData = Annotated[Optional[Path], typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
+TaskData = Annotated[Path | None, typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
 Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
 AttentionCode = Annotated[
-    Optional[str], typer.Option("--attention", help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")
+    str | None, typer.Option("--attention", help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")
 ]
 Remat = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--remat", help="what the backward pass computes again: none, minimal (all but products), full"),
 ]
 ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
 DataAxis = Annotated[
-    Optional[int], typer.Option("--data", help="devices that share out a batch's rows; all by default")
+    int | None, typer.Option("--data", help="devices that share out a batch's rows; all by default")
 ]
 ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
-Streams = Annotated[Optional[int], typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
-Coordinator = Annotated[Optional[str], typer.Option(help="HOST:PORT of the first of several processes")]
-Bind = Annotated[Optional[str], typer.Option(help="HOST:PORT that the first listens on, where it is not --coordinator")]
-Processes = Annotated[Optional[int], typer.Option(help="how many processes there are")]
-Process = Annotated[Optional[int], typer.Option(help="which of them this is, from 0")]
+Streams = Annotated[int | None, typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
+Coordinator = Annotated[str | None, typer.Option(help="HOST:PORT of the first of several processes")]
+Bind = Annotated[str | None, typer.Option(help="HOST:PORT that the first listens on, where it is not --coordinator")]
+Processes = Annotated[int | None, typer.Option(help="how many processes there are")]
+Process = Annotated[int | None, typer.Option(help="which of them this is, from 0")]
 
 
 PACKAGES = (
@@ -43,8 +42,6 @@ PACKAGES = (
 
 def check_extra() -> None:
     """Raises UsageError where a package of the extra `train` is missing."""
-    if sys.version_info < (3, 11):
-        raise UsageError("the trainer needs Python 3.11 or newer")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the trainer needs pip install 'c4build[train]' ({', '.join(missing)} missing)")
@@ -71,7 +68,7 @@ def guarded(call):
         line = str(error).splitlines()[0]
         raise C4BuildError(
             f"the device's memory is full; try --accumulate, --remat minimal or full, or a smaller --batch: {line}"
-        )
+        ) from error
 
 
 def model_changes(settings: list[str], **named) -> dict:
@@ -88,7 +85,7 @@ def model_changes(settings: list[str], **named) -> dict:
     return changes
 
 
-def shares(text: Optional[str]) -> Optional[list[float]]:
+def shares(text: str | None) -> list[float] | None:
     """ "0.8,0.2" -> [0.8, 0.2]."""
     try:
         return [float(rate) for rate in text.split(",")] if text else None

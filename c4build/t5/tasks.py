@@ -8,8 +8,8 @@ the scores. A label may be its number or its name.
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def fields_in_turn(prefix, names, labels):
 
 
 def classification(name, suite, names, labels, score, sample, table=("accuracy",), prefix=None, tfds=None, **more):
-    fields = {field: "text" for field in names} | {"label": f"0 to {len(labels) - 1}, or one of {', '.join(labels)}"}
+    fields = dict.fromkeys(names, "text") | {"label": f"0 to {len(labels) - 1}, or one of {', '.join(labels)}"}
     if "idx" in sample:
         fields["idx"] = "which paragraph, question and answer it is"
     pairs = fields_in_turn(prefix or name, names, labels)

@@ -48,7 +48,7 @@ class Training:
         ):
             raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
         for name, value in dataclasses.asdict(self).items():
-            if name != "z_loss" and (not isinstance(value, int) or value < 1 and name != "seed"):
+            if name != "z_loss" and (not isinstance(value, int) or (value < 1 and name != "seed")):
                 raise UsageError(f"{name} = {value}: it must be 1 or more")
 
 
@@ -79,7 +79,7 @@ def train(
     """
     from c4build.t5.optimizer import adafactor
 
-    graph, shapes = model_graph(config)
+    graph, _shapes = model_graph(config)
     optimizer = adafactor(schedule)
     checkpoints = Checkpoints(Path(run) / "checkpoints", training.keep)
     first = checkpoints.latest()
@@ -150,15 +150,15 @@ def train(
                 speed = count / seconds
                 rate = float(schedule(jnp.asarray(step - 1)))
                 tokens = float(metrics["tokens"])
-                values = dict(
-                    loss=loss, targets=int(metrics["targets"]), gradient_norm=float(metrics["gradient_norm"]),
-                    learning_rate=rate, repeats=repeats,
-                )  # fmt: skip
+                values = {
+                    "loss": loss, "targets": int(metrics["targets"]), "gradient_norm": float(metrics["gradient_norm"]),
+                    "learning_rate": rate, "repeats": repeats,
+                }  # fmt: skip
                 if count:
-                    values |= dict(
-                        tokens_per_second=tokens * speed, steps_per_second=speed, mfu=flops * speed / peak,
-                        peak_from=peak_source, waiting=waiting / seconds,
-                    )  # fmt: skip
+                    values |= {
+                        "tokens_per_second": tokens * speed, "steps_per_second": speed, "mfu": flops * speed / peak,
+                        "peak_from": peak_source, "waiting": waiting / seconds,
+                    }  # fmt: skip
                 line = f"step {step:,}/{training.steps:,}  loss {loss:.4f}"
                 if count:
                     line += (

@@ -53,7 +53,7 @@ class Vocabulary:
         """Ids without the end token; a written `<extra_id_7>` becomes that sentinel."""
         ids, rest = [], text
         while (match := SENTINEL.search(rest)) and int(match[1]) < self.sentinels:
-            ids += self.model.encode(rest[: match.start()]) + [self.first_sentinel - int(match[1])]
+            ids += [*self.model.encode(rest[:match.start()]), self.first_sentinel - int(match[1])]
             rest = rest[match.end() :]
         return ids + self.model.encode(rest)
 
@@ -180,7 +180,7 @@ def train_vocabulary(
         )
     except RuntimeError as error:
         if failures:
-            raise failures[0]
+            raise failures[0] from error
         raise UsageError(
             f"sentencepiece could not make {size} pieces of {', '.join(map(str, corpora))}: {error}"
         ) from error

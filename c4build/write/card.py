@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from typing import Iterator, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from c4build.errors import CorruptFileError
 from c4build.write.files import delete, join, list_folders, open_file, whole_file
@@ -28,7 +29,7 @@ class Corpus(NamedTuple):
     rules: str
 
 
-def write_card(out: str) -> Optional[str]:
+def write_card(out: str) -> str | None:
     """Writes OUT/README.md with a config for every complete JSONL or Parquet corpus below OUT: c4.en, books.
 
     A README.md that somebody else wrote or changed is left alone; then the line to tell so is returned, else None.
@@ -52,7 +53,7 @@ def write_card(out: str) -> Optional[str]:
 def is_ours(content: bytes) -> bool:
     """True for a card as `make_card` made it, unchanged."""
     head, line, rest = content.partition(b"\n")
-    mark, line, rest = rest.partition(b"\n")
+    mark, _line, rest = rest.partition(b"\n")
     return head == b"---" and mark == (_MARK + hashlib.sha256(rest).hexdigest()).encode()
 
 
@@ -120,7 +121,7 @@ def _corpus(place: tuple[str, ...], manifest: dict) -> Corpus:
     return Corpus(place, kind, {split: patterns[split] for split in examples if split in patterns}, examples, rules)
 
 
-def _read(path: str) -> Optional[bytes]:
+def _read(path: str) -> bytes | None:
     try:
         with open_file(path) as file:
             return file.read()

@@ -5,12 +5,12 @@ An Example is a map of names to lists of bytes; TFRecord puts a length and two m
 """
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Mapping, Union
 
 import google_crc32c
 
-Text = Union[str, bytes]  # bytes are UTF-8
+Text = str | bytes  # bytes are UTF-8
 
 
 def utf8(value: Text) -> bytes:

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import BinaryIO, Iterator, MutableMapping, NamedTuple, Optional
+from typing import BinaryIO, NamedTuple
 
 from c4build.errors import CorruptFileError, OutputError
 from c4build.write.storage import is_local, renamed_to, storage_of, temporary_for
@@ -82,7 +83,7 @@ class _Summing(io.RawIOBase):
 
 
 @contextmanager
-def whole_file(path: str, sums: Optional[FileSums] = None, lasting: bool = True) -> Iterator[BinaryIO]:
+def whole_file(path: str, sums: FileSums | None = None, lasting: bool = True) -> Iterator[BinaryIO]:
     """Opens a file for writing that is there, whole, when the block ends well; else what was there before stays.
 
     Args:
@@ -100,7 +101,7 @@ def whole_file(path: str, sums: Optional[FileSums] = None, lasting: bool = True)
 
 
 @contextmanager
-def whole_path(path: str, sums: Optional[FileSums]) -> Iterator[str]:
+def whole_path(path: str, sums: FileSums | None) -> Iterator[str]:
     """The same for a library that writes a local file by itself: gives it the name to write to."""
     if not is_local(path):
         with output_errors(path), tempfile.TemporaryDirectory() as folder:
@@ -189,7 +190,7 @@ def check_sums(folder: str, sums: dict[str, FileSum]) -> Iterator[tuple[str, str
             yield name, what
 
 
-def check_sum(path: str, wanted: FileSum, there: dict[str, int]) -> Optional[str]:
+def check_sum(path: str, wanted: FileSum, there: dict[str, int]) -> str | None:
     """What is wrong with a file, None where it holds what was written. `there`: the files of its folder, as listed."""
     if path not in there:
         return "it is missing"

@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import re
-from typing import Callable, Collection, Iterator, Mapping, Optional, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
 from c4build.write import lease, objects
@@ -48,12 +48,12 @@ def manifest_name(format: str) -> str:
     return PARQUET_MANIFEST if format == "parquet" else MANIFEST
 
 
-def find_manifest(folder: str) -> Optional[str]:
+def find_manifest(folder: str) -> str | None:
     """The path of a complete folder's manifest; None where the folder is not complete."""
     return next((path for name in MANIFESTS if exists(path := join(folder, name))), None)
 
 
-def read_manifest(folder: str) -> Optional[dict]:
+def read_manifest(folder: str) -> dict | None:
     """A complete folder's manifest, None where it is not complete. Raises CorruptFileError."""
     path = find_manifest(folder)
     return read_sealed(path) if path else None
@@ -224,7 +224,7 @@ def nothing_read(record: str, paths: Sequence[str], damaged: Sequence[Mapping]) 
     return f"no {record} came of {of}{': ' + told if told else ''}; nothing is published"
 
 
-def keeps_nothing(name: str, record: str, manifest: Mapping) -> Optional[str]:
+def keeps_nothing(name: str, record: str, manifest: Mapping) -> str | None:
     """A warning where a corpus is empty, with the rules that took everything, the one that took most first."""
     if manifest["kept"]:
         return None
@@ -235,7 +235,7 @@ def keeps_nothing(name: str, record: str, manifest: Mapping) -> Optional[str]:
 
 def seconds_since(started: str) -> float:
     """From an ISO date to now."""
-    return (datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(started)).total_seconds()
+    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(started)).total_seconds()
 
 
 # One process at a time writes below an output folder
@@ -290,7 +290,7 @@ def _give_back(taken: lease.Lease, work: str, out: str):
     taken.release()
 
 
-def _lock_file(work: str, out: str) -> Optional[Callable[[], object]]:
+def _lock_file(work: str, out: str) -> Callable[[], object] | None:
     """Locks a file in a local folder; the end of the process, however it comes, ends the lock as `os.close` does."""
     make_folder(work)
     path = join(work, _LOCK)

@@ -12,8 +12,9 @@ import socket
 import sys
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any
 
 import psutil
 
@@ -73,7 +74,7 @@ class Lease:
                 return
 
 
-def take(path: str, out: str) -> Optional[Lease]:
+def take(path: str, out: str) -> Lease | None:
     """Takes the lock `path`; None where there can be none. Raises InUseError, naming `out`, where another has it."""
     own = {**this_process(), "node": _node(), "started": psutil.Process().create_time(), "token": uuid.uuid4().hex}
     try:
@@ -140,4 +141,4 @@ def _node() -> str:
 
 
 def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)

@@ -1,7 +1,8 @@
 """What makes a folder of shards a TFDS data set: features.json and, last of all, dataset_info.json."""
 
 import json
-from typing import Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from c4build.write.files import FileSums, join, whole_file
 

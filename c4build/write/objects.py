@@ -8,8 +8,9 @@ of inputs does not count here, else who reads an input could wait forever for le
 import errno
 import io
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Callable, Iterator, Optional
+from typing import BinaryIO
 
 from c4build.errors import C4BuildError, OutputError, UsageError
 from c4build.read import attempts
@@ -58,7 +59,7 @@ def delete(path: str, tries: int = 0):
     _request(path, "deleted", lambda store: store.delete(path), (*_GOOD, 404), tries)
 
 
-def put(path: str, data: bytes, replaces: Optional[str] = None) -> Optional[str]:
+def put(path: str, data: bytes, replaces: str | None = None) -> str | None:
     """Writes an object by one request.
 
     Args:
@@ -102,7 +103,7 @@ class _Upload(io.RawIOBase):
 
     def __init__(self, path: str):
         self._path, self._waiting = path, bytearray()
-        self._upload: Optional[str] = None
+        self._upload: str | None = None
         self._receipts: list = []
         self._sent = 0  # bytes
 

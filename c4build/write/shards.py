@@ -3,8 +3,9 @@
 import gzip
 import importlib.util
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,20 +67,20 @@ def _encode_jsonl(example: Example) -> bytes:
 
 
 @contextmanager
-def _open_bytes(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
+def _open_bytes(path: str, names: Sequence[str], sums: FileSums | None = None) -> Iterator[Callable[[bytes], object]]:
     with whole_file(path, sums) as file:
         yield file.write
 
 
 @contextmanager
-def open_gzip(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
+def open_gzip(path: str, names: Sequence[str], sums: FileSums | None = None) -> Iterator[Callable[[bytes], object]]:
     """A gzip file that is the same to the byte whenever it is written."""
     with whole_file(path, sums) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
         yield packed.write
 
 
 @contextmanager
-def _open_parquet(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[Example], None]]:
+def _open_parquet(path: str, names: Sequence[str], sums: FileSums | None = None) -> Iterator[Callable[[Example], None]]:
     schema = pa.schema([(name, pa.string()) for name in names])
     with ExitStack() as stack:
         file = stack.enter_context(whole_file(path, sums))
@@ -101,7 +102,7 @@ def _open_parquet(path: str, names: Sequence[str], sums: Optional[FileSums] = No
 
 
 @contextmanager
-def _open_array_record(path: str, names: Sequence[str], sums: Optional[FileSums] = None) -> Iterator[Callable[[bytes], object]]:
+def _open_array_record(path: str, names: Sequence[str], sums: FileSums | None = None) -> Iterator[Callable[[bytes], object]]:
     with whole_path(path, sums) as local, _array_record_writer(local) as write:
         yield write
 

@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Iterator, Optional
+from typing import Any, BinaryIO
 
 from c4build.errors import UsageError
 from c4build.read.stores import SCHEMES
@@ -39,7 +40,7 @@ def temporary_of(path: str) -> str:
     return f"{path}.tmp-{uuid.uuid4().hex}"
 
 
-def temporary_for(name: str) -> Optional[str]:
+def temporary_for(name: str) -> str | None:
     """The name of the file that `name` was to become, where it is a temporary one."""
     match = _TEMPORARY.fullmatch(name)
     return match.group(1) if match else None

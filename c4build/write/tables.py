@@ -6,8 +6,9 @@ footer or page header, which Parquet's checksums do not cover, gives other value
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, Iterator, Optional, Sequence
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,7 @@ class TableWriter:
         self.fields: dict = {}
         self.groups: list[dict] = []
 
-    def write(self, columns: Sequence[pa.Array], about: Optional[dict] = None):
+    def write(self, columns: Sequence[pa.Array], about: dict | None = None):
         """Writes a row group; `about` is kept with it."""
         batch = pa.record_batch(columns, schema=self._schema)
         self._writer.write_batch(batch)
@@ -45,7 +46,7 @@ class TableWriter:
 
 
 @contextmanager
-def open_table(path: str, schema: pa.Schema, sums: Optional[FileSums] = None, **options) -> Iterator[TableWriter]:
+def open_table(path: str, schema: pa.Schema, sums: FileSums | None = None, **options) -> Iterator[TableWriter]:
     """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
     with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, write_page_checksum=True, **options) as writer:
         table = TableWriter(writer, schema)
@@ -64,7 +65,7 @@ class TableReader:
             self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
             self.groups: list[dict] = self.fields.pop("groups")
 
-    def read(self, group: int, columns: Optional[Sequence[str]] = None) -> pa.RecordBatch:
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Columns of a row group."""
         known = self.groups[group]
         columns = list(known["sums"]) if columns is None else list(columns)
@@ -120,7 +121,7 @@ def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return _bytes(data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
 
-def _bytes(data: Optional[pa.Buffer]) -> np.ndarray:
+def _bytes(data: pa.Buffer | None) -> np.ndarray:
     return np.frombuffer(data or b"", np.uint8)
 
 

@@ -1,8 +1,9 @@
 """Whether finished corpora are what was written: every file of a folder against the digests of its manifest, offline."""
 
 import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable, Iterator, NamedTuple
+from typing import NamedTuple
 
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import base_name, check_sum, join, list_files, list_folder

@@ -146,7 +146,7 @@ CONTAINER = (
 )
 
 
-def epub(documents: dict[str, str], spine: list[str], extra: dict[str, str] = {}, linear_no=(), metadata="") -> bytes:
+def epub(documents: dict[str, str], spine: list[str], extra: dict[str, str] | None = None, linear_no=(), metadata="") -> bytes:
     """An EPUB whose files lie in the order of `documents` and are read in that of `spine`."""
     items = "".join(
         f'<item id="i{number}" href="{name}" media-type="application/xhtml+xml"/>' for number, name in enumerate(documents)
@@ -166,7 +166,7 @@ def epub(documents: dict[str, str], spine: list[str], extra: dict[str, str] = {}
         archive.writestr("mimetype", "application/epub+zip")
         archive.writestr("META-INF/container.xml", CONTAINER)
         archive.writestr("OEBPS/content.opf", package)
-        for name, text in {**documents, **extra}.items():
+        for name, text in {**documents, **(extra or {})}.items():
             archive.writestr("OEBPS/" + name.replace("%20", " ") if not name.startswith("META-INF") else name, text)
     return out.getvalue()
 

@@ -257,7 +257,7 @@ def test_inspect_names_a_shard_of_any_format_that_cannot_be_read_and_reads_the_o
         pytest.importorskip("array_record")
     assert run_command("books", library, "--out", tmp_path, "--workers", 1, "--format", format, "--shards", 2).code == 0
     folder = Path(summary(tmp_path, "books")["folder"])
-    first, second = sorted(folder.glob("*train*"))
+    first, _second = sorted(folder.glob("*train*"))
     first.write_bytes(b"no shard at all" * 5000)
     done = run_command("inspect", folder)
     assert (done.code, len(done.error_lines)) == (1, 1), done.err

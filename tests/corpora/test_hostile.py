@@ -152,7 +152,7 @@ if __name__ == "__main__":
 def test_the_process_ends_when_its_parent_is_killed_though_a_fork_of_it_holds_the_pipes(fork):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, fork], stdout=subprocess.PIPE, env=environment, text=True)
-    child, pid = map(int, parent.stdout.readline().split())
+    child, _pid = map(int, parent.stdout.readline().split())
     assert pathlib.Path(f"/proc/{child}").exists()
     parent.kill()
     parent.wait()
@@ -266,9 +266,9 @@ def test_a_dump_that_ends_before_its_end_is_not_read_to_its_end(tmp_path):
     assert damages[0].cut
 
 
-LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "lol">%s]>' % "".join(
+LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "lol">{}]>'.format("".join(
     f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12)
-)
+))
 
 
 def test_entities_in_a_page_and_pages_of_many_tags_are_named_and_left_out(tmp_path):
@@ -393,9 +393,9 @@ def test_a_document_whose_tags_have_no_end_keeps_what_stands_before_and_says_so(
 def test_cleaning_a_text_and_cutting_it_into_chapters_takes_time_in_step_with_it(text):
     def work(count):
         made = text(count)
-        for given in (made, "Project Gutenberg's X\n\n" + made):
-            split_chapters(books.tidy(given))
-            without_boilerplate(given)
+        for book in (made, "Project Gutenberg's X\n\n" + made):
+            split_chapters(books.tidy(book))
+            without_boilerplate(book)
 
     assert_linear(work, 8000)
 
@@ -555,9 +555,9 @@ def test_any_text_as_a_url_comes_to_one_of_the_reasons(text, head):
 @pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 5000])
 def test_a_score_that_is_no_number_keeps_no_link(tmp_path, score):
     path = tmp_path / "RS.json"
-    path.write_text('{"url": "http://a.b/c", "score": 5}\n{"url": "http://a.b/d", "score": %s}\n' % score)
+    path.write_text(f'{{"url": "http://a.b/c", "score": 5}}\n{{"url": "http://a.b/d", "score": {score}}}\n')
     records, _ = read(SubmissionsReader(), path)
-    assert [record.reason for record in records][0] == "kept"
+    assert next(record.reason for record in records) == "kept"
     assert [record.reason for record in records][1] in ("no_score", "broken_line")
 
 
@@ -655,7 +655,7 @@ def test_a_file_that_cannot_be_opened_any_more_is_a_damage(tmp_path):
     os.unlink(source.path)
     with pytest.raises(InputError):
         next(read_submissions(source))
-    ((path, damage),) = list(SubmissionsReader().read(Unit("u", (Part(source),)), print, print))
+    ((_path, damage),) = list(SubmissionsReader().read(Unit("u", (Part(source),)), print, print))
     assert damage.what.startswith("cannot be opened") and damage.cut
 
 

@@ -182,7 +182,7 @@ def test_behind_a_bad_frame_the_next_ones_are_read(tmp_path, ending):
     for at in range(len(bad) // 2, len(bad) // 2 + 20):
         bad[at] ^= 0xA5
     path.write_bytes(PACKERS[ending](DUMP) + bytes(bad) + PACKERS[ending](DUMP))
-    kept, counts, damages = links(path)
+    kept, _counts, damages = links(path)
     assert kept[:3] == KEPT and kept[-3:] == KEPT and len(kept) < 9
     assert len(damages) == 1 and len(PACKERS[ending](DUMP)) <= damages[0][0] <= 2 * len(PACKERS[ending](DUMP))
 

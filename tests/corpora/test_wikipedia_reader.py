@@ -1,6 +1,7 @@
 """Dumps to pages: in one piece and in many, whole and damaged."""
 
 import bz2
+import itertools
 import random
 import re
 import tracemalloc
@@ -83,7 +84,7 @@ def test_a_dump_that_is_not_there_is_a_clear_error():
 def test_pieces_give_each_page_once_in_order_wherever_streams_and_pieces_end(tmp_path_factory, cuts, pieces, plain):
     whole = WHOLE.encode()
     cuts = sorted({0, *cuts, len(whole)})
-    data = whole if plain else b"".join(bz2.compress(whole[a:b]) for a, b in zip(cuts, cuts[1:]))
+    data = whole if plain else b"".join(bz2.compress(whole[a:b]) for a, b in itertools.pairwise(cuts))
     path = tmp_path_factory.mktemp("dump") / "simplewiki.xml"
     path.write_bytes(data)
     source = material.source(path)
@@ -105,8 +106,8 @@ def test_a_dump_of_a_single_stream_is_one_piece(dump):
 def test_the_sample_in_seven_pieces_gives_the_same_pages_as_in_one(dump):
     sample = material.shared("wiki/enwiki-sample.xml.bz2")
     raw = bz2.open(sample).read()
-    ends = [0, raw.index(b"  <page>"), *(match.end() for match in re.finditer(b"</page>\n", raw))][::10] + [len(raw)]
-    source = dump(b"".join(bz2.compress(raw[a:b]) for a, b in zip(ends, ends[1:])))
+    ends = [*[0, raw.index(b"  <page>"), *(match.end() for match in re.finditer(b"</page>\n", raw))][::10], len(raw)]
+    source = dump(b"".join(bz2.compress(raw[a:b]) for a, b in itertools.pairwise(ends)))
     pieces = cut_into_pieces(source, -(-source.size // 7))
     whole = list(read_pages(material.source(sample)))
     assert len(pieces) == 7 and len(whole) == 206
@@ -125,7 +126,7 @@ def test_a_damaged_stream_costs_its_pages_and_is_told_with_its_place(dump):
 
 def test_a_bad_block_of_a_single_stream_costs_its_pages_only(dump):
     random.seed(5)
-    words = ["%x" % random.getrandbits(48) for _ in range(40_000)]
+    words = [f"{random.getrandbits(48):x}" for _ in range(40_000)]
     pages = [material.page(n, f"Title {n}", " ".join(random.choices(words, k=12_000))) for n in range(1, 21)]
     data = bytearray(bz2.compress((material.HEAD + "".join(pages) + material.TAIL).encode(), 5))
     data[len(data) // 2] ^= 0x40
@@ -133,7 +134,7 @@ def test_a_bad_block_of_a_single_stream_costs_its_pages_only(dump):
     kept = titles(found)
     assert 14 <= len(kept) <= 18 and kept == [title for title in ALL if title in kept]
     assert kept[0] == "Title 1" and kept[-1] == "Title 20"
-    assert [what for _, what in damages(found)][0] == "a bad bzip2 block"
+    assert next(what for _, what in damages(found)) == "a bad bzip2 block"
     missing = [title for title in ALL if title not in kept]
     assert damages(found)[1][1] == f"the page '{missing[0]}' is cut off by this damage and left out"
     assert len(data) * 0.4 < damages(found)[0][0] < len(data) // 2

@@ -6,8 +6,9 @@ import io
 import random
 import re
 import zipfile
-from functools import lru_cache
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 from damage import HTML, Kinds, Made, flip_bits, noise, span
 
@@ -28,7 +29,7 @@ def words(text: str) -> Text:
     return Text(" ".join(text.split()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def texts() -> tuple[str, ...]:
     """The sample's books in plain text that no one has put a licence around."""
     found = [path.read_bytes() for path in sorted(sample_books().glob("*.txt"))]
@@ -44,7 +45,7 @@ def _is_utf8(data: bytes) -> bool:
         return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def epubs() -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in sorted(sample_books().glob("*.epub")))
 

@@ -5,7 +5,8 @@ comes from a `random.Random` of the two.
 """
 
 import random
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 SEED = 1868
 

@@ -3,8 +3,9 @@
 import bz2
 import random
 import re
-from functools import lru_cache
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 from damage import HTML, Kinds, Made, flip_bits, noise, span
 
@@ -39,7 +40,7 @@ def page_of(fragment: str) -> Page:
     return Page(identifier, title, int(_between(fragment, "ns")), timestamp, text)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sample() -> tuple[str, tuple[str, ...], str]:
     """(the head, the pages, the tail) of the bundled dump."""
     text = bz2.decompress(sample_dump().read_bytes()).decode()

@@ -8,8 +8,9 @@ import signal
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import command
 import psutil

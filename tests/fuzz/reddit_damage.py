@@ -5,7 +5,7 @@ import gzip
 import json
 import lzma
 import random
-from typing import Callable
+from collections.abc import Callable
 
 import zstandard
 from damage import HTML, URLS, Kinds, Made, flip_bits, noise, span

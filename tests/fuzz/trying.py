@@ -4,8 +4,9 @@ import gzip
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple, Sequence
+from typing import NamedTuple
 
 from command import Command, Finished
 from damage import Damaged, Kind, generate

@@ -8,8 +8,9 @@ import random
 import struct
 import zipfile
 import zlib
-from functools import lru_cache
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 import zstandard
 from damage import DATES, HTML, URLS, Kinds, Made, flip_bits, noise, span
@@ -74,7 +75,7 @@ def members_of(data: bytes) -> list[bytes]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def sample() -> tuple[Record, ...]:
     """The records of the bundled sample: the opening one, then those that are a page of text."""
     found = []
@@ -83,7 +84,7 @@ def sample() -> tuple[Record, ...]:
         fields = tuple(tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:])
         record = Record(fields, rest[: int(dict(fields)["Content-Length"])])
         # Lines that start as metadata does are text by the one reader and metadata by the other.
-        if not found or 400 < len(record.body) < 6000 and not any(line.startswith(_PREFIXES) for line in lines(record.body)):
+        if not found or (400 < len(record.body) < 6000 and not any(line.startswith(_PREFIXES) for line in lines(record.body))):
             found.append(record)
     return tuple(found)
 

@@ -11,7 +11,8 @@ import json
 import time
 import types
 from collections import Counter
-from typing import Iterable, NamedTuple, Optional
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import langdetect
 import nltk
@@ -79,7 +80,7 @@ def use_tfds(detector=langdetect) -> Counter:
     return counts
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _factory(detector):
     """A detector's profiles as the builder loads them."""
     factory = detector.DetectorFactory()
@@ -108,7 +109,7 @@ def corpus(
     variant: str,
     *,
     bad_words: Iterable[str] = (),
-    realnews_domains: Optional[str] = None,
+    realnews_domains: str | None = None,
     webtext_urls: Iterable[str] = (),
     detector=langdetect,
 ) -> Result:

@@ -340,7 +340,7 @@ def test_repeats_are_of_what_was_trained_on_not_of_what_was_read_ahead(corpus, v
     """The window that is shuffled holds ten times the corpus's 400 tokens: so far ahead it is read."""
     feed = feed_of([corpus], vocabulary, streams=streams, limit=400, join=join)
     trained = 0
-    for arrays, _, repeats in take(feed, 60):
+    for arrays, _, repeats in take(feed, 60):  # noqa: B007
         trained += sum(
             ((arrays[side] > 1) & (arrays[side] < vocabulary.pieces)).sum() for side in ("inputs", "targets")
         )
@@ -443,7 +443,7 @@ def test_a_truncated_corpus_is_its_first_tokens_again_and_again(corpus, vocabula
 
 def test_mixing_rates_are_kept(corpus, vocabulary, tmp_path):
     other = make_corpus(tmp_path / "other", 60, seed=8)
-    corrupt, width = corrupter(vocabulary, "span_corruption", 32)
+    _corrupt, _width = corrupter(vocabulary, "span_corruption", 32)
     import grain
 
     sources = [CorpusTokens(folder, vocabulary) for folder in (corpus, other)]

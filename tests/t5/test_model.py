@@ -84,7 +84,7 @@ def found(golden, attention):
 
 
 def test_the_encoder_logits_and_losses_are_those_of_hugging_face(golden, found):
-    _, arrays, config, params = golden
+    _, arrays, _config, _params = golden
     loss, encoded, logits, losses, _ = found
     mask, real = arrays["attention_mask"] > 0, arrays["labels"] >= 0
     assert away(encoded[mask], arrays["encoder_last_hidden_state"][mask]) < 1e-4
@@ -119,7 +119,7 @@ def test_the_position_biases_are_those_of_hugging_face(golden):
 
 
 def test_greedy_ids_are_those_of_hugging_face(golden, attention):
-    version, arrays, config, params = golden
+    _version, arrays, config, params = golden
     ids = greedy(graph_of(dataclasses.replace(config, attention=attention)), params, arrays["input_ids"], arrays["attention_mask"], 24)
     np.testing.assert_array_equal(ids, arrays["greedy_ids"][:, 1:])
 
@@ -244,7 +244,7 @@ def test_an_exported_model_gives_the_same_logits_in_transformers(tmp_path, activ
 def test_a_checkpoint_goes_out_and_comes_back_unchanged(tmp_path, golden):
     version, _, config, params = golden
     hf.save(tmp_path, config, params)
-    again, same = hf.load(tmp_path, attention="plain")
+    again, _same = hf.load(tmp_path, attention="plain")
     assert again == config
     ours, theirs = (tmp_path / "model.safetensors"), (GOLDEN / version / "model.safetensors")
     from safetensors.numpy import load_file

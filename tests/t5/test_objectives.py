@@ -113,7 +113,7 @@ def test_the_papers_accounting_of_lengths():
 texts = st.integers(1, 700).map(lambda n: np.arange(1000, 1000 + n))
 seeds = st.integers(0, 2**32 - 1)
 rates = st.floats(0.01, 0.9)
-LARGE = dict(first_sentinel=32099, pieces=32000)
+LARGE = {"first_sentinel": 32099, "pieces": 32000}
 
 
 def is_sentinel(tokens):

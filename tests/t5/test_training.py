@@ -35,7 +35,7 @@ from c4build.t5.train import NotFinite, Training, train
 
 CHILD = Path(__file__).with_name("child.py")
 SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)
-SETTINGS = dict(rates=[0.7, 0.3], streams=2, shuffle=30, window=8)
+SETTINGS = {"rates": [0.7, 0.3], "streams": 2, "shuffle": 30, "window": 8}
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import BinaryIO, Union
+from typing import BinaryIO
 
 _SILENT = 70  # exit code of a worker that could not even say what failed
 _SECONDS = 5  # in which the end of the parent shows that a broken connection told of first
 
 
-def start(worker_id: str, socket: str, folder: str, log: Union[BinaryIO, int]) -> subprocess.Popen:
+def start(worker_id: str, socket: str, folder: str, log: BinaryIO | int) -> subprocess.Popen:
     """Starts a worker that connects to `socket`, such as unix:/tmp/a/b, and deletes its `folder` should the parent be killed;
     what it has to say goes to `log`."""
     environment = dict(

@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
 
 import apache_beam
 import grpc
@@ -47,7 +47,7 @@ class WorkersRunner(fn_runner.FnApiRunner):
       log: a file for what the workers have to say; None: nowhere.
     """
 
-    def __init__(self, log: Optional[str]):
+    def __init__(self, log: str | None):
         super().__init__()  # Beam takes the steps for its own process, should it not know our workers
         self._log = log
 
@@ -97,7 +97,7 @@ class _Failure:
 class _Manager(worker_handlers.WorkerHandlerManager):
     """Starts the workers when Beam asks for them, and ends them when it has done or something fails."""
 
-    def __init__(self, log: Optional[str], *arguments):
+    def __init__(self, log: str | None, *arguments):
         super().__init__(*arguments)
         self.failure = _Failure()
         self._log = log
@@ -105,10 +105,10 @@ class _Manager(worker_handlers.WorkerHandlerManager):
         self._workers: list[_Worker] = []
         self._closed = threading.Event()
         self._thread = threading.current_thread()  # the one that Beam's runner waits in
-        self._server: Optional[grpc.Server] = None
+        self._server: grpc.Server | None = None
         self.folder = ""
 
-    def get_worker_handlers(self, environment_id: Optional[str], num_workers: int) -> list["_Worker"]:
+    def get_worker_handlers(self, environment_id: str | None, num_workers: int) -> list["_Worker"]:
         if self._server is None:
             self._serve()
         while len(self._workers) < num_workers:
@@ -200,7 +200,7 @@ class _Worker(worker_handlers.WorkerHandler):
     def __init__(self, manager: _Manager):
         super().__init__(None, manager.data, manager.state_servicer, None)
         self._manager = manager
-        self._process: Optional[subprocess.Popen] = None
+        self._process: subprocess.Popen | None = None
         self.control_conn = _Connection()
         self.data_conn = manager.data.get_conn_by_worker_id(self.worker_id)
 
