@@ -38,7 +38,9 @@ def main():
         peaks = {}
         for number in numbers:
             out = folder / "out"
-            runner, worker, seconds = peak(["build", *map(str, files[:number]), "--rules", "c4-3.1.0"], out, options.workers)
+            runner, worker, seconds = peak(
+                ["build", *map(str, files[:number]), "--rules", "c4-3.1.0"], out, options.workers
+            )
             peaks[number] = max(runner, worker)
             print(
                 f"{number:3} files of {options.pages:,} pages: peak of any process {peaks[number] / 1e6:,.0f} MB "

@@ -96,7 +96,9 @@ def newest_bucket() -> dict:
     keys["page"] = choose.integers(0, PAGES_A_FILE * GROUP, count)
     parts = split(keys, -(-CRAWL_FILES // GROUP))
     del keys
-    return cost_of(lambda: newest(parts, None, 0, np.ones(len(REASONS), bool), 1) and {"keys": count, "bytes": BUCKET_BYTES})
+    return cost_of(
+        lambda: newest(parts, None, 0, np.ones(len(REASONS), bool), 1) and {"keys": count, "bytes": BUCKET_BYTES}
+    )
 
 
 def repeats_bucket() -> dict:
@@ -196,7 +198,17 @@ def local_build(files: str) -> dict:
         for number in range(int(files)):
             wet_files.write_wet(folder / "in" / f"part-{number:05d}.warc.wet.gz", wet_files.pages(number * 40, 40))
         code = "from c4build.commands.main import main; main()"
-        command = [sys.executable, "-c", code, "build", str(folder / "in"), "--out", str(folder / "out"), "--workers", "1"]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "build",
+            str(folder / "in"),
+            "--out",
+            str(folder / "out"),
+            "--workers",
+            "1",
+        ]
         with open(os.devnull, "wb") as nowhere:
             build = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=folder)
         _, status, usage = os.wait4(build.pid, 0)

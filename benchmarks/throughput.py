@@ -37,7 +37,9 @@ def main():
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--least-pages", type=int, default=4000)
     parser.add_argument("--two-workers", action="store_true", help="also compare one worker with two, on 8 files")
-    parser.add_argument("--against", type=pathlib.Path, help="another checkout, whose builds are timed in turn with these")
+    parser.add_argument(
+        "--against", type=pathlib.Path, help="another checkout, whose builds are timed in turn with these"
+    )
     options = parser.parse_args()
     files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
     with tempfile.TemporaryDirectory() as folder:
@@ -143,7 +145,9 @@ def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
     return finish(start_build(inputs, folder / "out", variants, workers)), time.monotonic() - start
 
 
-def start_build(inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None) -> subprocess.Popen:
+def start_build(
+    inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None
+) -> subprocess.Popen:
     """The command of a tree, started; on one processor alone where it is given."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", _MAIN, "build", *map(str, inputs), "--out", str(out)]
@@ -192,7 +196,8 @@ def against(tree: pathlib.Path, inputs, empty, folder, pages: int, repeat: int):
 
     def pair(inputs, variants, places) -> list[float]:
         builds = [
-            start_build(inputs, folder / f"out-{place}", variants, 1, of, place) for of, place in zip((ROOT, tree), places)
+            start_build(inputs, folder / f"out-{place}", variants, 1, of, place)
+            for of, place in zip((ROOT, tree), places)
         ]
         return [finish(build) for build in builds]
 
@@ -225,10 +230,14 @@ def two_workers(inputs, empty, folder):
     for _ in range(3):
         walls = {}
         for workers in (1, 2):
-            walls[workers] = build_seconds(eight, folder, "en", workers)[1] - build_seconds(empties, folder, "en", workers)[1]
+            walls[workers] = (
+                build_seconds(eight, folder, "en", workers)[1] - build_seconds(empties, folder, "en", workers)[1]
+            )
         ratios.append(walls[1] / walls[2])
-    print(f"two workers: {statistics.median(ratios):.2f} times the throughput of one, on 8 files "
-          f"({', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))})")
+    print(
+        f"two workers: {statistics.median(ratios):.2f} times the throughput of one, on 8 files "
+        f"({', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))})"
+    )
 
 
 if __name__ == "__main__":

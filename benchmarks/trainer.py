@@ -164,7 +164,9 @@ def input_rates(batches: int = 200, rows: int = 128, length: int = 512) -> None:
     with tempfile.TemporaryDirectory() as name:
         text, vocabulary = made(Path(name), 100 * rows, length)
         corrupt, width = corrupter(vocabulary, "span_corruption", length)
-        print("| workers | M slots a second | M slots a CPU second | filled | CPU ms a batch in the trainer's process |")
+        print(
+            "| workers | M slots a second | M slots a CPU second | filled | CPU ms a batch in the trainer's process |"
+        )
         print("|---|---|---|---|---|")
         for workers in (0, 1, 2):
             feed = make_feed(
@@ -246,9 +248,25 @@ def main():
     parser.add_argument("--only", choices=["c4build", "transformers"], help="one side alone")
     options = parser.parse_args()
     on_gpu = Path("/dev/nvidia0").exists()
-    case = {"size": "base", "batch": 128, "length": 512, "dtype": "bfloat16", "vocabulary": 32128, "steps": 20, "workers": 4}
+    case = {
+        "size": "base",
+        "batch": 128,
+        "length": 512,
+        "dtype": "bfloat16",
+        "vocabulary": 32128,
+        "steps": 20,
+        "workers": 4,
+    }
     if not on_gpu:
-        case = {"size": "tiny", "batch": 16, "length": 128, "dtype": "float32", "vocabulary": 8192, "steps": 20, "workers": 0}
+        case = {
+            "size": "tiny",
+            "batch": 16,
+            "length": 128,
+            "dtype": "float32",
+            "vocabulary": 8192,
+            "steps": 20,
+            "workers": 0,
+        }
     for name, value in case.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -277,7 +295,9 @@ def main():
     if "c4build" in sides:
         best = report(options, found)
         if options.json:
-            options.json.write_text(json.dumps({"options": vars(options) | {"json": None}, "best": best}, indent=2) + "\n")
+            options.json.write_text(
+                json.dumps({"options": vars(options) | {"json": None}, "best": best}, indent=2) + "\n"
+            )
     else:
         print(found)
 

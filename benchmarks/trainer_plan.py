@@ -77,13 +77,19 @@ def budget(config, batch: int, inputs: int, targets: int) -> None:
 
     rows, columns = batch * inputs, batch * targets
     squares = config.encoder_layers * inputs**2 + config.decoder_layers * targets**2
-    biases = 2.0 * batch * (config.heads * squares + config.decoder_layers * targets * inputs)  # cross-attention: a mask alone
+    biases = (
+        2.0 * batch * (config.heads * squares + config.decoder_layers * targets * inputs)
+    )  # cross-attention: a mask alone
     parameters = 4.0 * (config.vocab_size * config.d_model + config.encoder_layers * 4 * config.d_model * config.inner
                         + config.decoder_layers * 8 * config.d_model * config.inner
                         + (config.encoder_layers + config.decoder_layers) * 2 * config.d_model * config.d_ff)  # fmt: skip
     layers = rows * config.encoder_layers, columns * config.decoder_layers
     work = step_work(config, batch, inputs, targets)
-    again = {"matrices": 1.0, "attention": 4 / 3 + 1 / 6, "logits": 4 / 3}  # forward once more; the kernel's scores twice
+    again = {
+        "matrices": 1.0,
+        "attention": 4 / 3 + 1 / 6,
+        "logits": 4 / 3,
+    }  # forward once more; the kernel's scores twice
     streamed = {
         "attention": 6 * biases,  # bias with mask made and read, forward and again; its gradient made and summed
         "logits": 6 * 4.0 * columns * config.vocab_size,  # made, read, made again, read, their gradient made and read

@@ -37,22 +37,29 @@ FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
 # in file order. Columns that only a page still in the running needs are null for the others. The key file is read to
 # deduplicate, the page file to write what is left.
 _REASONS = ("reasons", pa.binary())  # one byte a track: 0 still in, else the index in `rules.REASONS`
-KEY_SCHEMA = pa.schema([
-    _REASONS,
-    ("url_hash", pa.binary(16)),  # 128-bit hash of the normalised URL
-    ("timestamp", pa.string()),
-    ("rank", pa.uint64()),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
-    ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
-])
-PAGE_SCHEMA = pa.schema([
-    _REASONS,
-    ("number", pa.uint32()),  # of the page among all that were read of the file
-    ("timestamp", pa.string()),
-    ("url", pa.string()),
-    ("content_type", pa.string()),
-    ("content_length", pa.string()),
-    ("validation", pa.bool_()),
-    ("keys", pa.uint32()),  # how many the page has in the key file
-    ("text", pa.string()),  # cleaned
-    ("raw", pa.binary()),  # as read, in UTF-8; only where a variant wants it
-])
+KEY_SCHEMA = pa.schema(
+    [
+        _REASONS,
+        ("url_hash", pa.binary(16)),  # 128-bit hash of the normalised URL
+        ("timestamp", pa.string()),
+        (
+            "rank",
+            pa.uint64(),
+        ),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
+        ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
+    ]
+)
+PAGE_SCHEMA = pa.schema(
+    [
+        _REASONS,
+        ("number", pa.uint32()),  # of the page among all that were read of the file
+        ("timestamp", pa.string()),
+        ("url", pa.string()),
+        ("content_type", pa.string()),
+        ("content_length", pa.string()),
+        ("validation", pa.bool_()),
+        ("keys", pa.uint32()),  # how many the page has in the key file
+        ("text", pa.string()),  # cleaned
+        ("raw", pa.binary()),  # as read, in UTF-8; only where a variant wants it
+    ]
+)

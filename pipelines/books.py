@@ -1,6 +1,6 @@
 """A corpus of books as a Beam program for clusters: `c4build books`; options that it has not are the runner's.
 
-    python -m pipelines.books gs://bucket/books/*.txt --out gs://bucket/corpora --runner DataflowRunner --project ...
+python -m pipelines.books gs://bucket/books/*.txt --out gs://bucket/corpora --runner DataflowRunner --project ...
 """
 
 from c4build.commands.commandline import beam_program

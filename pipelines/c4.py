@@ -1,6 +1,6 @@
 """C4 as a Beam program for clusters: `c4build build`; options that it has not are the runner's.
 
-    python -m pipelines.c4 gs://bucket/wet.paths.gz --out gs://bucket/c4 --runner DataflowRunner --project ...
+python -m pipelines.c4 gs://bucket/wet.paths.gz --out gs://bucket/c4 --runner DataflowRunner --project ...
 """
 
 from c4build.commands.commandline import beam_program

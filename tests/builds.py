@@ -22,7 +22,10 @@ class Sources(NamedTuple):
 
     def request(self, out, **changes) -> Request:
         defaults = {
-            "variants": VARIANTS, "bad_words": self.bad_words, "realnews_domains": self.domains, "webtext_urls": [self.urls]
+            "variants": VARIANTS,
+            "bad_words": self.bad_words,
+            "realnews_domains": self.domains,
+            "webtext_urls": [self.urls],
         }
         return Request(**{"inputs": self.wet, "out": str(out), **defaults, **changes})
 
@@ -51,7 +54,8 @@ def make_sources(folder: Path) -> Sources:
     held_out = wet_files.validation_urls(2) + wet_files.validation_urls(1, "news.example.com")
     third = [Written(url, text(700 + number)) for number, url in enumerate(held_out)] + wet_files.pages(60, 20)
     files = [
-        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", part) for number, part in enumerate((first, second, third))
+        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", part)
+        for number, part in enumerate((first, second, third))
     ]
     bad_words, domains, urls = folder / "bad.txt", folder / "domains.json", folder / "urls.txt"
     bad_words.write_text("blorptastic\nquimble dash\n")

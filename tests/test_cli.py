@@ -117,7 +117,9 @@ def test_a_wrong_command_ends_with_2_and_one_line_before_any_work(crawl, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("line", [["build"], ["build", "x.wet.gz"], ["build", "--shards", "few"], ["biuld"], ["build", "--fast"]])
+@pytest.mark.parametrize(
+    "line", [["build"], ["build", "x.wet.gz"], ["build", "--shards", "few"], ["biuld"], ["build", "--fast"]]
+)
 def test_what_is_no_command_at_all_ends_with_2(line):
     done = run_command(*line)
     assert done.code == 2
@@ -135,7 +137,17 @@ def test_a_format_whose_package_is_missing_ends_with_2(crawl, tmp_path):
     import subprocess
     import sys
 
-    line = [sys.executable, "-m", "c4build.commands.main", "build", str(crawl), "--out", str(tmp_path / "out"), "--format", "array_record"]
+    line = [
+        sys.executable,
+        "-m",
+        "c4build.commands.main",
+        "build",
+        str(crawl),
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "array_record",
+    ]
     done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert (done.returncode, done.stderr) == (
         2, "c4build: --format array_record needs a package: pip install 'c4build[array-record]'\n"
@@ -198,7 +210,10 @@ WAYS = {
 
 @pytest.mark.parametrize(
     "way, read",
-    [(WAYS[name], read) for name, read in zip(WAYS, ([0, 2], [0], [1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1]))],
+    [
+        (WAYS[name], read)
+        for name, read in zip(WAYS, ([0, 2], [0], [1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1]))
+    ],
     ids=WAYS,
 )
 def test_inputs_are_named_in_many_ways(crawl, tmp_path, way, read):
@@ -310,11 +325,17 @@ def test_inputs_are_read_from_s3(crawl, tmp_path):
     try:
         host, port = server.get_host_and_port()
         client = boto3.client(
-            "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+            "s3",
+            endpoint_url=f"http://{host}:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
         )
         client.create_bucket(Bucket="crawl")
         for number in range(3):
-            client.upload_file(str(crawl / f"crawl-data/wet/{number}.warc.wet.gz"), "crawl", f"wet/{number}.warc.wet.gz")
+            client.upload_file(
+                str(crawl / f"crawl-data/wet/{number}.warc.wet.gz"), "crawl", f"wet/{number}.warc.wet.gz"
+            )
         files = [f"s3://crawl/wet/{number}.warc.wet.gz" for number in range(3)]
         done = build(crawl, tmp_path / "s3", *files, environment={**keys, "AWS_ENDPOINT_URL": f"http://{host}:{port}"})
     finally:

@@ -83,15 +83,26 @@ def wrong_lengths() -> dict[str, tuple[bytes, int, str, set[str]]]:
     return {
         name: (*joined(body(), changed=4, by=lambda _: packed(length=length)), said, lost)
         for name, length, said in (
-            ("a length too large", size + 1000, f"its Content-Length is {size + 1000:,}, but {size + 4:,} bytes follow"),
-            ("a length too small", size - 100, f"its Content-Length is {size - 100:,}, but no record starts behind that"),
+            (
+                "a length too large",
+                size + 1000,
+                f"its Content-Length is {size + 1000:,}, but {size + 4:,} bytes follow",
+            ),
+            (
+                "a length too small",
+                size - 100,
+                f"its Content-Length is {size - 100:,}, but no record starts behind that",
+            ),
             ("a length that is no number", "many", "its Content-Length is 'many'"),
             ("a huge length", 10**12, "its Content-Length is 1,000,000,000,000, but fewer bytes follow"),
         )
     }
 
 
-@pytest.mark.parametrize("rules, name", [(rules, name) for rules in RULES for name in damages()] + [("paper", name) for name in wrong_lengths()])
+@pytest.mark.parametrize(
+    "rules, name",
+    [(rules, name) for rules in RULES for name in damages()] + [("paper", name) for name in wrong_lengths()],
+)
 def test_a_damaged_input_is_named_with_its_offset_and_the_rest_comes_through(tmp_path, rules, name):
     data, offset, said, lost = (damages() | wrong_lengths())[name]
     (tmp_path / "damaged.warc.wet.gz").write_bytes(data)
@@ -112,7 +123,9 @@ def test_a_damaged_input_is_named_with_its_offset_and_the_rest_comes_through(tmp
     }
     assert urls == {page.url for page in (*GOOD, *others)} - lost
     summary = json.loads((folder / "c4build.json").read_text())
-    assert [(entry["offset"], Path(entry["input"]).name) for entry in summary["damaged"]] == [(offset, "damaged.warc.wet.gz")]
+    assert [(entry["offset"], Path(entry["input"]).name) for entry in summary["damaged"]] == [
+        (offset, "damaged.warc.wet.gz")
+    ]
     assert summary["pages"] == summary["kept"] + sum(summary["dropped"].values())
 
 
@@ -131,7 +144,9 @@ def test_flipped_bytes_lose_no_page_but_those_they_are_in_and_are_always_told(ru
     for at in flips:
         whole[at] ^= data.draw(st.integers(1, 255))
     pages, damaged = read(bytes(whole), rules)
-    hit = {index for index in range(len(parts)) for at in flips if 0 <= at - offset_of(parts, index) < len(parts[index])}
+    hit = {
+        index for index in range(len(parts)) for at in flips if 0 <= at - offset_of(parts, index) < len(parts[index])
+    }
     found = {(page.url, page.text) for page in pages}
     assert {(page.url, page.text) for index, page in enumerate(GOOD, 1) if index not in hit} <= found
     # A flip in a gzip header (its time, its operating system) harms nothing.
@@ -249,7 +264,11 @@ def test_counts_that_do_not_add_up_end_the_run(sources, tmp_path):
             table.add(Row(**row), 0)
         table.flush()
         table.tell(report._replace(rows=table.row, keys=table.key, content=table.content()))
-    for path in (*tmp_path.rglob("dataset_info.json"), *tmp_path.rglob("c4build.json"), *tmp_path.glob(".c4build/units/*/*")):
+    for path in (
+        *tmp_path.rglob("dataset_info.json"),
+        *tmp_path.rglob("c4build.json"),
+        *tmp_path.glob(".c4build/units/*/*"),
+    ):
         path.unlink()
     with pytest.raises(CountsError, match="93 pages went in, but .* the output is not to be trusted"):
         build(sources.request(tmp_path, shards=2))

@@ -35,9 +35,15 @@ def test_of_repeated_keys_the_one_of_the_smallest_rank_file_and_position_stays(r
     for (_, bit), found in copies.items():
         for _, file, place in sorted(found)[1:]:
             wanted[file, place] |= 1 << bit
-    got = repeats([(file, np.array(keys, REPEAT_KEY).tobytes()) for file, keys in parts.items()], VARIANTS) if rows else {}
+    got = (
+        repeats([(file, np.array(keys, REPEAT_KEY).tobytes()) for file, keys in parts.items()], VARIANTS)
+        if rows
+        else {}
+    )
     assert {
-        (file, place): variants for file, data in got.items() for place, variants in np.frombuffer(data, REPEAT).tolist()
+        (file, place): variants
+        for file, data in got.items()
+        for place, variants in np.frombuffer(data, REPEAT).tolist()
     } == dict(wanted)
     assert all(np.all(np.diff(np.frombuffer(data, REPEAT)["position"].astype(int)) > 0) for data in got.values())
 

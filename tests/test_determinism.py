@@ -88,7 +88,9 @@ class InGroups(Plan):
     group_size = property(lambda self: self.most_grouped)
 
 
-@pytest.mark.parametrize("files, bucket_bytes, by_files", [(1, 10**8, False), (2, 500, False), (3, 10**8, True), (3, 100, True)])
+@pytest.mark.parametrize(
+    "files, bucket_bytes, by_files", [(1, 10**8, False), (2, 500, False), (3, 10**8, True), (3, 100, True)]
+)
 def test_keys_in_any_groups_and_buckets_by_files_or_the_shuffle_come_to_the_same(
     sources, rules, expected, tmp_path, files, bucket_bytes, by_files
 ):
@@ -118,7 +120,9 @@ def cluster():
         yield cluster
 
 
-@pytest.mark.parametrize("rules", ["paper", pytest.param("c4-3.1.0", marks=pytest.mark.slow)], indirect=True, scope="module")
+@pytest.mark.parametrize(
+    "rules", ["paper", pytest.param("c4-3.1.0", marks=pytest.mark.slow)], indirect=True, scope="module"
+)
 def test_two_dask_workers_write_what_one_process_writes(sources, rules, expected, cluster, tmp_path):
     from dask.distributed import Client
 

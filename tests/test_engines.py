@@ -35,7 +35,11 @@ def test_a_portable_runner_writes_what_a_local_build_writes(made, tmp_path):
 @pytest.mark.parametrize("engine", ["flink", "spark"])
 def test_flink_and_spark_write_what_a_local_build_writes(made, tmp_path, engine):
     variable = f"{engine.upper()}_JOB_SERVER_JAR"
-    jars = [os.environ[variable]] if variable in os.environ else sorted(map(str, JARS.glob(f"beam-runners-{engine}-*.jar")))
+    jars = (
+        [os.environ[variable]]
+        if variable in os.environ
+        else sorted(map(str, JARS.glob(f"beam-runners-{engine}-*.jar")))
+    )
     if not jars or not shutil.which("java"):
         pytest.skip(f"needs Java, and the jar of Beam's job server for {engine}: in {variable} or in {JARS}")
     arguments, expected = made

@@ -142,7 +142,9 @@ def test_hugging_face_datasets_reads_jsonl_and_parquet(sources, texts, corpora, 
 
 def test_jsonl_is_laid_out_as_allenai_c4(tmp_path):
     page = wet_files.pages(1, 1)[0]
-    source = wet_files.write_wet(tmp_path / "one.warc.wet.gz", [page._replace(text=page.text + "\nIt cost five € “at most.”")])
+    source = wet_files.write_wet(
+        tmp_path / "one.warc.wet.gz", [page._replace(text=page.text + "\nIt cost five € “at most.”")]
+    )
     bad_words = tmp_path / "bad.txt"
     bad_words.write_text("blorptastic\n")
     request = Request(inputs=[source], out=str(tmp_path / "out"), format="jsonl", shards=512, bad_words=str(bad_words))

@@ -168,7 +168,9 @@ def test_a_record_that_the_cut_of_tfds_merges_is_counted(how, name):
     found = read(packed(changed(5, MERGING[name]), how), "tfds")
     assert len(urls(found)) == 9 and GOOD[3].url not in urls(found), "the page before takes over its URL, as in TFDS"
     (what,) = said(found)
-    assert what.startswith("the file's own structure has 10 records of pages, of which the cut at lines that are WARC/1.0 made 9")
+    assert what.startswith(
+        "the file's own structure has 10 records of pages, of which the cut at lines that are WARC/1.0 made 9"
+    )
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -359,7 +361,9 @@ def seconds(data: bytes, records: str) -> float:
 
 
 def small_records(count: int) -> bytes:
-    return gzip.compress(b"".join([INFO, *(wet_files.record(Written(f"http://a.org/{n}", "text")) for n in range(count))]), 1)
+    return gzip.compress(
+        b"".join([INFO, *(wet_files.record(Written(f"http://a.org/{n}", "text")) for n in range(count))]), 1
+    )
 
 
 def tiny_members(data: bytes, size: int) -> bytes:
@@ -439,9 +443,14 @@ def test_whatever_the_bytes_are_they_are_read_to_what_is_named(records, data):
             assert 0 <= item.offset <= len(data) and item.what.isprintable() and len(item.what) < 500
         else:
             assert type(item) is Dropped
-    assert found or not data.strip() or (urls(found) == [] and b"warcinfo" in b"".join(
-        chunk.data for chunk in read_chunks(io.BytesIO(data)) if type(chunk) is Chunk
-    )), "something is said of a file without pages"
+    assert (
+        found
+        or not data.strip()
+        or (
+            urls(found) == []
+            and b"warcinfo" in b"".join(chunk.data for chunk in read_chunks(io.BytesIO(data)) if type(chunk) is Chunk)
+        )
+    ), "something is said of a file without pages"
 
 
 @settings(max_examples=200, deadline=None)
@@ -459,7 +468,14 @@ def test_by_its_own_structure_each_page_is_a_page_or_dropped_or_its_place_is_nam
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from([*ALL[1:], *(by(ALL[2]) for by in MERGING.values()), ALL[3].replace(b"\r\n", b"\n")]), min_size=1, max_size=12), st.data())
+@given(
+    st.lists(
+        st.sampled_from([*ALL[1:], *(by(ALL[2]) for by in MERGING.values()), ALL[3].replace(b"\r\n", b"\n")]),
+        min_size=1,
+        max_size=12,
+    ),
+    st.data(),
+)
 def test_where_the_cuts_of_members_lie_is_no_matter(records, data):
     """Split at any places, the same text gives the same pages under TFDS's cut."""
     text = b"".join([INFO, *records])

@@ -180,7 +180,15 @@ def test_a_file_by_several_names_is_one_input(tmp_path, monkeypatch):
     (tmp_path / "z.warc.wet.gz").symlink_to(path)
     (tmp_path / "wet.paths").write_text("./a.warc.wet.gz\nsub/../a.warc.wet.gz\nz.warc.wet.gz\n")
     monkeypatch.chdir(tmp_path)
-    names = ["a.warc.wet.gz", "./a.warc.wet.gz", "sub/../a.warc.wet.gz", "z.warc.wet.gz", "wet.paths", ".", f"file://{path}"]
+    names = [
+        "a.warc.wet.gz",
+        "./a.warc.wet.gz",
+        "sub/../a.warc.wet.gz",
+        "z.warc.wet.gz",
+        "wet.paths",
+        ".",
+        f"file://{path}",
+    ]
     for given in (names, names[::-1]):
         assert [source.path for source in find_inputs(given)] == [path]
 

@@ -91,7 +91,17 @@ def _module(requirement: str) -> str:
 
 def loaded_after(code: str) -> set[str]:
     """Which heavy modules a new Python has loaded when `code` has run."""
-    heavy = {"apache_beam", "tensorflow", "tensorflow_datasets", "jax", "flax", "torch", "sentencepiece", "pyarrow", "numpy"}
+    heavy = {
+        "apache_beam",
+        "tensorflow",
+        "tensorflow_datasets",
+        "jax",
+        "flax",
+        "torch",
+        "sentencepiece",
+        "pyarrow",
+        "numpy",
+    }
     end = f"\nimport sys; print('loaded:', *sorted(set(sys.modules) & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, check=True)
     return set(done.stdout.rpartition("loaded:")[2].split())

@@ -51,7 +51,11 @@ def build(inputs, *more) -> list:
 def still_runs(process: int) -> bool:
     """True for a process that waits for the disk, and so stands still a little later than it is told to."""
     try:
-        return psutil.Process(process).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE)
+        return psutil.Process(process).status() not in (
+            psutil.STATUS_STOPPED,
+            psutil.STATUS_TRACING_STOP,
+            psutil.STATUS_ZOMBIE,
+        )
     except psutil.NoSuchProcess:
         return False
 
@@ -64,7 +68,12 @@ def running(arguments, out, workers: int = 1):
         while command.running() and not page_files(out):
             time.sleep(0.002)
         os.killpg(command.pid, signal.SIGSTOP)
-        while any(map(still_runs, (command.pid, *(child.pid for child in psutil.Process(command.pid).children(recursive=True))))):
+        while any(
+            map(
+                still_runs,
+                (command.pid, *(child.pid for child in psutil.Process(command.pid).children(recursive=True))),
+            )
+        ):
             time.sleep(0.002)
         assert command.running()
         yield command

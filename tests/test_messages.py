@@ -45,7 +45,11 @@ def test_help_of_build_has_every_variant_rule_set_and_format_in_full(width):
 
 def test_help_says_what_happens_by_default(tmp_path):
     said = " ".join(re.sub(r"[│╭╮╰╯─]", " ", run_command("build", "--help", environment={"COLUMNS": "80"}).out).split())
-    for words in ("by default one for each core", "by default as many as the size asks for", "by default the packaged one"):
+    for words in (
+        "by default one for each core",
+        "by default as many as the size asks for",
+        "by default the packaged one",
+    ):
         assert words in said
 
 
@@ -81,7 +85,9 @@ def test_the_table_has_every_name_and_number_in_full(width, factor, monkeypatch,
     print_outcome(found, PREPARED, 3)
     said = capsys.readouterr().out
     assert "…" not in said and max(map(len, said.splitlines())) <= width
-    heads = [[cell.strip() for cell in line.strip("┃").split("┃")] for line in said.splitlines() if line.startswith("┃")]
+    heads = [
+        [cell.strip() for cell in line.strip("┃").split("┃")] for line in said.splitlines() if line.startswith("┃")
+    ]
     assert [name for head in heads for name in head[1:]] == list(VARIANTS)
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in said.splitlines() if line.startswith("│")]
     numbers = {}
@@ -99,12 +105,17 @@ def test_the_table_says_what_is_counted_and_of_which_variants(monkeypatch, capsy
     print_outcome(summaries(1), PREPARED, 3)
     said = capsys.readouterr().out.splitlines()
     assert any(re.match(r"┃ pages +┃ +en ┃", line) for line in said)
-    first, rest = said.index("A page is counted under the first rule that takes it; the rules stand in their order."), said
+    first, rest = (
+        said.index("A page is counted under the first rule that takes it; the rules stand in their order."),
+        said,
+    )
     assert rest[first + 1] == (
         "lines, of the pages that came as far as the rules of lines in any of en, en.noblocklist, realnewslike, webtextlike: "
         "9 read; dropped: 4 no end mark; 5 kept"
     )
-    assert rest[first + 2].startswith("spans of 3 sentences removed as repeats: en 27, en.noblocklist 27, en.noclean 27, ")
+    assert rest[first + 2].startswith(
+        "spans of 3 sentences removed as repeats: en 27, en.noblocklist 27, en.noclean 27, "
+    )
     order = [line.split("│")[1].strip() for line in said if line.startswith("│ - ")]
     assert order.index("- bad words") < order.index("- duplicate url") < order.index("- nothing left")
 
@@ -182,7 +193,9 @@ def test_progress_counts_no_more_shards_than_there_are_and_never_0_left(tmp_path
 def test_no_estimate_is_given_that_says_no_time_is_left(tmp_path):
     (tmp_path / "0").write_text("50 100")  # read to its end, but not finished
     plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path))
-    doing, share, state = _Meter(plan, [SimpleNamespace(likely_size=100)], [str(tmp_path / "none")], "cleaning", "pages").read()
+    doing, share, state = _Meter(
+        plan, [SimpleNamespace(likely_size=100)], [str(tmp_path / "none")], "cleaning", "pages"
+    ).read()
     assert (doing, share) == ("cleaning", 1.0)
     assert state.startswith("0 of 1 file, ") and "left" not in state
 
@@ -193,7 +206,9 @@ def test_progress_looks_only_at_the_files_that_are_being_read(tmp_path, monkeypa
     (tmp_path / "pages").mkdir()
     (tmp_path / "progress").mkdir()
     files = [str(tmp_path / f"pages/{number}.parquet") for number in range(count)]
-    plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path / "progress"))
+    plan = SimpleNamespace(
+        finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path / "progress")
+    )
     for number in range(old):
         Path(files[number]).touch()
     meter = _Meter(plan, [SimpleNamespace(likely_size=10)] * count, files, "cleaning", "pages")
@@ -205,7 +220,9 @@ def test_progress_looks_only_at_the_files_that_are_being_read(tmp_path, monkeypa
         what, share, state = meter.read()
     assert (what, share) == ("cleaning", (done * 10 + 5) / (count * 10)) and state.startswith("1,500 of 3,000 files, ")
     looked = []
-    monkeypatch.setattr("builtins.open", lambda path, *rest, do=open, **more: (looked.append(path), do(path, *rest, **more))[1])
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *rest, do=open, **more: (looked.append(path), do(path, *rest, **more))[1]
+    )
     monkeypatch.setattr(os.path, "exists", lambda path, do=os.path.exists: (looked.append(path), do(path))[1])
     assert meter.read()[:2] == (what, share) and len(looked) == 2
 
@@ -290,7 +307,10 @@ def test_after_the_demo_the_next_two_commands_are_printed_and_work(demo):
 
     command = typer.main.get_command(app).commands["build"]
     given = command.make_context("build", build[2:]).params
-    assert (given["crawls"], given["limit"], given["out"]) in ((["CC-MAIN-2019-18"], 2, "corpora"), (("CC-MAIN-2019-18",), 2, "corpora"))
+    assert (given["crawls"], given["limit"], given["out"]) in (
+        (["CC-MAIN-2019-18"], 2, "corpora"),
+        (("CC-MAIN-2019-18",), 2, "corpora"),
+    )
 
 
 def test_the_newest_version_is_taken_by_its_numbers(tmp_path):
@@ -303,7 +323,9 @@ def test_the_newest_version_is_taken_by_its_numbers(tmp_path):
     assert newest_version(str(tmp_path / "c4")) == str(tmp_path / "c4/en/1.10.0")
     (tmp_path / "c4/en.noclean/1.0.0").mkdir(parents=True)
     (tmp_path / "c4/en.noclean/1.0.0/c4-train.tfrecord-00000-of-00001").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"several corpora lie below it, name one of them: .*/c4/en, .*/c4/en.noclean$"):
+    with pytest.raises(
+        UsageError, match=r"several corpora lie below it, name one of them: .*/c4/en, .*/c4/en.noclean$"
+    ):
         newest_version(str(tmp_path))
 
 

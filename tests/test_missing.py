@@ -44,7 +44,9 @@ def fetched(server) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", ["503", "403", "html", "404"])
-def test_a_run_stops_before_it_deduplicates_where_an_input_cannot_be_fetched(sources, server, expected, tmp_path, fault):
+def test_a_run_stops_before_it_deduplicates_where_an_input_cannot_be_fetched(
+    sources, server, expected, tmp_path, fault
+):
     first = next(iter(server.files))
     server.fault = lambda path: fault if path == first else ""
     with pytest.raises(MissingInputsError, match="run again to fetch 1 of 3 files, or .* --allow-missing 1") as raised:
@@ -61,7 +63,9 @@ def test_a_run_stops_before_it_deduplicates_where_an_input_cannot_be_fetched(sou
     assert shards(tmp_path) == expected
 
 
-def test_a_run_that_may_goes_on_without_an_input_and_says_so_and_the_next_run_fetches_it(sources, server, expected, tmp_path):
+def test_a_run_that_may_goes_on_without_an_input_and_says_so_and_the_next_run_fetches_it(
+    sources, server, expected, tmp_path
+):
     *_, last = server.files
     server.fault = lambda path: "503" if path == last else ""
     for summary in run_remote(sources, server, tmp_path, most=1).values():
@@ -76,7 +80,9 @@ def test_a_run_that_may_goes_on_without_an_input_and_says_so_and_the_next_run_fe
     assert all(not summary["missing"] for summary in run_remote(sources, server, tmp_path).values())
     assert fetched(server)[1:] == [last]  # the first input is looked at before any work
     assert shards(tmp_path) == expected
-    same = [path for path in before if content[str(path.relative_to(tmp_path))] == expected[str(path.relative_to(tmp_path))]]
+    same = [
+        path for path in before if content[str(path.relative_to(tmp_path))] == expected[str(path.relative_to(tmp_path))]
+    ]
     assert same and any(before[path] == path.stat().st_ino for path in same), "no unit was kept"
 
 
@@ -84,7 +90,9 @@ def test_a_server_that_throttles_is_asked_no_more(sources, server, tmp_path, mon
     monkeypatch.setattr(hosts, "THROTTLING_HOSTS", {"127.0.0.1"})
     monkeypatch.setattr(attempts, "DEFAULT", QUICK)  # as the first input is looked at
     server.fault = lambda path: "403"
-    with pytest.raises(MissingInputsError, match="3 of 3 inputs could not be fetched .* answers 403, its way to slow down"):
+    with pytest.raises(
+        MissingInputsError, match="3 of 3 inputs could not be fetched .* answers 403, its way to slow down"
+    ):
         run_remote(sources, server, tmp_path)
     assert len(server.times) <= QUICK.tries + 2
 
@@ -118,7 +126,11 @@ def test_the_command_names_what_is_missing_and_exits_with_1(sources, server, tmp
     arguments = ["build", *urls, "--out", tmp_path, "--badwords", sources.bad_words, "--workers", 1, "--shards", 2]
     done = run_command(*arguments)
     (line,) = done.error_lines
-    assert done.code == 1 and f"1 of 3 inputs could not be fetched ({urls[0]}: " in line and "run again to fetch 1 of 3 files" in line
+    assert (
+        done.code == 1
+        and f"1 of 3 inputs could not be fetched ({urls[0]}: " in line
+        and "run again to fetch 1 of 3 files" in line
+    )
     done = run_command(*arguments, "--allow-missing", "34%")
     assert done.code == 1 and done.error_lines[0].startswith(f"missing: {urls[0]}: ") and "404" in done.error_lines[0]
     assert "1 of 3 inputs could not be fetched, and the corpus is without them" in done.error_lines[1]

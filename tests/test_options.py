@@ -22,7 +22,10 @@ LINES = {
     "nothing for Beam": ("a b --out o", (["a", "b"], "o", False, [])),
     "an option and its value": ("a --out o --project p", (["a"], "o", False, ["--project", "p"])),
     "an option with =": ("--project=p a --out=o", (["a"], "o", False, ["--project=p"])),
-    "options without a value": ("a --fast --streaming --update --out o", (["a"], "o", True, ["--streaming", "--update"])),
+    "options without a value": (
+        "a --fast --streaming --update --out o",
+        (["a"], "o", True, ["--streaming", "--update"]),
+    ),
     "own options between": ("a --x 1 --out o --y 2 --fast", (["a"], "o", True, ["--x", "1", "--y", "2"])),
     "a value that is a dash": ("a --out - --x -", (["a"], "-", False, ["--x", "-"])),
     "a short option": ("a --out o -x 1", (["a"], "o", False, ["-x", "1"])),

@@ -281,7 +281,13 @@ def one_page_of_room(tmp_path, own_temporary_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format, workers", [("tfrecord", 2), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("tfrecord", "array_record", "parquet"))])
+@pytest.mark.parametrize(
+    "format, workers",
+    [
+        ("tfrecord", 2),
+        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("tfrecord", "array_record", "parquet")),
+    ],
+)
 def test_a_full_temporary_file_system_is_no_matter(sources, tmp_path, one_page_of_room, format, workers):
     if format == "array_record":
         pytest.importorskip("array_record")
@@ -310,9 +316,12 @@ def test_a_full_temporary_file_system_is_no_matter_to_another_corpus(
 
 
 @pytest.mark.parametrize(
-    "format", ["tfrecord", *(pytest.param(name, marks=pytest.mark.slow) for name in ("array_record", "jsonl", "parquet"))]
+    "format",
+    ["tfrecord", *(pytest.param(name, marks=pytest.mark.slow) for name in ("array_record", "jsonl", "parquet"))],
 )
-@pytest.mark.parametrize("flow", ["build", *(pytest.param(name, marks=pytest.mark.slow) for name in ("books", "wikipedia"))])
+@pytest.mark.parametrize(
+    "flow", ["build", *(pytest.param(name, marks=pytest.mark.slow) for name in ("books", "wikipedia"))]
+)
 def test_no_temporary_file_lies_outside_out_nor_in_it_when_all_is_done(
     sources, library, tmp_path, own_temporary_folder, flow, format
 ):
@@ -353,7 +362,10 @@ FOREIGN = {
 
 @pytest.mark.parametrize(
     "overwriting",
-    [pytest.param([], id="without --overwrite", marks=pytest.mark.slow), pytest.param(["--overwrite"], id="with --overwrite")],
+    [
+        pytest.param([], id="without --overwrite", marks=pytest.mark.slow),
+        pytest.param(["--overwrite"], id="with --overwrite"),
+    ],
 )
 @pytest.mark.parametrize("file, data", FOREIGN.values(), ids=FOREIGN)
 def test_a_file_that_is_not_ours_is_named_and_nothing_is_changed(sources, tmp_path, file, data, overwriting):
@@ -369,9 +381,14 @@ def test_a_file_that_is_not_ours_is_named_and_nothing_is_changed(sources, tmp_pa
 
 @pytest.mark.parametrize(
     "overwriting",
-    [pytest.param([], id="without --overwrite", marks=pytest.mark.slow), pytest.param(["--overwrite"], id="with --overwrite")],
+    [
+        pytest.param([], id="without --overwrite", marks=pytest.mark.slow),
+        pytest.param(["--overwrite"], id="with --overwrite"),
+    ],
 )
-@pytest.mark.parametrize("name, folder", [("books", "books/1.0.0"), pytest.param("wikipedia", None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name, folder", [("books", "books/1.0.0"), pytest.param("wikipedia", None, marks=pytest.mark.slow)]
+)
 def test_a_file_that_is_not_ours_stops_another_corpus_too(collections, tmp_path, name, folder, overwriting):
     arguments = next(iter(collections[name].values()))
     if folder is None:

@@ -120,10 +120,17 @@ def snippets() -> list[str]:
     return re.findall(r"^(?:tfds|datasets|pandas)\..+$", README.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["tfds.load", "tfds.builder_from_directory", "tfds.data_source", "datasets.load_dataset", "pandas.read_parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["tfds.load", "tfds.builder_from_directory", "tfds.data_source", "datasets.load_dataset", "pandas.read_parquet"],
+)
 def test_the_readme_reads_a_corpus_in_this_way_and_it_works(sources, tmp_path, monkeypatch, name):
     (line,) = [line for line in snippets() if line.startswith(name)]
-    format = {"tfds.data_source": "array_record", "datasets.load_dataset": "jsonl", "pandas.read_parquet": "parquet"}.get(name, "tfrecord")
+    format = {
+        "tfds.data_source": "array_record",
+        "datasets.load_dataset": "jsonl",
+        "pandas.read_parquet": "parquet",
+    }.get(name, "tfrecord")
     build(sources.request(tmp_path / "corpora", format=format, variants=("en",), rules="c4-3.1.0"))
     write_card(str(tmp_path / "corpora"))
     monkeypatch.chdir(tmp_path)

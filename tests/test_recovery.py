@@ -58,7 +58,9 @@ def start_and_wait_for_a_page_file(inputs, out, workers: int) -> Command:
     return command
 
 
-@pytest.mark.parametrize("workers, kills", [(1, 5), *(pytest.param(workers, 10, marks=pytest.mark.slow) for workers in (1, 2))])
+@pytest.mark.parametrize(
+    "workers, kills", [(1, 5), *(pytest.param(workers, 10, marks=pytest.mark.slow) for workers in (1, 2))]
+)
 def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undisturbed, tmp_path, workers, kills):
     expected, seconds = undisturbed(workers)
     choose = random.Random(kills * workers)

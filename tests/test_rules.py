@@ -88,11 +88,17 @@ def test_the_example_of_the_page_is_what_its_settings_say_and_builds(tmp_path):
     file = tmp_path / "shorter.toml"
     file.write_text(example)
     rules = load_rules(str(file))
-    settings = tuple(one or other for one, other in re.findall(r"--set (?:'(.+?)'|(\S+))", text.partition("```bash")[2].partition("```")[0]))
+    settings = tuple(
+        one or other
+        for one, other in re.findall(r"--set (?:'(.+?)'|(\S+))", text.partition("```bash")[2].partition("```")[0])
+    )
     assert rules == load_rules("paper-final", settings)
     assert (rules.name, rules.min_sentences, rules.remove_citations) == ("paper-final+", 2, True)
     line = "Here is a line about the old mill at number {} by the river."
-    pages = [wet_files.Written(f"http://example.org/{n}", "\n".join(line.format(10 * n + i) for i in range(n))) for n in (1, 2)]
+    pages = [
+        wet_files.Written(f"http://example.org/{n}", "\n".join(line.format(10 * n + i) for i in range(n)))
+        for n in (1, 2)
+    ]
     source = wet_files.write_wet(tmp_path / "a.warc.wet.gz", pages)
     made = build(Request(inputs=[source], out=str(tmp_path / "out"), rules=str(file)))
     assert (made["en"]["kept"], made["en"]["dropped"]) == (1, {"too_few_sentences": 1})
@@ -104,5 +110,16 @@ def test_reasons_stand_in_the_order_in_which_a_page_meets_the_rules(name):
     assert sorted(order) == sorted(REASONS[1:])
     expected = {
         "c4-3.1.0": ["too_long", "duplicate_url", "curly_bracket", "too_few_sentences", "other_language", "bad_words"],
-    }.get(name, ["too_long", "curly_bracket", "bad_words", "too_few_sentences", "other_language", "duplicate_url", "nothing_left"])
+    }.get(
+        name,
+        [
+            "too_long",
+            "curly_bracket",
+            "bad_words",
+            "too_few_sentences",
+            "other_language",
+            "duplicate_url",
+            "nothing_left",
+        ],
+    )
     assert [reason for reason in order if reason in expected] == expected

@@ -125,7 +125,11 @@ def test_a_folder_is_listed_and_emptied_and_what_is_not_there_is_no_file(folder)
     files.make_empty_folder(folder)
     assert files.list_folder(folder) == ({}, ["a", "ab"])
     files.delete(f"{folder}/x")
-    assert (files.exists(f"{folder}/x"), files.exists(f"{folder}/a"), files.exists(f"{folder}/a/x")) == (False, False, True)
+    assert (files.exists(f"{folder}/x"), files.exists(f"{folder}/a"), files.exists(f"{folder}/a/x")) == (
+        False,
+        False,
+        True,
+    )
     with pytest.raises(FileNotFoundError):
         files.open_file(f"{folder}/x")
     with pytest.raises(CorruptFileError, match="it is gone; run the same command again"), read_table(f"{folder}/x"):
@@ -173,7 +177,14 @@ def test_shards_of_every_format_have_the_bytes_of_local_ones(out, tmp_path, name
 
 
 def test_inputs_are_found_by_globs_and_in_folders(folder):
-    names = ("a/1.warc.wet.gz", "a/2.warc.wet.gz", "a/.3.warc.wet.gz", "a/4.txt", "a/b/5.WARC.wet.gz", "c/1.warc.wet.gz")
+    names = (
+        "a/1.warc.wet.gz",
+        "a/2.warc.wet.gz",
+        "a/.3.warc.wet.gz",
+        "a/4.txt",
+        "a/b/5.WARC.wet.gz",
+        "c/1.warc.wet.gz",
+    )
     for name in names:
         write(f"{folder}/{name}", b"")
 
@@ -186,7 +197,10 @@ def test_inputs_are_found_by_globs_and_in_folders(folder):
     assert found(f"{folder}/**/[15].*") == ["a/1.warc.wet.gz", "c/1.warc.wet.gz", "a/b/5.WARC.wet.gz"]
     with pytest.raises(UsageError, match="x-.*: no file matches"):
         found(f"{folder}/a/x-*")
-    with pytest.raises(UsageError, match="gone/. cannot be listed: the server answers 404 Not Found.*; name the files, or give a list of paths"):
+    with pytest.raises(
+        UsageError,
+        match="gone/. cannot be listed: the server answers 404 Not Found.*; name the files, or give a list of paths",
+    ):
         found(f"{folder.partition(':')[0]}://gone/*")
 
 
@@ -274,7 +288,9 @@ def test_parts_that_are_made_one_are_so_once_though_the_answer_is_lost(s3, out):
 def test_a_store_that_stays_away_is_an_error_in_bounded_time_and_nothing_is_there(s3, out):
     for number, size in ((0, 5), (2, len(LARGE))):
         s3.fault = in_turn("PUT", *[""] * number, *["503"] * 99)
-        with pytest.raises(OutputError, match=rf"^{out}/x cannot be written: the server answers 503 .* \(4 tries in a row\)$"):
+        with pytest.raises(
+            OutputError, match=rf"^{out}/x cannot be written: the server answers 503 .* \(4 tries in a row\)$"
+        ):
             write(f"{out}/x", LARGE[:size])
         assert files.list_files(out) == {} and not unfinished(s3)
 
@@ -322,7 +338,9 @@ def test_a_store_that_refuses_is_an_error_that_says_what_to_do(s3, out):
     s3.fault = lambda request: "403"
     told = f"give this machine credentials that may read, write and list in s3://{BUCKET}"
     for act in (lambda: write(f"{out}/x", b""), lambda: files.list_files(out), lambda: files.exists(f"{out}/x"), lambda: read(f"{out}/x")):  # fmt: skip
-        with pytest.raises(OutputError, match=rf"^{out}\S* cannot be [\w ]+: the server answers 403 Forbidden.*; {told}$"):
+        with pytest.raises(
+            OutputError, match=rf"^{out}\S* cannot be [\w ]+: the server answers 403 Forbidden.*; {told}$"
+        ):
             act()
 
 
@@ -338,7 +356,9 @@ def test_without_credentials_the_error_says_so(s3, out, monkeypatch, tmp_path):
         monkeypatch.delenv(f"AWS_{name}")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # which knows them still
-    with pytest.raises(OutputError, match=rf"^{out}/x cannot be written: Unable to locate credentials; give this machine"):
+    with pytest.raises(
+        OutputError, match=rf"^{out}/x cannot be written: Unable to locate credentials; give this machine"
+    ):
         write(f"{out}/x", b"")
 
 
@@ -429,7 +449,17 @@ def test_a_lock_is_taken_though_the_answer_is_lost_and_there_is_none_where_there
 
 
 def options(out, *more) -> list:
-    return ["build", sample_folder() / "sample.warc.wet.gz", "--out", out, "--shards", "2", "--rules", "c4-3.1.0", *more]
+    return [
+        "build",
+        sample_folder() / "sample.warc.wet.gz",
+        "--out",
+        out,
+        "--shards",
+        "2",
+        "--rules",
+        "c4-3.1.0",
+        *more,
+    ]
 
 
 def build(out, *more, environment=None):

@@ -51,7 +51,7 @@ def test_an_error_of_a_step_is_told_whole_and_in_its_kind(tmp_path, workers, cal
 def test_an_error_that_nobody_foresaw_is_one_line_and_a_report(tmp_path, workers):
     error = failure(tmp_path, workers, ("fault", "a\nb"), ("sleep", 0))
     log = tmp_path / "workers.log"
-    assert str(error) == f"step Do failed: KeyError: \"a\\nb\"; the whole report is in {log}"
+    assert str(error) == f'step Do failed: KeyError: "a\\nb"; the whole report is in {log}'
     assert "in fault\n    raise KeyError(text)" in log.read_text()
 
 

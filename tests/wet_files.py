@@ -54,7 +54,8 @@ def text(seed: int, count: int = 8) -> str:
 def pages(first: int, count: int, host: str = "example.org") -> list[Written]:
     """English pages that pass every rule, of URLs and texts that no other page has; every fifth has more lines."""
     return [
-        Written(f"http://{host}/page-{seed}", text(seed, 8 + 4 * (seed % 5 == 0))) for seed in range(first, first + count)
+        Written(f"http://{host}/page-{seed}", text(seed, 8 + 4 * (seed % 5 == 0)))
+        for seed in range(first, first + count)
     ]
 
 

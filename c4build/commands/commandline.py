@@ -41,7 +41,11 @@ class BeamCommand(TyperCommand):
     def _apart(self, context: Any, words: list[str]) -> tuple[list[str], list[str]]:
         """The words for this command, and the unknown options with the words behind them."""
         options = [option for option in self.get_params(context) if option.param_type_name == "option"]
-        has_value = {name: not getattr(option, "is_flag", False) for option in options for name in option.opts + option.secondary_opts}
+        has_value = {
+            name: not getattr(option, "is_flag", False)
+            for option in options
+            for name in option.opts + option.secondary_opts
+        }
         own: list[str] = []
         unknown: list[str] = []
         place = 0

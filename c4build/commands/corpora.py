@@ -162,7 +162,12 @@ def _number(size: str) -> int:
 
 
 def inspect(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="A corpus' folder, as in OUT/c4/en (its newest version) or OUT/c4/en/1.0.0."
+        ),
+    ],
     vocab: Annotated[str | None, typer.Option(help="SentencePiece model: count its tokens, not words.")] = None,
     examples: Annotated[int, typer.Option(help="Random examples to show.")] = 3,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
@@ -181,7 +186,8 @@ def inspect(
 
 def verify(
     folder: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="Corpora's folders, as in OUT/c4/en/1.0.0; OUT for all below it.")
+        list[str],
+        typer.Argument(metavar="DIR...", help="Corpora's folders, as in OUT/c4/en/1.0.0; OUT for all below it."),
     ],
 ):
     """Check finished corpora against the digests of their manifests: every file, offline."""
@@ -195,7 +201,9 @@ def verify(
             print(visible(f"{corpus}: {line}"), file=sys.stderr)
         wrong += len(found.wrong)
         said = f"{len(found.wrong):,} wrong" if found.wrong else "as it was written"
-        print(visible(f"{corpus}: {counted(found.files, 'files')}, {counted(found.bytes, 'bytes')}: {said}"), flush=True)
+        print(
+            visible(f"{corpus}: {counted(found.files, 'files')}, {counted(found.bytes, 'bytes')}: {said}"), flush=True
+        )
     raise typer.Exit(DAMAGED if wrong else 0)
 
 

@@ -52,7 +52,16 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
                     drawn[place : place + 1] = [dict(example)]
         except ShardError as error:
             unread.append(str(error))
-    return Look(folder, find_manifest(folder) is not None, dict(examples), units, size, dict(sorted(lengths.items())), drawn, unread)
+    return Look(
+        folder,
+        find_manifest(folder) is not None,
+        dict(examples),
+        units,
+        size,
+        dict(sorted(lengths.items())),
+        drawn,
+        unread,
+    )
 
 
 def _under_way(folder: str) -> str:

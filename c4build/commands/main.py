@@ -46,7 +46,9 @@ def _app(version: Annotated[bool, typer.Option("--version", callback=_version, i
 def build(
     context: typer.Context,
     request: Request,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read, and written where; stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be read, and written where; stop.")
+    ] = False,
     workers: Workers = None,
     runner: Runner = None,
 ):

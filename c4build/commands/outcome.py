@@ -15,6 +15,9 @@ def print_collected(recipe, summary: dict, seconds: float):
     parts = [[(name, [f"{value:,}"]) for name, value in part] for part in (taken, kept, size)]
     print_tables(visible(recipe.title), recipe.record, [""], parts)
     if summary["notes"]:
-        print_note("sections mended: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary["notes"].items()))
+        print_note(
+            "sections mended: "
+            + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary["notes"].items())
+        )
     print(visible(f"{summary['corpus']}: {summary['folder']}"))
     print(f"{counted(len(summary['inputs']), 'inputs')} in {duration(seconds)}")

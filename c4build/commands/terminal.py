@@ -50,8 +50,13 @@ class Progress:
     def _watch(self):
         if self._console.is_terminal:
             with Bar(
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(), console=self._console, transient=True,
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
             ) as bar:
                 task = bar.add_task("starting", total=1.0, state="")
                 meter = _Meter(self._plan, self._inputs, self._page_files, *self._doing)
@@ -75,7 +80,9 @@ class _Meter:
         self._plan, self._inputs = plan, inputs
         self._page_files = page_files
         names = {folder: set(_names_in(folder)) for folder in {os.path.dirname(path) for path in page_files}}
-        self._there = {index for index, path in enumerate(page_files) if os.path.basename(path) in names[os.path.dirname(path)]}
+        self._there = {
+            index for index, path in enumerate(page_files) if os.path.basename(path) in names[os.path.dirname(path)]
+        }
         self._sizes = [max(source.likely_size, 1) for source in inputs]
         self._whole = sum(self._sizes)
         self._old = set(self._there)  # what was there before, and nothing is told of
@@ -97,7 +104,9 @@ class _Meter:
             return "writing", done / total, f"{done:,} of {counted(total, 'shards')}"
         new = size / max(self._whole - self._old_size, 1)
         left = seconds / new * (1 - new) if new > 0.01 else 0
-        state = f"{files}, {pages / max(seconds, 1e-3):,.0f} {self._record}/s" + (f", {duration(int(left))} left" if left >= 1 else "")
+        state = f"{files}, {pages / max(seconds, 1e-3):,.0f} {self._record}/s" + (
+            f", {duration(int(left))} left" if left >= 1 else ""
+        )
         return self._doing, (self._old_size + size) / self._whole, state
 
     def _look(self) -> tuple[int, int]:
@@ -164,7 +173,10 @@ def print_damages(summary: Mapping):
     for entry in damaged[:_SHOWN_DAMAGES]:
         print(visible(f"damaged: {entry['input']} at byte {entry['offset']:,}: {entry['what']}"), file=sys.stderr)
     if more := len(damaged[_SHOWN_DAMAGES:]) + summary["more_damaged"]:
-        print(f"damaged: and {more:,} more, of which the first are listed in {manifest_name(summary['format'])}", file=sys.stderr)
+        print(
+            f"damaged: and {more:,} more, of which the first are listed in {manifest_name(summary['format'])}",
+            file=sys.stderr,
+        )
 
 
 def duration(seconds: float) -> str:
@@ -244,12 +256,18 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
         print_note("A page is counted under the first rule that takes it; the rules stand in their order.")
     if lines.get("read"):
         cleaned = [name for name in summaries if "lines" in VARIANTS[name].steps]
-        dropped = [f"{lines[name]:,} {name.replace('_', ' ')}" for name in lines if name not in ("read", "kept") and lines[name]]
+        dropped = [
+            f"{lines[name]:,} {name.replace('_', ' ')}"
+            for name in lines
+            if name not in ("read", "kept") and lines[name]
+        ]
         print_note(
             f"lines, of the pages that came as far as the rules of lines in {_one_of(cleaned)}: {lines['read']:,} read; dropped: "
             f"{', '.join(dropped) or 'none'}; {lines.get('kept', 0):,} kept"
         )
-    repeated = "lines" if rules["duplicates"] == "lines" else f"spans of {counted(rules['span_sentences'], 'sentences')}"
+    repeated = (
+        "lines" if rules["duplicates"] == "lines" else f"spans of {counted(rules['span_sentences'], 'sentences')}"
+    )
     removed = ", ".join(f"{name} {summary['repeats_removed']:,}" for name, summary in summaries.items())
     print_note(f"{repeated} removed as repeats: {removed}")
     for name, summary in summaries.items():

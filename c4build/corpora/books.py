@@ -136,6 +136,9 @@ def _group(sources: Sequence[Input], shards: int | None) -> list[Unit]:
     count = shards or min(len(sources), max(-(-whole // _UNIT_BYTES), min(len(sources), _USEFUL_UNITS)))
     bounds = [len(sources) * index // count for index in range(count + 1)]
     return [
-        Unit(f"{counted(stop - start, 'books')} from {sources[start].name}", tuple(Part(source) for source in sources[start:stop]))
+        Unit(
+            f"{counted(stop - start, 'books')} from {sources[start].name}",
+            tuple(Part(source) for source in sources[start:stop]),
+        )
         for start, stop in itertools.pairwise(bounds)
     ]

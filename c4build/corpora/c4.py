@@ -49,7 +49,9 @@ class Checked(NamedTuple):
     out: str  # absolute: workers may have another working folder
 
 
-def prepare(request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None) -> Prepared:
+def prepare(
+    request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None
+) -> Prepared:
     """Checks the request and plans it; touches nothing but the output folder, and that only when all else is right.
 
     The output folder is locked from here on until `run` is done, or nothing need be.

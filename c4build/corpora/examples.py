@@ -30,7 +30,12 @@ class Shard(NamedTuple):
     size: int  # bytes
 
 
-_MARKS = ((".tfrecord-", "tfrecord"), (".array_record-", "array_record"), (".json.gz", "jsonl"), (".parquet", "parquet"))
+_MARKS = (
+    (".tfrecord-", "tfrecord"),
+    (".array_record-", "array_record"),
+    (".json.gz", "jsonl"),
+    (".parquet", "parquet"),
+)
 
 
 def find_shards(folder: str) -> list[Shard]:
@@ -80,7 +85,9 @@ def read_shard(shard: Shard) -> Iterator[Mapping[str, str]]:
     except (ShardError, GeneratorExit):
         raise
     except Exception as error:  # the formats' libraries have many ways to say it
-        raise ShardError(shard.path, None, f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise ShardError(
+            shard.path, None, f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
 
 
 def _read_tfrecord(path: str) -> Iterator[Mapping[str, str]]:

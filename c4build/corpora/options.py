@@ -71,9 +71,7 @@ class Request(NamedTuple):
         str | None,
         Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one."),
     ] = None
-    realnews_domains: Annotated[
-        str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")
-    ] = None
+    realnews_domains: Annotated[str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")] = None
     webtext_urls: Annotated[
         list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
     ] = []

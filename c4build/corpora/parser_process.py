@@ -23,7 +23,9 @@ from c4build.rules.wikitext import RULES, WikiRules, WikitextError, to_text
 PAGE_SECONDS = 15.0  # of CPU time; the longest articles take some three
 _MEMORY = 1 << 30  # bytes of the child's address space; the longest articles take a tenth
 _LOOK_UP = 10  # seconds after which an idle child sees whether its parent is there
-_START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c4build.corpora.parser_process import serve; serve()"
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c4build.corpora.parser_process import serve; serve()"
+)
 
 
 class _Child:

@@ -132,7 +132,9 @@ def _ascii_host(host: str) -> str | None:
 
 def _as_crawled(parts, host: str) -> str:
     """The URL as Common Crawl writes it: ASCII, without a fragment, without the scheme's own port."""
-    port = "" if parts.port is None or (parts.scheme, parts.port) in (("http", 80), ("https", 443)) else f":{parts.port}"
+    port = (
+        "" if parts.port is None or (parts.scheme, parts.port) in (("http", 80), ("https", 443)) else f":{parts.port}"
+    )
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     path = quote(_SPACE_AND_CONTROL.sub(lambda char: f"%{ord(char.group()):02X}", path), safe=_ASCII, errors="replace")
     return f"{parts.scheme}://{host}{port}{path}"

@@ -39,7 +39,12 @@ def told_damages(source: Input, found: Iterator[Found | Damage], expected: str |
         yield source.path, Damage.of(error)
     except Exception as error:
         damages += 1
-        yield source.path, Damage(place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True, True)
+        yield (
+            source.path,
+            Damage(
+                place, printable(f"cannot be read on from about here ({type(error).__name__}: {error})"), True, True
+            ),
+        )
     if more:
         yield source.path, Damage(place, f"and {more:,} more damages up to here")
     if expected and not records and not damages:

@@ -165,7 +165,9 @@ class _EarlyPages:
             return
         pages = sorted(self._pages, key=lambda page: page[:2])
         self.features = list(pages[0][2])
-        schema = pa.schema([("order", pa.uint64()), ("row", pa.uint32()), *((name, pa.string()) for name in self.features)])
+        schema = pa.schema(
+            [("order", pa.uint64()), ("row", pa.uint32()), *((name, pa.string()) for name in self.features)]
+        )
         groups = []
         with open_table(_early_file(self._stem, len(self.groups)), schema, self.sums, compression="lz4") as table:
             for group in _groups(pages):
@@ -321,7 +323,9 @@ def _measured(
                 say(f"made again: {line}")
             if one["remade"]:
                 write_sealed(stem + ".json", {**one, "remade": []})
-        pages = _first([(stem + ".npy", sums_in(one)[base_name(stem) + ".npy"]) for stem, one in zip(stems, said)], size)
+        pages = _first(
+            [(stem + ".npy", sums_in(one)[base_name(stem) + ".npy"]) for stem, one in zip(stems, said)], size
+        )
         whole = int(pages["length"].sum())
         if whole >= size:
             break
@@ -337,7 +341,9 @@ def _first(files: Sequence[tuple[str, FileSum]], size: int) -> np.ndarray:
     """The same of what is measured, or all of it; holds no more than so many pages of a file."""
     found = np.zeros(0, _PAGE)
     for path, wanted in files:
-        found = np.sort(np.concatenate([found, np.frombuffer(read_checked(path, wanted), _PAGE)]), order=["order", "shard", "row"])
+        found = np.sort(
+            np.concatenate([found, np.frombuffer(read_checked(path, wanted), _PAGE)]), order=["order", "shard", "row"]
+        )
         total = np.cumsum(found["length"])
         found = found[: int(np.searchsorted(total, size)) + 1 + _SPARE]
     return found

@@ -43,7 +43,9 @@ class WikipediaReader(NamedTuple):
         with parser(self.seconds) as parse:
             for source, start, stop in unit.parts:
                 whole = start == 0 and stop is None
-                yield from told_damages(source, self._pages(source, Piece(start, stop), parse, note, told), "pages" if whole else None)
+                yield from told_damages(
+                    source, self._pages(source, Piece(start, stop), parse, note, told), "pages" if whole else None
+                )
 
     def _pages(self, source: Input, piece: Piece, parse: Parser, note, told):
         site = self.sites[source.path]

@@ -189,7 +189,9 @@ class Cleaner:
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
-    def _take(self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: "_Damages", place: int):
+    def _take(
+        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: "_Damages", place: int
+    ):
         """Takes pages, each with its number in the file, through the rules."""
         if not pages:
             return
@@ -229,7 +231,16 @@ class Cleaner:
             raw = page.utf8
         if text is not None or raw is not None:
             keys = self._keys(text) if text is not None else b""
-            rest = (page.url, page.content_type, page.content_length, in_validation(url), rank(page.url), keys, text, raw)
+            rest = (
+                page.url,
+                page.content_type,
+                page.content_length,
+                in_validation(url),
+                rank(page.url),
+                keys,
+                text,
+                raw,
+            )
             table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))  # a `Row`
         elif self._keep_rows_of_dropped and running:
             table.add(Row(bytes(reasons), number, hash_text(url), page.timestamp), 0)

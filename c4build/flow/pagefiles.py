@@ -75,7 +75,9 @@ class Row(NamedTuple):
     raw: bytes | None = None
 
 
-_KEY_COLUMNS, _PAGE_COLUMNS = ([Row._fields.index(name) for name in schema.names] for schema in (KEY_SCHEMA, PAGE_SCHEMA))
+_KEY_COLUMNS, _PAGE_COLUMNS = (
+    [Row._fields.index(name) for name in schema.names] for schema in (KEY_SCHEMA, PAGE_SCHEMA)
+)
 _KEYS = Row._fields.index("keys")
 _NUMBER = Row._fields.index("number")
 

@@ -54,7 +54,10 @@ def publish(
     # What has no URL is no page; by TFDS's records each file's head is one such.
     if pages == sum(report.counts[report.tracks[0]].get("no_url", 0) for report in reports):
         raise NothingReadError(nothing_read("pages", [source.path for source in inputs], damaged))
-    remade = [*(report.remade for report in reports if report.remade), *(what for result in results for what in result.remade)]
+    remade = [
+        *(report.remade for report in reports if report.remade),
+        *(what for result in results for what in result.remade),
+    ]
     summary = {
         **provenance,
         "inputs": [

@@ -391,9 +391,7 @@ class Take(_Step):
                 raise CountsError(f"{unit.name}: {counts['kept']:,} records kept, but {write.rows:,} examples written")
             complete &= not failures
             content = write.content()
-            report = Report(
-                number, write.rows, dict(counts), dict(notes), damages, more, complete, content, missing
-            )
+            report = Report(number, write.rows, dict(counts), dict(notes), damages, more, complete, content, missing)
             write.table.fields = {**report._asdict(), "identity": unit.identity}
         tell(unit.likely_size, True)
         return report
@@ -463,7 +461,12 @@ class _Examples:
 def open_examples(path: str, features: Sequence[str]) -> Iterator[_Examples]:
     """A file of examples, there when the block ends well."""
     schema = pa.schema(
-        [("key", pa.binary(16)), ("rank", pa.int64()), ("held_out", pa.bool_()), *((name, pa.string()) for name in features)]
+        [
+            ("key", pa.binary(16)),
+            ("rank", pa.int64()),
+            ("held_out", pa.bool_()),
+            *((name, pa.string()) for name in features),
+        ]
     )
     with open_table(path, schema, compression="lz4") as table:
         examples = _Examples(table, schema)

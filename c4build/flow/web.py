@@ -95,7 +95,9 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
 
     to_deal = (files, opened)
     if plan.url_lists:
-        lists = root | "Create lists" >> beam.Create([(-1 - at, ("list", path)) for at, path in enumerate(plan.url_lists)])
+        lists = root | "Create lists" >> beam.Create(
+            [(-1 - at, ("list", path)) for at, path in enumerate(plan.url_lists)]
+        )
         to_deal += (lists | "Lists" >> beam.Map(_as_it_is).with_output_types(Keyed),)
     decided = (
         to_deal
@@ -112,7 +114,9 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "Losses by group" >> beam.GroupByKey()
         | "Repeat keys" >> par_do(RepeatKeys(plan))
     )
-    at_home = repeated | "Decided" >> beam.Filter(_is_decided) | "At home" >> beam.Map(_at_home).with_output_types(Keyed)
+    at_home = (
+        repeated | "Decided" >> beam.Filter(_is_decided) | "At home" >> beam.Map(_at_home).with_output_types(Keyed)
+    )
     away = (
         repeated
         | "Undecided" >> beam.Filter(_is_undecided)
@@ -375,7 +379,13 @@ class Publish(_Step):
         counts: Counter = sum(kinds.get("counts", []), Counter())
         inputs = [source for source, _ in read_inputs(self.plan.inputs, 0, self.plan.finish.files)]
         summary = publish(
-            self.plan.finish, self.plan.provenance, inputs, kinds["report"], counts, sorted(kinds["unit"]), sorted(kinds["validation"])
+            self.plan.finish,
+            self.plan.provenance,
+            inputs,
+            kinds["report"],
+            counts,
+            sorted(kinds["unit"]),
+            sorted(kinds["validation"]),
         )
         if self.plan.key_files:
             make_empty_folder(self.plan.key_files)

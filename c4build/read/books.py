@@ -22,7 +22,9 @@ from c4build.read.paths import Input, InputError, find_files, open_input
 
 ENDINGS = (".txt", ".epub")
 MAX_BOOK_BYTES = 1 << 28  # of a file, pictures and all
-MAX_TEXT_BYTES = 1 << 25  # of a plain text, or of an EPUB's documents together: the whole Encyclopaedia Britannica a few times
+MAX_TEXT_BYTES = (
+    1 << 25
+)  # of a plain text, or of an EPUB's documents together: the whole Encyclopaedia Britannica a few times
 _MAX_DOCUMENT_BYTES = 1 << 24  # of one document within an EPUB
 _MAX_XML_BYTES = 1 << 23  # of an EPUB's lists of its documents
 _MAX_FILES = 20_000  # in an EPUB
@@ -267,7 +269,10 @@ def split_chapters(text: str) -> list[Chapter]:
         if heading is not None and heading.start:
             # Characters between this heading and the next, without the empty lines between paragraphs.
             stop, paragraph = (len(text), None) if found is None else (found.start - 2, found.paragraph)
-            if paragraph is None or stop - heading.stop - heading.goes_on - 2 * (paragraph - heading.paragraph - 1) >= _LEAST_CHAPTER:
+            if (
+                paragraph is None
+                or stop - heading.stop - heading.goes_on - 2 * (paragraph - heading.paragraph - 1) >= _LEAST_CHAPTER
+            ):
                 bounds.append(heading.start)
                 titles.append(heading.title)
         elif heading is not None:
@@ -421,9 +426,7 @@ def _package_path(archive: zipfile.ZipFile) -> str:
 
 def _spine(package: ElementTree.Element, package_path: str, troubles: "_Troubles") -> Iterator[str]:
     """Paths of the documents in reading order, each once, without those outside of it and the navigation document."""
-    items = {
-        element.get("id"): element for element in package.iter() if element.tag.rpartition("}")[2] == "item"
-    }
+    items = {element.get("id"): element for element in package.iter() if element.tag.rpartition("}")[2] == "item"}
     references = [
         element.get("idref")
         for element in package.iter()
@@ -488,7 +491,9 @@ _BLOCKS = frozenset((
     "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre",
     "section", "table", "tbody", "tfoot", "thead", "tr", "ul",
 ))  # fmt: skip
-_PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "pre", "table", "ul", "ol", "dl", "div", "section"))
+_PARAGRAPHS = frozenset(
+    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "pre", "table", "ul", "ol", "dl", "div", "section")
+)
 _SILENT = frozenset(("script", "style", "head", "svg", "math", "rt", "rp", "template", "audio", "video", "object"))
 
 

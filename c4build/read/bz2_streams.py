@@ -89,7 +89,9 @@ def without_bombs(parts: Iterator[Data | Damage], read: Callable[[], int]) -> It
         if isinstance(part, Data):
             size += len(part.data)
             if size > _LEAST_BOMB and size > _MAX_RATIO * read():
-                yield Damage(part.offset, f"it unpacks to over {_MAX_RATIO} times its size; what follows is left out", True)
+                yield Damage(
+                    part.offset, f"it unpacks to over {_MAX_RATIO} times its size; what follows is left out", True
+                )
                 return
         yield part
 

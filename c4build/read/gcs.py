@@ -68,7 +68,9 @@ class Google(Http):
             mark, about, mark, _TYPE.encode(), data, mark,
         )  # fmt: skip
         headers = {"Content-Type": f"multipart/related; boundary={mark.decode()}"}
-        return self._of_object(self._ask("POST", f"{self._bucket('/upload', bucket)}?{urlencode(options)}", headers, body))
+        return self._of_object(
+            self._ask("POST", f"{self._bucket('/upload', bucket)}?{urlencode(options)}", headers, body)
+        )
 
     def delete(self, path: str) -> Answer:
         return self._ask("DELETE", self._object("", path))

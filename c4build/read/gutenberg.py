@@ -169,7 +169,11 @@ def _behind_fields(lines: list[str]) -> int:
     """The first line behind a header that no line ends: behind its last field, or its first paragraph."""
     last = 0
     for number, line in enumerate(lines[:80]):
-        if _FIRST_LINE.match(line) or _FIELD.match(line.strip()) or re.match(r"^(?:Release date|Posting date|\[e-?(?:book|text) ?#|Edition:|Credits:)", line.strip(), re.I):
+        if (
+            _FIRST_LINE.match(line)
+            or _FIELD.match(line.strip())
+            or re.match(r"^(?:Release date|Posting date|\[e-?(?:book|text) ?#|Edition:|Credits:)", line.strip(), re.I)
+        ):
             last = number
     end = last
     while end < len(lines) and lines[end].strip():

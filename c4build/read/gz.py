@@ -15,7 +15,9 @@ from c4build.errors import printable
 from c4build.read.attempts import FetchError, InputError
 
 _MAGIC = b"\x1f\x8b\x08"
-_MEMBER = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")  # the flags behind the magic number have three bits that must not be set
+_MEMBER = re.compile(
+    rb"\x1f\x8b\x08[\x00-\x1f]"
+)  # the flags behind the magic number have three bits that must not be set
 _NOT_ZERO = re.compile(rb"[^\0]")
 _BLOCK = 1 << 20  # bytes read at a time
 _SLICE = 1 << 13  # bytes fed to zlib at a time

@@ -183,7 +183,9 @@ def _expand_remote(name: str, endings: tuple[str, ...]) -> list[str]:
     except FetchError as error:
         raise UsageError(f"{name} {error}; name the files, or give a list of paths") from error
     except Exception as error:
-        raise UsageError(f"{name}: cannot be listed ({reason(error)}); name the files, or give a list of paths") from error
+        raise UsageError(
+            f"{name}: cannot be listed ({reason(error)}); name the files, or give a list of paths"
+        ) from error
     if not found:
         raise UsageError(f"{name}: no file matches")
     return sorted(found)

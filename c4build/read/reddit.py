@@ -20,7 +20,9 @@ _MAX_DICTIONARY = 1 << 30  # bytes of memory that xz may ask for
 _TRIED = 1000  # lines of which one at least must be an object, in a file that is a dump
 _ZSTD, _SKIPPABLE, _XZ, _GZIP, _BZIP2 = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\xfd7zXZ\0", b"\x1f\x8b", b"BZh"
 _READ = 1 << 20
-_FED = 1 << 11  # compressed bytes fed at a time at most: bounds what comes out at once, a block of zstd being 4 bytes at least
+_FED = (
+    1 << 11
+)  # compressed bytes fed at a time at most: bounds what comes out at once, a block of zstd being 4 bytes at least
 _SPLIT = 1 << 22  # decompressed bytes split into lines at a time
 _SAID = 20  # broken lines that are described; all are counted
 
@@ -57,7 +59,9 @@ def read_submissions(source: Input, told: Callable[[int], None] | None = None) -
         if post is None:
             broken += 1
             if broken > _TRIED and not objects:
-                yield Damage(offset, f"its first {_TRIED:,} lines are no JSON objects: this is no dump of submissions", True)
+                yield Damage(
+                    offset, f"its first {_TRIED:,} lines are no JSON objects: this is no dump of submissions", True
+                )
                 break
             if broken <= _SAID:
                 yield Damage(offset, f"line {number:,} is not a JSON object: {line[:40].decode(errors='replace')!r}")

@@ -5,7 +5,6 @@ first request is for the whole file, and stays open while the end is fetched by 
 read over where that costs less than a request.
 """
 
-
 from c4build.read.hosts import Transport
 from c4build.read.stores import State
 from c4build.read.transport import RemoteFile, SeekableFile

@@ -234,7 +234,9 @@ def _tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> 
             "TFDS reads it",
         )
     if missing:
-        yield Damage(last.offset, f"the file ends {missing:,} bytes before the Content-Length of its last record", cut=True)
+        yield Damage(
+            last.offset, f"the file ends {missing:,} bytes before the Content-Length of its last record", cut=True
+        )
 
 
 def _kind_of_segment(segment: _Segment) -> str:
@@ -250,9 +252,7 @@ def _missing_bytes(segment: _Segment) -> int:
     return max(0, int(length.group(1)) - len(body)) if length else 0
 
 
-def _tfds_segments(
-    chunks: Iterable[Chunk | Damage], max_chars: int, most: int
-) -> Iterator[_Segment | Damage]:
+def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[_Segment | Damage]:
     """Yields the bytes from one delimiter line to the next."""
     pending: list[bytes] = []  # since the last delimiter
     size = 0  # of it
@@ -631,7 +631,9 @@ def _warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> 
             return
         elif kind != "warcinfo":
             what = f"of type '{printable(kind, 40)}'" if kind else "without a WARC-Type"
-            yield Damage(offset, f"{printable(fields.get('warc-target-uri', '')) or 'a record'}: a record {what} is no page")
+            yield Damage(
+                offset, f"{printable(fields.get('warc-target-uri', '')) or 'a record'}: a record {what} is no page"
+            )
 
 
 def _read_record(run: _Run, fields: dict[str, str], most: int) -> bytes | None:
@@ -691,7 +693,9 @@ def _warc_page(offset: int, fields: dict[str, str], body: bytes | None, max_char
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        yield Damage(offset, f"{printable(page.url) or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})")
+        yield Damage(
+            offset, f"{printable(page.url) or 'a page'}: invalid UTF-8 ({error.reason} at its byte {error.start:,})"
+        )
         yield Dropped("damaged")
         return
     judged = _judged(page, max_chars)

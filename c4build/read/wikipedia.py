@@ -97,7 +97,9 @@ def _check_kind(source: Input, data: bytes):
     if any(page.count(_REVISION) > 1 for page in pages):
         raise UsageError(f"{source.path}: pages have several revisions here: {_HISTORY}")
     if any(_NO_TEXT.search(page) for page in pages) and not any(b"</text>" in page for page in pages):
-        raise UsageError(f"{source.path}: its pages have no text (a dump of stubs): take pages-articles.xml.bz2 instead")
+        raise UsageError(
+            f"{source.path}: its pages have no text (a dump of stubs): take pages-articles.xml.bz2 instead"
+        )
 
 
 def dump_date(source: Input) -> str:

@@ -255,7 +255,11 @@ def _checked(rules: RuleSet, key: str, value):
 
 
 def _check(rules: RuleSet):
-    choices = {"records": ("warc", "tfds"), "duplicates": ("lines", "sentence_spans"), "newest_of": ("all", "surviving")}
+    choices = {
+        "records": ("warc", "tfds"),
+        "duplicates": ("lines", "sentence_spans"),
+        "newest_of": ("all", "surviving"),
+    }
     for key, allowed in choices.items():
         if getattr(rules, key) not in allowed:
             raise RuleError(f"{key} = {getattr(rules, key)!r}: it must be one of {', '.join(allowed)}")

@@ -43,7 +43,9 @@ REFERENCE_SECTIONS = frozenset((
 ))  # fmt: skip
 
 _FILES = re.compile(r"^(?:File|Image|Media):", re.IGNORECASE)
-_CATEGORY_OR_LANGUAGE = re.compile(r"^\s*(?:Category\s*:|(?:[a-z]{2,3}|simple|be-tarask|zh-[a-z-]+)\s*:\s*\S)", re.IGNORECASE)
+_CATEGORY_OR_LANGUAGE = re.compile(
+    r"^\s*(?:Category\s*:|(?:[a-z]{2,3}|simple|be-tarask|zh-[a-z-]+)\s*:\s*\S)", re.IGNORECASE
+)
 _REMOVED_TAGS = frozenset(("ref", "table"))
 _REFERENCE_LISTS = frozenset(("reflist", "notelist", "notelist-ua", "notelist-lr", "notelist-ur", "notelist-lg"))
 
@@ -221,7 +223,9 @@ def _hide(nodes):
 
 _ROUNDS = 40  # more than the parser's own depth
 _MARKERS = re.compile(r"\{\{|\[\[|<ref|\{\|", re.IGNORECASE)
-_REF = re.compile(r"<ref(?:erences)?\b[^<>]*/\s*>|<references\b[^<>]*>|<ref\b[^<>]*>(?:(?!<ref\b).)*?</ref\s*>", re.I | re.S)
+_REF = re.compile(
+    r"<ref(?:erences)?\b[^<>]*/\s*>|<references\b[^<>]*>|<ref\b[^<>]*>(?:(?!<ref\b).)*?</ref\s*>", re.I | re.S
+)
 _OPEN_REF = re.compile(r"<ref[^\n]*", re.IGNORECASE)
 _LINK = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\](?!\]))*)\]\]")
 _OPEN_FILE = re.compile(r"\[\[\s*(?:File|Image|Media)\s*:[^\n]*", re.IGNORECASE)

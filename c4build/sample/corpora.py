@@ -70,7 +70,11 @@ def _facts(rng: random.Random, name: str, others: list[str], count: int, links: 
         said.append(fact.format(name=name, other=other, year=rng.randint(1340, 1985), number=rng.randint(3, 98)))
         if links and rng.random() < 0.3:
             said[-1] += rng.choice(
-                ('<ref>Yearbook of the county, p. 12.</ref>', '<ref name="survey" />', "{{citation needed|date=May 2018}}")
+                (
+                    "<ref>Yearbook of the county, p. 12.</ref>",
+                    '<ref name="survey" />',
+                    "{{citation needed|date=May 2018}}",
+                )
             )
     return " ".join(said)
 
@@ -78,7 +82,9 @@ def _facts(rng: random.Random, name: str, others: list[str], count: int, links: 
 def article(rng: random.Random, name: str, others: list[str]) -> str:
     """An article's wikitext: an infobox, links, references, a table, a gallery, lists, and plain paragraphs."""
     kind = rng.choice(list(_KINDS))
-    is_a = _KINDS[kind].format(other=f"[[{rng.choice(others)}]]", thing=rng.choice(THEMES["cooking"]["thing"]), number=rng.randint(5, 90))
+    is_a = _KINDS[kind].format(
+        other=f"[[{rng.choice(others)}]]", thing=rng.choice(THEMES["cooking"]["thing"]), number=rng.randint(5, 90)
+    )
     theme = rng.choice(list(THEMES))
     parts = [
         f"{{{{Infobox {kind}\n| name = {name}\n| founded = {{{{circa|{rng.randint(900, 1700)}}}}}\n| image = {name}.jpg\n}}}}",
@@ -177,6 +183,7 @@ def gutenberg(title: str, text: str) -> str:
 
 def epub(title: str, found: list[tuple[str, str]]) -> bytes:
     """The book as EPUB, its documents stored out of order: the spine tells how they are read."""
+
     def document(name: str, text: str) -> str:
         body = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
         return (
@@ -195,7 +202,7 @@ def epub(title: str, found: list[tuple[str, str]]) -> bytes:
         'media-type="application/oebps-package+xml"/></rootfiles></container>',
         "book.opf": '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">'
         f'<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{escape(title)}</dc:title>'
-        "<dc:creator>A. Sample</dc:creator><dc:language>en</dc:language><dc:identifier id=\"id\">sample</dc:identifier></metadata>"
+        '<dc:creator>A. Sample</dc:creator><dc:language>en</dc:language><dc:identifier id="id">sample</dc:identifier></metadata>'
         f"<manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
     files |= {f"c{n}.xhtml": document(*found[n - 1]) for n in range(len(found), 0, -1)}

@@ -30,8 +30,18 @@ NEWS_DOMAINS = {
     "citygazette.org": ["news", "sport"],
     "valleytimes.net": ["www", "blog"],
 }
-SITES = ("kitchennotes.org", "greenthumb.net", "fieldguide.org", "oldstones.info", "nightsky.edu", "gearcheck.com",
-         "slowtravel.eu", "dailyhealth.org", "machineroom.dev", "quietvalley.blog")
+SITES = (
+    "kitchennotes.org",
+    "greenthumb.net",
+    "fieldguide.org",
+    "oldstones.info",
+    "nightsky.edu",
+    "gearcheck.com",
+    "slowtravel.eu",
+    "dailyhealth.org",
+    "machineroom.dev",
+    "quietvalley.blog",
+)
 NEWS_SITES = ("morningledger.com", "www.harbourpost.co.uk", "news.citygazette.org", "blog.valleytimes.net")
 MENU = ["Home", "About us", "Archive", "Contact", "Search this site", "Subscribe", "Log in"]
 FOOTER = ["Copyright 2019 All rights reserved", "Terms of use | Privacy policy | Cookie policy", "Back to top"]
@@ -103,7 +113,25 @@ def english(rng: random.Random, extra: Iterable[str], theme: str = "nature", par
 
 def end_marks(rng: random.Random) -> Iterator[str]:
     """Lines that end in what counts and in what does not; the pages stay."""
-    for ending in (".", "!", "?", '."', ".\u201d", "\u201d", "...", "....", "..", "\u2026", ".'", ".)", ";", ':"', ".[1]", " .", "?!"):
+    for ending in (
+        ".",
+        "!",
+        "?",
+        '."',
+        ".\u201d",
+        "\u201d",
+        "...",
+        "....",
+        "..",
+        "\u2026",
+        ".'",
+        ".)",
+        ";",
+        ':"',
+        ".[1]",
+        " .",
+        "?!",
+    ):
         yield english(rng, [f"This line about the old mill ends in its own way{ending}"])
 
 
@@ -126,7 +154,9 @@ def citations(rng: random.Random) -> Iterator[str]:
     """Marks that are taken out, and those that are none."""
     marks = ("[1]", "[]", "[23]", "[edit]", "[citation needed]", "[Edit]", "[a]", "[1,2]")
     yield english(rng, [f"The bridge was finished in that year{mark} after a long delay." for mark in marks])
-    yield english(rng, ["The bridge was finished late. [1]", "[edit] The bridge stands to this day.", "It fell down.[2]"])
+    yield english(
+        rng, ["The bridge was finished late. [1]", "[edit] The bridge stands to this day.", "It fell down.[2]"]
+    )
 
 
 def phrases(rng: random.Random) -> Iterator[str]:
@@ -145,7 +175,19 @@ def phrases(rng: random.Random) -> Iterator[str]:
 
 def bad_words(rng: random.Random) -> Iterator[str]:
     """A mild word of the list: whole, in capitals, as a part of another, with other neighbours, in a line that goes."""
-    for word in ("sexy", "SEXY", "sexiest", "sexy_", "_sexy", "unsexy", "sexy2", "sexy\u0301", "sexy\u200b", "se\u0445y", "\u017fexy"):
+    for word in (
+        "sexy",
+        "SEXY",
+        "sexiest",
+        "sexy_",
+        "_sexy",
+        "unsexy",
+        "sexy2",
+        "sexy\u0301",
+        "sexy\u200b",
+        "se\u0445y",
+        "\u017fexy",
+    ):
         yield english(rng, [f"Somebody wrote the word {word} on the wall of the station."])
     yield english(rng, ["sexy"])
     yield english(rng, ["This shirt is from Kinky's, said the label, and nothing else."])
@@ -182,7 +224,12 @@ def unicode_oddities(rng: random.Random) -> Iterator[str]:
     """Characters that are spaces, line ends or neither; other scripts; what is more than one byte or one code unit."""
     for char in "\0\x0b\x0c\x1c\x1f\x85\xa0\u180e\u200b\u200d\u2028\u2029\u3000\ufeff":
         yield english(rng, [f"{char}Between the words of this{char}line stands something odd.{char}"])
-    yield english(rng, ["\U0001f98a The fox left a message \U0001f44b\U0001f3fd with more than one code point. \U0001f98a\u200d\U0001f525."])
+    yield english(
+        rng,
+        [
+            "\U0001f98a The fox left a message \U0001f44b\U0001f3fd with more than one code point. \U0001f98a\u200d\U0001f525."
+        ],
+    )
     yield english(rng, ["e\u0301te\u0301 and \u00e9t\u00e9 are spelled in two ways in this line."])
     yield english(rng, ["\u200fשלום means peace, and is written from right to left\u200e."])
     yield english(rng, ["I\u0307stanbul and \u0130stanbul and Stra\u00dfe are hard to put in lower case."])
@@ -200,7 +247,7 @@ def records_in_text(rng: random.Random) -> Iterator[str]:
 def code_and_boilerplate(rng: random.Random) -> Iterator[str]:
     """Pages without prose: code, menus, numbers."""
     yield "def main():\n    print('hello')\n    return 0\n\nfor i in range(10):\n    main()"
-    yield "int main(void) {\n  puts(\"Hello.\");\n  return 0;\n}"
+    yield 'int main(void) {\n  puts("Hello.");\n  return 0;\n}'
     yield "\n".join(MENU * 5 + FOOTER)
     yield "\n".join(str(n * 7919 % 1000) for n in range(60))
     yield ". . . . .\n" * 6
@@ -230,8 +277,17 @@ def rule_pages(rng: random.Random) -> Iterator[Record]:
 
 def spellings_of_urls(rng: random.Random) -> Iterator[Record]:
     """Copies of a page under spellings that are the same, and that are not; the newest stays."""
-    same = ("http://{}", "https://{}", "https://www.{}", "http://{}/", "https://{}//", "http://{}?utm_source=mail",
-            "http://{}?ref=home", "http://{}?feed", "http://{}?reference=3")
+    same = (
+        "http://{}",
+        "https://{}",
+        "https://www.{}",
+        "http://{}/",
+        "https://{}//",
+        "http://{}?utm_source=mail",
+        "http://{}?ref=home",
+        "http://{}?feed",
+        "http://{}?reference=3",
+    )
     other = ("http://{}?id=1&utm_source=mail", "http://{}?id=2", "HTTP://{}", "http://{}#top")
     for number, spelling in enumerate((*same, *other)):
         lines = "\n".join(prose(rng, "cooking", 4))
@@ -242,7 +298,9 @@ def newer_copies(rng: random.Random) -> Iterator[Record]:
     """Copies of a page: the newer one too long, without prose, of the same date; and older ones that are good."""
     good = english(rng, ["The older copy of this page can be read to its end."], "gardening")
     for name, newer in (("long", good + "\n" + "more\n" * 40_000), ("empty-handed", "Nothing but a menu\n" * 5)):
-        yield Record(f"https://copies.example.net/{name}", "2019-04-19T08:00:00Z", good.replace("older", f"older {name}"))
+        yield Record(
+            f"https://copies.example.net/{name}", "2019-04-19T08:00:00Z", good.replace("older", f"older {name}")
+        )
         yield Record(f"https://copies.example.net/{name}", "2019-04-23T08:00:00Z", newer)
     for number in range(3):
         body = english(rng, [f"Copy number {number} has the same date as all the others."], "gardening")
@@ -255,7 +313,9 @@ def news_domains(rng: random.Random) -> Iterator[Record]:
              "www.citygazette.org", "sport.citygazette.org", "old.citygazette.org", "valleytimes.net", "blog.valleytimes.net",
              "MorningLedger.com", "morningledger.com.example.org", "notmorningledger.com", "co.uk", "192.168.0.1")  # fmt: skip
     for number, host in enumerate(hosts):
-        yield Record(f"https://{host}/domains/{number}", date(rng), english(rng, [f"News of {host} today."], "local news"))
+        yield Record(
+            f"https://{host}/domains/{number}", date(rng), english(rng, [f"News of {host} today."], "local news")
+        )
 
 
 def empty_pages(rng: random.Random) -> Iterator[Record]:
@@ -290,13 +350,17 @@ def wet_record(page: Record) -> bytes:
     digest = "sha1:" + base64.b32encode(hashlib.sha1(body).digest()).decode()
     identifier = hashlib.md5(f"{page.url} {page.date}".encode() + body).hexdigest()
     head = ["WARC/1.0", "WARC-Type: conversion", f"WARC-Target-URI: {page.url}", f"WARC-Date: {page.date}"]
-    head += [f"WARC-Record-ID: <urn:uuid:{identifier[:8]}-{identifier[8:12]}-{identifier[12:16]}-{identifier[16:20]}-{identifier[20:]}>"]
+    head += [
+        f"WARC-Record-ID: <urn:uuid:{identifier[:8]}-{identifier[8:12]}-{identifier[12:16]}-{identifier[16:20]}-{identifier[20:]}>"
+    ]
     head += [f"WARC-Block-Digest: {digest}", "Content-Type: text/plain", f"Content-Length: {len(body)}"]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body + b"\r\n\r\n"
 
 
 def warcinfo() -> bytes:
-    info = b"isPartOf: C4BUILD-SAMPLE\r\npublisher: c4build\r\ndescription: pages that hit every rule from both sides\r\n"
+    info = (
+        b"isPartOf: C4BUILD-SAMPLE\r\npublisher: c4build\r\ndescription: pages that hit every rule from both sides\r\n"
+    )
     head = ["WARC/1.0", "WARC-Type: warcinfo", "WARC-Date: 2019-04-18T00:00:00Z", "WARC-Filename: sample.warc.wet.gz"]
     head += ["WARC-Record-ID: <urn:uuid:00000000-0000-4000-8000-000000000001>", "Content-Type: application/warc-fields"]
     return "\r\n".join([*head, f"Content-Length: {len(info)}"]).encode() + b"\r\n\r\n" + info + b"\r\n\r\n"

@@ -4,18 +4,30 @@
 """
 
 COMMON = {
-    "time": "spring|summer|autumn|winter|early morning|late evening|the first week|the second year|the weekend|the holidays".split("|"),
-    "person": "my neighbour|an old friend|the teacher|our guide|a young doctor|the owner|her brother|his grandmother|the librarian|a retired engineer|the mayor|one of the volunteers|the new baker|a passing sailor".split("|"),
+    "time": "spring|summer|autumn|winter|early morning|late evening|the first week|the second year|the weekend|the holidays".split(
+        "|"
+    ),
+    "person": "my neighbour|an old friend|the teacher|our guide|a young doctor|the owner|her brother|his grandmother|the librarian|a retired engineer|the mayor|one of the volunteers|the new baker|a passing sailor".split(
+        "|"
+    ),
     "feeling": "delighted|surprised|tired|hopeful|curious|relieved|patient|proud|a little nervous|grateful".split("|"),
     "number": "two|three|four|five|six|seven|nine|eleven|twelve|fifteen|twenty|forty".split("|"),
-    "place": "by the river|near the old station|behind the school|on the north side of town|at the edge of the forest|along the coast|in the hills|next to the market|under the railway bridge|across the valley".split("|"),
-    "opinion": "It was worth the effort|Nobody regretted it afterwards|That turned out to be the right choice|We would do it again tomorrow|It took longer than anyone expected|The result speaks for itself|Few people know about this|There is still a lot to learn".split("|"),
+    "place": "by the river|near the old station|behind the school|on the north side of town|at the edge of the forest|along the coast|in the hills|next to the market|under the railway bridge|across the valley".split(
+        "|"
+    ),
+    "opinion": "It was worth the effort|Nobody regretted it afterwards|That turned out to be the right choice|We would do it again tomorrow|It took longer than anyone expected|The result speaks for itself|Few people know about this|There is still a lot to learn".split(
+        "|"
+    ),
 }
 
 THEMES = {
     "cooking": {
-        "thing": "soup|bread|pumpkin pie|lentil stew|apple cake|roasted carrots|mushroom risotto|onion tart|barley salad|fish curry|plum jam|potato pancakes".split("|"),
-        "part": "garlic|butter|thyme|lemon juice|black pepper|rye flour|olive oil|fresh yeast|brown sugar|cinnamon|sour cream|mustard".split("|"),
+        "thing": "soup|bread|pumpkin pie|lentil stew|apple cake|roasted carrots|mushroom risotto|onion tart|barley salad|fish curry|plum jam|potato pancakes".split(
+            "|"
+        ),
+        "part": "garlic|butter|thyme|lemon juice|black pepper|rye flour|olive oil|fresh yeast|brown sugar|cinnamon|sour cream|mustard".split(
+            "|"
+        ),
         "act": "simmers|rests|bakes|cools|thickens|rises|browns slowly|softens".split("|"),
         "say": [
             "The {thing} tastes best when the {part} is added at the very end.",
@@ -31,8 +43,12 @@ THEMES = {
         ],
     },
     "gardening": {
-        "thing": "roses|tomatoes|lavender|climbing beans|strawberries|young apple trees|tulips|rhubarb|courgettes|herbs|ferns|raspberry canes".split("|"),
-        "part": "compost|straw|rainwater|bone meal|sandy soil|wood ash|leaf mould|a low fence|morning sun|a layer of gravel".split("|"),
+        "thing": "roses|tomatoes|lavender|climbing beans|strawberries|young apple trees|tulips|rhubarb|courgettes|herbs|ferns|raspberry canes".split(
+            "|"
+        ),
+        "part": "compost|straw|rainwater|bone meal|sandy soil|wood ash|leaf mould|a low fence|morning sun|a layer of gravel".split(
+            "|"
+        ),
         "act": "flower|need shade|grow quickly|suffer from frost|attract bees|ripen|spread".split("|"),
         "say": [
             "Plant the {thing} in {time}, as soon as the ground can be worked.",
@@ -48,8 +64,12 @@ THEMES = {
         ],
     },
     "astronomy": {
-        "thing": "comet|red giant|planet|small moon|galaxy|meteor shower|double star|nebula|distant quasar|asteroid".split("|"),
-        "part": "telescope|spectrograph|pair of binoculars|radio dish|long exposure|star map|digital camera|space probe".split("|"),
+        "thing": "comet|red giant|planet|small moon|galaxy|meteor shower|double star|nebula|distant quasar|asteroid".split(
+            "|"
+        ),
+        "part": "telescope|spectrograph|pair of binoculars|radio dish|long exposure|star map|digital camera|space probe".split(
+            "|"
+        ),
         "act": "fades|brightens|rises before dawn|passes behind the sun|turns on its axis|drifts westward".split("|"),
         "say": [
             "The {thing} can be seen with a {part} during {time}.",
@@ -65,15 +85,19 @@ THEMES = {
         ],
     },
     "local news": {
-        "thing": "town council|swimming pool|bus company|public library|fire brigade|football club|hospital|primary school|theatre|farmers' market".split("|"),
+        "thing": "town council|swimming pool|bus company|public library|fire brigade|football club|hospital|primary school|theatre|farmers' market".split(
+            "|"
+        ),
         "part": "budget|new roof|car park|petition|timetable|opening party|repair work|vote|study|grant".split("|"),
-        "act": "was delayed|was approved|found wide support|caused a long debate|surprised everyone|will be published soon".split("|"),
+        "act": "was delayed|was approved|found wide support|caused a long debate|surprised everyone|will be published soon".split(
+            "|"
+        ),
         "say": [
             "The {thing} announced on Monday that the {part} {act}.",
             "According to {person}, the {part} of the {thing} {act} in {time}.",
             "About {number} hundred residents came to the meeting about the {part}.",
             "The {thing} {place} will stay closed for {number} weeks.",
-            "\"We are {feeling},\" said {person} when the {part} {act}.",
+            '"We are {feeling}," said {person} when the {part} {act}.',
             "A spokesman for the {thing} declined to comment on the {part}.",
             "The {part} costs {number} thousand pounds more than the {thing} had planned.",
             "Since {time} the {thing} has been looking for a place {place}.",
@@ -82,8 +106,12 @@ THEMES = {
         ],
     },
     "travel": {
-        "thing": "village|harbour|castle|mountain hut|night train|ferry|island|monastery|canal|vineyard|old lighthouse|desert road".split("|"),
-        "part": "map|ticket|warm coat|bicycle|boat|local bus|walking stick|rented car|phrase book|good pair of boots".split("|"),
+        "thing": "village|harbour|castle|mountain hut|night train|ferry|island|monastery|canal|vineyard|old lighthouse|desert road".split(
+            "|"
+        ),
+        "part": "map|ticket|warm coat|bicycle|boat|local bus|walking stick|rented car|phrase book|good pair of boots".split(
+            "|"
+        ),
         "act": "is crowded|lies in fog|opens at nine|looks its best|is almost empty|closes early".split("|"),
         "say": [
             "We reached the {thing} after {number} hours on a winding road.",
@@ -99,9 +127,13 @@ THEMES = {
         ],
     },
     "history": {
-        "thing": "bridge|guild|kingdom|printing press|trade route|cathedral|shipyard|treaty|university|salt mine|fortress".split("|"),
+        "thing": "bridge|guild|kingdom|printing press|trade route|cathedral|shipyard|treaty|university|salt mine|fortress".split(
+            "|"
+        ),
         "part": "charter|letter|tax|flood|siege|harvest|council|fire|coin|chronicle".split("|"),
-        "act": "was rebuilt|lost its importance|grew rich|changed hands|was forgotten|drew scholars from afar".split("|"),
+        "act": "was rebuilt|lost its importance|grew rich|changed hands|was forgotten|drew scholars from afar".split(
+            "|"
+        ),
         "say": [
             "The {thing} {act} after the great {part} of that century.",
             "A {part} found {place} mentions the {thing} for the first time.",
@@ -116,7 +148,9 @@ THEMES = {
         ],
     },
     "technology": {
-        "thing": "battery|laptop|search engine|wind turbine|database|sensor|network cable|keyboard|weather model|compiler|solar panel|robot arm".split("|"),
+        "thing": "battery|laptop|search engine|wind turbine|database|sensor|network cable|keyboard|weather model|compiler|solar panel|robot arm".split(
+            "|"
+        ),
         "part": "update|manual|spare part|test|password|driver|backup|measurement|log file|firmware".split("|"),
         "act": "fails|runs faster|uses less power|overheats|starts by itself|reports an error".split("|"),
         "say": [
@@ -133,7 +167,9 @@ THEMES = {
         ],
     },
     "reviews": {
-        "thing": "novel|film|jazz record|tent|kettle|board game|raincoat|hotel|museum|audio book|camping stove|desk lamp".split("|"),
+        "thing": "novel|film|jazz record|tent|kettle|board game|raincoat|hotel|museum|audio book|camping stove|desk lamp".split(
+            "|"
+        ),
         "part": "ending|design|price|first chapter|cover|sound|staff|zipper|handle|second half".split("|"),
         "act": "disappoints|is excellent|could be better|stands out|grows on you|feels cheap".split("|"),
         "say": [
@@ -150,8 +186,12 @@ THEMES = {
         ],
     },
     "health": {
-        "thing": "back pain|sleep|a cold|seasonal allergy|stress|stiff knees|headache|weak eyesight|poor posture|a sprained ankle".split("|"),
-        "part": "walking|hot tea|stretching|fresh air|regular meals|swimming|rest|a firm mattress|deep breathing|less coffee".split("|"),
+        "thing": "back pain|sleep|a cold|seasonal allergy|stress|stiff knees|headache|weak eyesight|poor posture|a sprained ankle".split(
+            "|"
+        ),
+        "part": "walking|hot tea|stretching|fresh air|regular meals|swimming|rest|a firm mattress|deep breathing|less coffee".split(
+            "|"
+        ),
         "act": "helps|works slowly|is often overrated|does no harm|is the first advice".split("|"),
         "say": [
             "Against {thing}, {part} {act}, as {person} will tell you.",
@@ -169,7 +209,9 @@ THEMES = {
     "nature": {
         "thing": "fox|heron|hedgehog|salmon|oak tree|swallow|otter|beaver|wild bee|owl|red squirrel|moss".split("|"),
         "part": "burrow|nest|riverbank|meadow|hollow trunk|hedge|marsh|clearing|stony slope".split("|"),
-        "act": "hunts at dusk|returns every year|hides from the wind|looks for food|rears its young|sleeps through the cold".split("|"),
+        "act": "hunts at dusk|returns every year|hides from the wind|looks for food|rears its young|sleeps through the cold".split(
+            "|"
+        ),
         "say": [
             "In {time} the {thing} {act} close to the {part}.",
             "A {thing} needs a quiet {part} and clean water.",

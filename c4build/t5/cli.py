@@ -37,6 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+
 @app.command()
 def vocab(
     folders: Annotated[list[Path], typer.Argument(help="corpora; one named twice counts twice")],

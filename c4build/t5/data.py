@@ -68,7 +68,9 @@ class Feed:
             batches = rows.batch(rows_per_stream, batch_fn=batch_of)
             if workers:
                 parse_flags()
-                batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4))
+                batches = batches.mp_prefetch(
+                    grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4)
+                )
             else:
                 batches = ThreadPrefetchIterDataset(batches, prefetch_buffer_size=ahead)
             self.iterators[index] = iter(batches)

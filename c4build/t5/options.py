@@ -23,9 +23,7 @@ Remat = Annotated[
     typer.Option("--remat", help="what the backward pass computes again: none, minimal (all but products), full"),
 ]
 ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
-DataAxis = Annotated[
-    int | None, typer.Option("--data", help="devices that share out a batch's rows; all by default")
-]
+DataAxis = Annotated[int | None, typer.Option("--data", help="devices that share out a batch's rows; all by default")]
 ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
 Streams = Annotated[int | None, typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
 Coordinator = Annotated[str | None, typer.Option(help="HOST:PORT of the first of several processes")]

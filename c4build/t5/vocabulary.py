@@ -53,7 +53,7 @@ class Vocabulary:
         """Ids without the end token; a written `<extra_id_7>` becomes that sentinel."""
         ids, rest = [], text
         while (match := SENTINEL.search(rest)) and int(match[1]) < self.sentinels:
-            ids += [*self.model.encode(rest[:match.start()]), self.first_sentinel - int(match[1])]
+            ids += [*self.model.encode(rest[: match.start()]), self.first_sentinel - int(match[1])]
             rest = rest[match.end() :]
         return ids + self.model.encode(rest)
 

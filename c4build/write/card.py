@@ -73,7 +73,7 @@ def make_card(corpora: list[Corpus]) -> bytes:
         for name, corpus in zip(names, corpora)
     ]
     others = [
-        f"\n`{name}` is of another format: `load_dataset(\"{corpus.kind}\", data_files={json.dumps(corpus.splits)})`."
+        f'\n`{name}` is of another format: `load_dataset("{corpus.kind}", data_files={json.dumps(corpus.splits)})`.'
         for name, corpus in zip(names, corpora)
         if corpus.kind != kind
     ]

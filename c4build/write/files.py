@@ -207,7 +207,9 @@ def read_checked(path: str, wanted: FileSum) -> bytes:
     except FileNotFoundError:
         data = b""
     if (len(data), hashlib.sha256(data).hexdigest()) != wanted:
-        raise CorruptFileError(f"{path}: it does not hold what was written; run the same command again and it is made again")
+        raise CorruptFileError(
+            f"{path}: it does not hold what was written; run the same command again and it is made again"
+        )
     return data
 
 

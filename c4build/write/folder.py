@@ -158,7 +158,9 @@ def is_complete(
     try:
         manifest = read_manifest(folder)
     except CorruptFileError as error:
-        raise CorruptFileError(f"{error}; if all in {folder} is c4build's, delete it and run the same command again") from error
+        raise CorruptFileError(
+            f"{error}; if all in {folder} is c4build's, delete it and run the same command again"
+        ) from error
     made_from = json.loads(json.dumps(made_from))  # as the manifest has it
     if manifest is not None and manifest.get("made_from", {}).get("corpus") != made_from["corpus"]:
         raise CorruptFileError(
@@ -213,7 +215,9 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
         "removed": [path for path in before if path not in now],
         "changed": [path for path in now if path in before and before[path] != now[path]],
     }
-    said = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths]
+    said = [
+        f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths
+    ]
     return ", ".join(said)
 
 

@@ -70,7 +70,9 @@ class Lease:
             except OutputError:
                 continue  # another minute, another try
             if not self._version:
-                say(f"warning: {self._path} was taken by another process, as this one gave no sign of life: stop one of them")
+                say(
+                    f"warning: {self._path} was taken by another process, as this one gave no sign of life: stop one of them"
+                )
                 return
 
 

@@ -66,20 +66,20 @@ def write_metadata(folder: str, dataset: Dataset, splits: Mapping[str, Split], f
         features=tfds.features.FeaturesDict({name: tfds.features.Text() for name in dataset.features}),
     )
     info.set_file_format(file_format)
-    template = tfds.core.ShardedFileTemplate(
-        dataset_name=dataset.name, data_dir=folder, filetype_suffix=file_format
-    )
+    template = tfds.core.ShardedFileTemplate(dataset_name=dataset.name, data_dir=folder, filetype_suffix=file_format)
     info.set_splits(
-        tfds.core.splits.SplitDict([
-            tfds.core.SplitInfo(
-                name=name,
-                shard_lengths=list(split.shard_lengths),
-                num_bytes=split.num_bytes,
-                filename_template=template,
-            )
-            for name, split in splits.items()
-            if sum(split.shard_lengths) or name == "train"
-        ])
+        tfds.core.splits.SplitDict(
+            [
+                tfds.core.SplitInfo(
+                    name=name,
+                    shard_lengths=list(split.shard_lengths),
+                    num_bytes=split.num_bytes,
+                    filename_template=template,
+                )
+                for name, split in splits.items()
+                if sum(split.shard_lengths) or name == "train"
+            ]
+        )
     )
     # As `write_to_directory` has them, which writes to folders that it makes by itself.
     features = json.dumps(json_format.MessageToDict(info.features.to_proto()), indent=4, sort_keys=True)

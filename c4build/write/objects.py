@@ -210,10 +210,14 @@ def _clear(error: InputError, path: str) -> C4BuildError:
     scheme, (bucket, _) = path.partition("://")[0], bucket_and_key(path)
     status, cause = getattr(error, "status", 0), error.__cause__
     if isinstance(cause, ImportError):
-        return UsageError(f"{path}: addresses that start with {scheme}:// need pip install 'c4build[{_EXTRAS[scheme]}]'")
+        return UsageError(
+            f"{path}: addresses that start with {scheme}:// need pip install 'c4build[{_EXTRAS[scheme]}]'"
+        )
     text = f"{path} {error}"
     if status == 404:
         return OutputError(f"{text}: make the bucket {bucket}, or name another")
     if status in (401, 403) or "redential" in type(cause).__name__:
-        return OutputError(f"{text}; give this machine credentials that may read, write and list in {scheme}://{bucket}")
+        return OutputError(
+            f"{text}; give this machine credentials that may read, write and list in {scheme}://{bucket}"
+        )
     return OutputError(text)

@@ -102,7 +102,9 @@ def _open_parquet(path: str, names: Sequence[str], sums: FileSums | None = None)
 
 
 @contextmanager
-def _open_array_record(path: str, names: Sequence[str], sums: FileSums | None = None) -> Iterator[Callable[[bytes], object]]:
+def _open_array_record(
+    path: str, names: Sequence[str], sums: FileSums | None = None
+) -> Iterator[Callable[[bytes], object]]:
     with whole_path(path, sums) as local, _array_record_writer(local) as write:
         yield write
 
@@ -140,7 +142,9 @@ FORMATS = {
             module="array_record",
         ),
         Format("jsonl", "{dataset}-{split}.{index:05d}-of-{shards:05d}.json.gz", _encode_jsonl, open_gzip),
-        Format("parquet", "{dataset}-{split}-{index:05d}-of-{shards:05d}.parquet", lambda example: example, _open_parquet),
+        Format(
+            "parquet", "{dataset}-{split}-{index:05d}-of-{shards:05d}.parquet", lambda example: example, _open_parquet
+        ),
     )
 }
 

@@ -43,7 +43,9 @@ def find_corpora(folder: str) -> list[str]:
     else:
         found = sorted(_corpora_from(folder))
     if not found:
-        raise UsageError(f"{folder}: no corpus that c4build made lies here: name a folder such as OUT/c4/en/1.0.0, or OUT")
+        raise UsageError(
+            f"{folder}: no corpus that c4build made lies here: name a folder such as OUT/c4/en/1.0.0, or OUT"
+        )
     return found
 
 
@@ -77,4 +79,3 @@ def verify(folder: str) -> Verdict:
     ours = {*sums, find_manifest(folder).rpartition("/")[2]}
     wrong += [f"{name}: it is not in the manifest" for name in foreign_names(folder, ours)]
     return Verdict(folder, len(sums), sum(found.bytes for found in sums.values()), wrong)
-

@@ -14,7 +14,7 @@ from c4build.read.paths import identify
 
 BODY = (
     "CHAPTER I\n\nIt was the end of the summer, and nobody in the village had seen the ferry start for a week.\n\n"
-    "She said that the project of the bridge would begin in spring. \"The end of this,\" he answered, \"is near.\"\n\n"
+    'She said that the project of the bridge would begin in spring. "The end of this," he answered, "is near."\n\n'
     "CHAPTER II\n\nThe End of the line was a small print shop, where the full licence of the house hung on the wall."
 )
 
@@ -23,7 +23,7 @@ STARTS = [
     "The Project Gutenberg eBook of The Ferry\n    \nThis ebook is for the use of anyone anywhere in the United States and\nmost other parts of the world at no cost.\n\nTitle: The Ferry\n\nAuthor: A. Writer\n\n        \nRelease date: May 1, 2024 [eBook #71234]\n\nLanguage: English\n\nCredits: Some Body\n\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE FERRY ***\n\n",
     "\ufeffProject Gutenberg's The Ferry, by A. Writer\n\nTitle: The Ferry\nAuthor: A. Writer\n\n***START OF THE PROJECT GUTENBERG EBOOK THE FERRY***\n\n\nE-text prepared by Some Body\n\n\n\nNote: Project Gutenberg also has an HTML version of this file.\n\n",
     "Title: The Ferry\nAuthor: A. Writer\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE FERRY; OR,\nTHE LONG WAY OVER THE WATER ***\n\n",
-    "The Project Gutenberg Etext of The Ferry, by A. Writer\n\nTitle: The Ferry\nAuthor: A. Writer\n\nCopyright laws are changing all over the world, be sure to check\n\n**Welcome To The World of Free Plain Vanilla Electronic Texts**\n\n***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***\nWhy is this \"Small Print!\" statement here?\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n\n\n\n\nThis etext was prepared by Some Body, Santa Clara, CA.\n\n",
+    'The Project Gutenberg Etext of The Ferry, by A. Writer\n\nTitle: The Ferry\nAuthor: A. Writer\n\nCopyright laws are changing all over the world, be sure to check\n\n**Welcome To The World of Free Plain Vanilla Electronic Texts**\n\n***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***\nWhy is this "Small Print!" statement here?\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n\n\n\n\nThis etext was prepared by Some Body, Santa Clara, CA.\n\n',
     "Title: The Ferry\nAuthor: A. Writer\n\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.03.17.02*END*\n[Portions of this header are copyright (C) 2001]\n\n\nScanned and proofed by Some Body\n\n",
     "Title: The Ferry\nAuthor: A. Writer\n\n*** START OF THE PROJECT GUTENBERG ETEXT THE FERRY ***\n\nTranscribed from the 1901 edition by Some Body\n\n",
     "Title: The Ferry\nAuthor: A. Writer\n\nSTART OF THE PROJECT GUTENBERG E-BOOK THE FERRY\n\n",
@@ -35,7 +35,7 @@ ENDS = [
     "\n\nEnd of Project Gutenberg's The Ferry, by A. Writer\n",
     "\n\nEnd of Project Gutenberg\u2019s The Ferry\n",
     "\n\nEnd of The Project Gutenberg Etext of The Ferry\n",
-    "\n\nThe End of Project Gutenberg etext of \"The Ferry\"\n",
+    '\n\nThe End of Project Gutenberg etext of "The Ferry"\n',
     "\n\nEnd of this Project Gutenberg Etext of The Ferry, by A. Writer\n",
     "\n\nEnd of the Project Gutenberg E-Book of The Ferry\n",
     "\n\n*** START: FULL LICENSE ***\n\nSection 1.  General Terms of Use\n",
@@ -62,7 +62,10 @@ def test_a_footer_without_a_header_goes_too(end):
 
 
 def test_a_header_that_no_line_ends_goes_with_its_fields():
-    text = "Project Gutenberg's The Ferry, by A. Writer\n\nTitle: The Ferry\n\nAuthor: A. Writer\n    and Another\n\n" + BODY
+    text = (
+        "Project Gutenberg's The Ferry, by A. Writer\n\nTitle: The Ferry\n\nAuthor: A. Writer\n    and Another\n\n"
+        + BODY
+    )
     assert without_boilerplate(text) == (BODY, True, "The Ferry", "A. Writer and Another")
 
 
@@ -72,7 +75,11 @@ def test_a_book_that_is_not_gutenbergs_is_left_alone():
 
 
 def test_a_book_about_gutenberg_keeps_his_name():
-    text = STARTS[0] + "Johannes Gutenberg printed bibles in Mainz.\n\nThe end of the project of Gutenberg came soon." + ENDS[0]
+    text = (
+        STARTS[0]
+        + "Johannes Gutenberg printed bibles in Mainz.\n\nThe end of the project of Gutenberg came soon."
+        + ENDS[0]
+    )
     assert without_boilerplate(text).text == (
         "Johannes Gutenberg printed bibles in Mainz.\n\nThe end of the project of Gutenberg came soon."
     )
@@ -88,7 +95,8 @@ WORDS = "The caf\u00e9 of Zo\u00eb B\u00e9ranger \u2014 \u201cna\u00efve\u201d, 
 
 
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"],
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "cp1252"],
 )
 def test_a_text_comes_out_the_same_from_every_encoding(encoding):
     text = WORDS * 20
@@ -97,17 +105,26 @@ def test_a_text_comes_out_the_same_from_every_encoding(encoding):
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "mac-roman", "cp437"])
 def test_a_text_without_a_mark_in_a_rarer_encoding_is_read_by_its_statistics(encoding):
-    text = ("A long plain English sentence with caf\u00e9s and na\u00efve r\u00f4les in it, and Zo\u00eb too. " * 40).replace("\u2014", "-")
+    text = (
+        "A long plain English sentence with caf\u00e9s and na\u00efve r\u00f4les in it, and Zo\u00eb too. " * 40
+    ).replace("\u2014", "-")
     assert decode(text.encode(encoding))[0] == text
 
 
 def test_what_gutenbergs_header_says_of_the_encoding_decides():
     header = "Title: X\n\nCharacter set encoding: {}\n\n"
-    for name, encoding in (("ISO-8859-1", "latin-1"), ("ISO Latin-1", "latin-1"), ("KOI8-R", "koi8-r"), ("CP-1250", None)):
+    for name, encoding in (
+        ("ISO-8859-1", "latin-1"),
+        ("ISO Latin-1", "latin-1"),
+        ("KOI8-R", "koi8-r"),
+        ("CP-1250", None),
+    ):
         text = header.format(name) + ("\u0416\u0436" if encoding == "koi8-r" else "\u00e9\u00df")
         if encoding:
             assert decode(text.encode(encoding)) == (text, True)
-    assert decode(header.format("Nonsense-99").encode() + b"caf\xe9 \x93quoted\x94")[0].endswith("caf\u00e9 \u201cquoted\u201d")
+    assert decode(header.format("Nonsense-99").encode() + b"caf\xe9 \x93quoted\x94")[0].endswith(
+        "caf\u00e9 \u201cquoted\u201d"
+    )
 
 
 @given(st.binary(max_size=2000))
@@ -134,7 +151,12 @@ def test_chapters_begin_at_headings_with_text_behind_them_and_not_in_the_table_o
     assert "\n\n".join(chapter.text for chapter in chapters) == text
 
 
-@given(st.lists(st.sampled_from(["CHAPTER I", "CHAPTER 2", "x" * 250, "short", "BOOK TWO\nmore", "Letter IV. To him"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(["CHAPTER I", "CHAPTER 2", "x" * 250, "short", "BOOK TWO\nmore", "Letter IV. To him"]),
+        max_size=12,
+    )
+)
 def test_chapters_together_are_the_whole_text(paragraphs):
     text = "\n\n".join(paragraphs)
     assert "\n\n".join(chapter.text for chapter in split_chapters(text)) == text
@@ -146,14 +168,18 @@ CONTAINER = (
 )
 
 
-def epub(documents: dict[str, str], spine: list[str], extra: dict[str, str] | None = None, linear_no=(), metadata="") -> bytes:
+def epub(
+    documents: dict[str, str], spine: list[str], extra: dict[str, str] | None = None, linear_no=(), metadata=""
+) -> bytes:
     """An EPUB whose files lie in the order of `documents` and are read in that of `spine`."""
     items = "".join(
-        f'<item id="i{number}" href="{name}" media-type="application/xhtml+xml"/>' for number, name in enumerate(documents)
+        f'<item id="i{number}" href="{name}" media-type="application/xhtml+xml"/>'
+        for number, name in enumerate(documents)
     )
     names = {name: f"i{number}" for number, name in enumerate(documents)}
     references = "".join(
-        f'<itemref idref="{names.get(name, "none")}"' + (' linear="no"' if name in linear_no else "") + "/>" for name in spine
+        f'<itemref idref="{names.get(name, "none")}"' + (' linear="no"' if name in linear_no else "") + "/>"
+        for name in spine
     )
     package = (
         '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="u">'
@@ -185,9 +211,13 @@ def test_an_epub_comes_out_in_the_order_of_its_spine_not_of_its_files(tmp_path):
         "z-last.xhtml": html("<h2>Three</h2><p>The end.</p>"),
         "a%20first.xhtml": html("<h1>One</h1><p>It <em>beg</em>an &amp; went\n   on.</p><p>Next<br/>line.</p>"),
         "notes.xhtml": html("<p>Aside.</p>"),
-        "middle.xhtml": html("<div><h2>Two <small>parts</small></h2><ul><li>a</li><li>b</li></ul><pre>x  y\n z</pre></div>"),
+        "middle.xhtml": html(
+            "<div><h2>Two <small>parts</small></h2><ul><li>a</li><li>b</li></ul><pre>x  y\n z</pre></div>"
+        ),
     }
-    data = epub(documents, ["a%20first.xhtml", "middle.xhtml", "notes.xhtml", "z-last.xhtml"], linear_no=["notes.xhtml"])
+    data = epub(
+        documents, ["a%20first.xhtml", "middle.xhtml", "notes.xhtml", "z-last.xhtml"], linear_no=["notes.xhtml"]
+    )
     book = read_book(write(tmp_path / "b.epub", data))
     assert (book.title, book.author, book.troubles) == ("The Ferry", "A. Writer", [])
     assert [chapter.title for chapter in book.chapters] == ["One", "Two parts", "Three"]
@@ -201,9 +231,18 @@ def test_scripts_ruby_and_pictures_leave_no_text_in_an_epub(tmp_path):
 
 
 def test_an_epub_of_gutenberg_loses_its_header_and_licence_and_keeps_its_chapters(tmp_path):
-    header = html("<div id='pg-header'><h2>The Project Gutenberg eBook of The Ferry</h2><p>This ebook is for the use of anyone.</p><p>Title: The Ferry</p><div>*** START OF THE PROJECT GUTENBERG EBOOK THE FERRY ***</div></div>")
-    mixed = html("<h2>Chapter 2</h2><p>Second text.</p><div>*** END OF THE PROJECT GUTENBERG EBOOK THE FERRY ***</div><p>Updated editions will replace.</p>")
-    documents = {"h.xhtml": header, "c1.xhtml": html("<h2>Chapter 1</h2><p>First text.</p>"), "c2.xhtml": mixed, "l.xhtml": html("<p>Licence.</p>")}
+    header = html(
+        "<div id='pg-header'><h2>The Project Gutenberg eBook of The Ferry</h2><p>This ebook is for the use of anyone.</p><p>Title: The Ferry</p><div>*** START OF THE PROJECT GUTENBERG EBOOK THE FERRY ***</div></div>"
+    )
+    mixed = html(
+        "<h2>Chapter 2</h2><p>Second text.</p><div>*** END OF THE PROJECT GUTENBERG EBOOK THE FERRY ***</div><p>Updated editions will replace.</p>"
+    )
+    documents = {
+        "h.xhtml": header,
+        "c1.xhtml": html("<h2>Chapter 1</h2><p>First text.</p>"),
+        "c2.xhtml": mixed,
+        "l.xhtml": html("<p>Licence.</p>"),
+    }
     book = read_book(write(tmp_path / "b.epub", epub(documents, list(documents))))
     assert [tuple(chapter) for chapter in book.chapters] == [
         ("Chapter 1", "Chapter 1\n\nFirst text."), ("Chapter 2", "Chapter 2\n\nSecond text."),
@@ -272,7 +311,10 @@ def test_folders_are_searched_for_books_and_each_is_found_once(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     found = find_books([str(tmp_path), str(tmp_path / "b.txt")])
     assert [source.name for source in found] == ["a.EPUB", "b.txt"]
-    for wrong, message in ((str(tmp_path / "no.txt"), "no such file"), (str(tmp_path / "deep/c.jpg"), "books are .txt or .epub")):
+    for wrong, message in (
+        (str(tmp_path / "no.txt"), "no such file"),
+        (str(tmp_path / "deep/c.jpg"), "books are .txt or .epub"),
+    ):
         with pytest.raises(UsageError, match=message):
             find_books([wrong])
     with pytest.raises(UsageError, match="no input"):

@@ -65,9 +65,7 @@ def test_a_dump_becomes_a_data_set_that_tfds_loads(dump, tmp_path):
     assert said["dropped"] == {"other_namespace": 19, "redirect": 20, "copy": 1}
     name = str(Path(said["folder"]).relative_to(tmp_path)).replace("/1.0.0", ":1.0.0")
     loaded = tfds.load(name, data_dir=str(tmp_path), download=False)
-    examples = {
-        example["id"].decode(): example for split in loaded.values() for example in split.as_numpy_iterator()
-    }
+    examples = {example["id"].decode(): example for split in loaded.values() for example in split.as_numpy_iterator()}
     assert len(examples) == 360
     assert examples["7"]["title"] == b"Animal 7"
     assert examples["7"]["url"] == b"https://simple.wikipedia.org/wiki/Animal_7"
@@ -104,7 +102,9 @@ def test_what_a_stopped_run_left_is_used_and_the_bytes_are_the_same(dump, tmp_pa
     assert [path.stat().st_mtime_ns for path in taken][1:] == made[1:]
 
 
-@pytest.mark.parametrize("name, material", [("wikipedia", "dump"), pytest.param("books", "library", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name, material", [("wikipedia", "dump"), pytest.param("books", "library", marks=pytest.mark.slow)]
+)
 def test_killed_at_random_moments_it_comes_to_the_same_bytes(name, material, request, tmp_path):
     def arguments(out):
         return (name, request.getfixturevalue(material), "--out", tmp_path / out, "--workers", 1)
@@ -202,7 +202,9 @@ def test_submissions_become_the_list_of_urls_that_a_build_takes(tmp_path):
     write_wet(wet, {wanted: text, "http://example.com/other": text.replace("people", "nobody")})
     # OpenWebText's lists are plain URLs, packed by xz.
     openwebtext = tmp_path / "RS_2018-08.bz2.deduped.txt.xz"
-    openwebtext.write_bytes(lzma.compress(b"https://www.example.com/page-one?utm_medium=social\nhttp://example.com/unseen\n"))
+    openwebtext.write_bytes(
+        lzma.compress(b"https://www.example.com/page-one?utm_medium=social\nhttp://example.com/unseen\n")
+    )
     for urls in (out, openwebtext):
         made = run_command("build", wet, "--out", tmp_path / f"by-{urls.name}", "--variants", "webtextlike", "--webtext-urls", urls,
                            "--format", "jsonl", "--workers", 1)  # fmt: skip

@@ -186,13 +186,19 @@ def test_a_forked_process_has_parsers_of_its_own():
 def read(reader, *paths, notes=None) -> tuple[list[Found], list[Damage]]:
     """(records, damages) of a unit of whole files."""
     notes = Counter() if notes is None else notes
-    found = list(reader.read(Unit("u", tuple(Part(material.source(path)) for path in paths)), notes.update, lambda size: None))
+    found = list(
+        reader.read(Unit("u", tuple(Part(material.source(path)) for path in paths)), notes.update, lambda size: None)
+    )
     return [one for one in found if isinstance(one, Found)], [one[1] for one in found if not isinstance(one, Found)]
 
 
 def test_a_page_that_takes_too_long_is_unreadable_and_named_and_the_others_are_kept(tmp_path):
     path = tmp_path / "simplewiki.xml.bz2"
-    pages = [material.page(1, "One", "Text."), material.page(2, "Two\u202e", "<ref " * 60_000), material.page(3, "Three", "More.")]
+    pages = [
+        material.page(1, "One", "Text."),
+        material.page(2, "Two\u202e", "<ref " * 60_000),
+        material.page(3, "Three", "More."),
+    ]
     path.write_bytes(material.multistream(pages))
     records, damages = read(WikipediaReader(RULES["tfds"], {str(path): SITE}, 0.5), path)
     assert [record.reason for record in records] == ["kept", "unreadable", "kept"]
@@ -224,7 +230,9 @@ def test_any_wikitext_comes_to_a_text_without_markup_or_is_refused(title, wikite
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repeated", [b"<page>", b"</page>", b"<page></page>", b"<page><title>a</title>", b"<title>", b"<"])
+@pytest.mark.parametrize(
+    "repeated", [b"<page>", b"</page>", b"<page></page>", b"<page><title>a</title>", b"<title>", b"<"]
+)
 def test_tags_over_and_over_in_a_dump_take_time_in_step_with_it(tmp_path, repeated):
     def work(count):
         path.write_bytes(b"<mediawiki>" + repeated * count + b"</mediawiki>")
@@ -235,7 +243,9 @@ def test_tags_over_and_over_in_a_dump_take_time_in_step_with_it(tmp_path, repeat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", [bz2.compress(b""), bz2.compress(b"x"), b"BZh91AY&SY", b"BZh91AY&SYBZ", bytes.fromhex("314159265359")])
+@pytest.mark.parametrize(
+    "stream", [bz2.compress(b""), bz2.compress(b"x"), b"BZh91AY&SY", b"BZh91AY&SYBZ", bytes.fromhex("314159265359")]
+)
 def test_streams_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, stream):
     def work(count):
         path.write_bytes(bz2.compress(material.HEAD.encode()) + stream * count)
@@ -248,7 +258,9 @@ def test_streams_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, st
 def test_a_dump_that_unpacks_to_far_more_than_any_is_left_at_a_point_and_named(tmp_path):
     path = tmp_path / "simplewiki.xml.bz2"
     bomb = bz2.compress(b"\0" * (32 << 20))
-    path.write_bytes(bz2.compress(material.HEAD.encode()) + bz2.compress(material.page(1, "One", "Text.").encode()) + bomb * 1000)
+    path.write_bytes(
+        bz2.compress(material.HEAD.encode()) + bz2.compress(material.page(1, "One", "Text.").encode()) + bomb * 1000
+    )
     start = time.process_time()
     found = list(read_pages(material.source(path)))
     assert time.process_time() - start < 20
@@ -266,9 +278,9 @@ def test_a_dump_that_ends_before_its_end_is_not_read_to_its_end(tmp_path):
     assert damages[0].cut
 
 
-LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "lol">{}]>'.format("".join(
-    f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12)
-))
+LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "lol">{}]>'.format(
+    "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
+)
 
 
 def test_entities_in_a_page_and_pages_of_many_tags_are_named_and_left_out(tmp_path):
@@ -293,7 +305,10 @@ def _two_revisions() -> str:
     "pages, message",
     [
         (_two_revisions(), "dump of histories"),
-        (re.sub(r"<text bytes.*</text>", '<text bytes="5" sha1="x" />', material.page(1, "One", "Text.")), "dump of stubs"),
+        (
+            re.sub(r"<text bytes.*</text>", '<text bytes="5" sha1="x" />', material.page(1, "One", "Text.")),
+            "dump of stubs",
+        ),
     ],
 )
 def test_a_dump_of_histories_or_stubs_is_refused_before_work(tmp_path, pages, message):
@@ -313,15 +328,33 @@ def test_a_page_of_several_revisions_later_in_a_dump_is_named_and_left_out(tmp_p
 
 def test_a_dumps_head_cannot_choose_a_folder_of_ours(tmp_path):
     path = tmp_path / "simplewiki.xml"
-    path.write_text(material.HEAD.replace(">simplewiki<", ">../../../x<") + material.page(1, "One", "Text.") + material.TAIL)
+    path.write_text(
+        material.HEAD.replace(">simplewiki<", ">../../../x<") + material.page(1, "One", "Text.") + material.TAIL
+    )
     assert read_site(material.source(path)).name == "simplewiki"
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_plain_dump_with_any_changes_gives_pages_and_damages_only(tmp_path_factory, data):
-    whole = bytearray((material.HEAD + "".join(material.page(n, f"T {n}", "Te&xt. " * n) for n in range(1, 6)) + material.TAIL).encode())
-    pieces = [b"<page>", b"</page>", b"<revision>", b"&#", b"]]>", b"<!--", b"<![CDATA[", b"\0", b"\xff", b"9" * 5000, b"<a>"]
+    whole = bytearray(
+        (
+            material.HEAD + "".join(material.page(n, f"T {n}", "Te&xt. " * n) for n in range(1, 6)) + material.TAIL
+        ).encode()
+    )
+    pieces = [
+        b"<page>",
+        b"</page>",
+        b"<revision>",
+        b"&#",
+        b"]]>",
+        b"<!--",
+        b"<![CDATA[",
+        b"\0",
+        b"\xff",
+        b"9" * 5000,
+        b"<a>",
+    ]
     for _ in range(data.draw(st.integers(1, 5))):
         at = data.draw(st.integers(0, len(whole)))
         whole[at : at + data.draw(st.integers(0, 40))] = data.draw(st.sampled_from(pieces) | st.binary(max_size=20))
@@ -343,7 +376,9 @@ def container(package: str = "p.opf", before: str = "") -> str:
 
 
 def opf(items: list[str], references: list[int], before: str = "", title: str = "T") -> str:
-    manifest = "".join(f'<item id="i{n}" href="{item}" media-type="application/xhtml+xml"/>' for n, item in enumerate(items))
+    manifest = "".join(
+        f'<item id="i{n}" href="{item}" media-type="application/xhtml+xml"/>' for n, item in enumerate(items)
+    )
     spine = "".join(f'<itemref idref="i{n}"/>' for n in references)
     head = f'<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></metadata>'
     return f"{before}<package>{head}<manifest>{manifest}</manifest><spine>{spine}</spine></package>"
@@ -371,7 +406,11 @@ def test_markup_over_and_over_in_a_document_takes_time_in_step_with_it(repeated)
 
 
 def test_a_document_whose_tags_have_no_end_keeps_what_stands_before_and_says_so(tmp_path):
-    files = {"a.xhtml": b"<p>Before.</p>" + b"<a " * 150_000, "b.xhtml": b"<p>Fine.</p><![endless[x]]>", "c.xhtml": b"<p>Last.</p>"}
+    files = {
+        "a.xhtml": b"<p>Before.</p>" + b"<a " * 150_000,
+        "b.xhtml": b"<p>Fine.</p><![endless[x]]>",
+        "c.xhtml": b"<p>Last.</p>",
+    }
     start = time.process_time()
     book = read_book(write(tmp_path / "b.epub", epub(files, opf(list(files), [0, 1, 2]))))
     assert time.process_time() - start < 5
@@ -410,7 +449,9 @@ def test_an_encoding_that_takes_the_square_of_the_length_is_none_of_a_book():
 
 
 def test_twenty_thousand_references_to_one_document_are_one(tmp_path):
-    book = read_book(write(tmp_path / "b.epub", epub({"a.xhtml": b"<p>Once.</p>"}, opf(["a.xhtml"] * 20_000, range(20_000)))))
+    book = read_book(
+        write(tmp_path / "b.epub", epub({"a.xhtml": b"<p>Once.</p>"}, opf(["a.xhtml"] * 20_000, range(20_000))))
+    )
     assert (book.text, book.troubles) == ("Once.", [])
 
 
@@ -460,7 +501,13 @@ def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
     data, message = HOSTILE_EPUBS[kind]()
     path = tmp_path / "b.epub"
     path.write_bytes(data)
-    done = subprocess.run([sys.executable, "-c", READ_BOOK, path], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_BOOK, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(message, done.stdout), done.stdout
 
@@ -470,7 +517,13 @@ def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
 def test_a_text_of_the_greatest_length_is_read_in_a_gigabyte(tmp_path, line):
     path = tmp_path / "b.txt"
     path.write_bytes(line.encode() * (books.MAX_TEXT_BYTES // len(line.encode())))
-    done = subprocess.run([sys.executable, "-c", READ_BOOK, path], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_BOOK, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -505,7 +558,9 @@ def test_a_zip_that_is_no_epub_is_refused_before_work_but_a_damaged_epub_is_not(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([b"", b"PK\x03\x04", b"\xff\xfe", b"Title: X\nCharacter set encoding: "]), st.binary(max_size=300))
+@given(
+    st.sampled_from([b"", b"PK\x03\x04", b"\xff\xfe", b"Title: X\nCharacter set encoding: "]), st.binary(max_size=300)
+)
 def test_any_bytes_are_a_book_or_are_refused(tmp_path_factory, head, data):
     try:
         book = read_book(write(tmp_path_factory.mktemp("book") / "b.txt", head + data))
@@ -518,10 +573,27 @@ def test_any_bytes_are_a_book_or_are_refused(tmp_path_factory, head, data):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_an_epub_whose_parts_have_any_changes_is_a_book_or_is_refused(tmp_path_factory, data):
-    parts = [container().encode(), opf(["a.xhtml", "b.xhtml"], [0, 1]).encode(), b"<html><h1>One</h1><p>Text &amp; more.</p></html>"]
+    parts = [
+        container().encode(),
+        opf(["a.xhtml", "b.xhtml"], [0, 1]).encode(),
+        b"<html><h1>One</h1><p>Text &amp; more.</p></html>",
+    ]
     which = data.draw(st.integers(0, 2))
     part = bytearray(parts[which])
-    pieces = [b"<", b"<!", b"<![", b"&#", b"&#99999999999;", b"&a;", b"</", b"<svg>", b"<?xml encoding='utf-16'?>", b"..//", b"%00", b"\xff\xfe"]
+    pieces = [
+        b"<",
+        b"<!",
+        b"<![",
+        b"&#",
+        b"&#99999999999;",
+        b"&a;",
+        b"</",
+        b"<svg>",
+        b"<?xml encoding='utf-16'?>",
+        b"..//",
+        b"%00",
+        b"\xff\xfe",
+    ]
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(part)))
         part[at : at + data.draw(st.integers(0, 12))] = data.draw(st.sampled_from(pieces) | st.binary(max_size=9))
@@ -539,14 +611,21 @@ def test_an_epub_whose_parts_have_any_changes_is_a_book_or_is_refused(tmp_path_f
 
 
 def test_a_url_of_many_labels_is_judged_in_time_in_step_with_it():
-    for url in ("http://" + "a." * 32_000 + "com/", "http://" + "\u00fc." * 32_000 + "com", "http://a.b/" + "\u0315\u0300" * 32_000):
+    for url in (
+        "http://" + "a." * 32_000 + "com/",
+        "http://" + "\u00fc." * 32_000 + "com",
+        "http://a.b/" + "\u0315\u0300" * 32_000,
+    ):
         assert_linear(lambda count, url=url: judge_url(url[: 16 * count]), 1000)
         assert judge_url(url) == ("bad_url", None)
     assert judge_url("http://" + "a." * 130 + "com/") == ("bad_url", None)
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.text(max_size=80), st.sampled_from(["", "http://", "https://a.b/", "//", "http://[", "http://\u2100", "http://a:"]))
+@given(
+    st.text(max_size=80),
+    st.sampled_from(["", "http://", "https://a.b/", "//", "http://[", "http://\u2100", "http://a:"]),
+)
 def test_any_text_as_a_url_comes_to_one_of_the_reasons(text, head):
     assert judge_url(head + text).reason in REASONS
     assert outbound_link({"url": head + text + "\ud800", "score": 5}).reason in REASONS
@@ -562,7 +641,9 @@ def test_a_score_that_is_no_number_keeps_no_link(tmp_path, score):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("frame", [zstandard.ZstdCompressor().compress(b""), zstandard.ZstdCompressor().compress(b"{}"), b"\x28\xb5\x2f\xfd"])
+@pytest.mark.parametrize(
+    "frame", [zstandard.ZstdCompressor().compress(b""), zstandard.ZstdCompressor().compress(b"{}"), b"\x28\xb5\x2f\xfd"]
+)
 def test_frames_of_a_few_bytes_take_time_in_step_with_their_number(tmp_path, frame):
     def work(count):
         path.write_bytes(zstandard.ZstdCompressor().compress(b"{}\n") + frame * count)
@@ -588,7 +669,13 @@ from c4build.read.reddit import read_submissions
 from c4build.read.paths import identify
 print([one.what for one in read_submissions(identify(sys.argv[1]))])
 """
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "it unpacks to over 200 times its size" in done.stdout
 
@@ -612,7 +699,10 @@ def test_a_later_file_that_is_no_dump_of_submissions_is_left_after_a_thousand_li
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([b"", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"\x1f\x8b\x08", b"BZh9", b"BZh91AY&SY", b"{"]), st.binary(max_size=300))
+@given(
+    st.sampled_from([b"", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"\x1f\x8b\x08", b"BZh9", b"BZh91AY&SY", b"{"]),
+    st.binary(max_size=300),
+)
 def test_any_bytes_as_a_dump_of_submissions_give_lines_and_damages_only(tmp_path_factory, head, data):
     path = tmp_path_factory.mktemp("reddit") / "RS"
     path.write_bytes(head + data)
@@ -639,7 +729,10 @@ def test_an_error_that_nobody_thought_of_is_a_damage_of_its_input_with_its_place
     assert found[:2] == [Found("kept"), (source.path, Damage(77, "first"))]
     path, damage = found[2]
     assert (path, damage.offset, damage.cut, len(found)) == (source.path, 77, True, 3)
-    assert damage.what.startswith("cannot be read on from about here (ZeroDivisionError: \\x1b[31mboo") and len(damage.what) < 310
+    assert (
+        damage.what.startswith("cannot be read on from about here (ZeroDivisionError: \\x1b[31mboo")
+        and len(damage.what) < 310
+    )
 
 
 def test_damages_without_number_are_told_up_to_one_and_then_counted(tmp_path):
@@ -679,7 +772,13 @@ def test_strict_rules_and_other_settings_of_books_have_folders_of_their_own(tmp_
     dump.write_text(material.HEAD + material.page(1, "One", "Text.") + material.TAIL)
     book.write_text("A book.")
     folders = [prepare_wikipedia([str(dump)], str(tmp_path / "o"), rules).plan.folder for rules in RULES]
-    for chapters, language, least in ((False, "en", 0.99), (True, "en", 0.99), (False, "de", 0.99), (False, "en", 0.9), (True, "any", 0.5)):
+    for chapters, language, least in (
+        (False, "en", 0.99),
+        (True, "en", 0.99),
+        (False, "de", 0.99),
+        (False, "en", 0.9),
+        (True, "any", 0.5),
+    ):
         folders.append(prepare_books([str(book)], str(tmp_path / "o"), chapters, language, least).plan.folder)
     assert [os.path.relpath(folder, tmp_path / "o") for folder in folders] == [
         "wikipedia/20240501.simple/1.0.0", "wikipedia/20240501.simple/1.1.0", "books/1.0.0", "books/chapters/1.0.0", "books/de/1.0.0",
@@ -688,5 +787,3 @@ def test_strict_rules_and_other_settings_of_books_have_folders_of_their_own(tmp_
     for language, least in (("../x", 0.99), ("", 0.99), ("en", 2)):
         with pytest.raises(UsageError, match="--language|--least"):
             prepare_books([str(book)], str(tmp_path / "o"), False, language, least)
-
-

@@ -45,7 +45,11 @@ def post(url="http://example.com/a", score=3, **fields) -> dict:
         (post("/r/books/comments/abc/title/", crosspost_parent="t3_abc"), "within_reddit", None),
         (post("https://old.reddit.com/r/x"), "within_reddit", None),
         (post("https://i.redd.it/abc.png"), "within_reddit", None),
-        (post("https://example.org/story", crosspost_parent="t3_a", crosspost_parent_list=[{"score": 1}]), "kept", "example.org/story"),
+        (
+            post("https://example.org/story", crosspost_parent="t3_a", crosspost_parent_list=[{"score": 1}]),
+            "kept",
+            "example.org/story",
+        ),
         (post("https://i.imgur.com/abc"), "media_host", None),
         (post("https://IMGUR.com/gallery/abc"), "media_host", None),
         (post("https://www.youtube.com/watch?v=1"), "media_host", None),
@@ -190,7 +194,9 @@ def test_behind_a_bad_frame_the_next_ones_are_read(tmp_path, ending):
 def test_broken_lines_are_counted_and_told_with_their_number(tmp_path):
     path = tmp_path / "dump.json"
     lines = DUMP.splitlines()
-    path.write_bytes(b"\n".join([lines[0], b'{"url": "http://a.b/c", "sco', b"", b"\xff\xfe", b"[]", lines[2], b"[" * 100_000]))
+    path.write_bytes(
+        b"\n".join([lines[0], b'{"url": "http://a.b/c", "sco', b"", b"\xff\xfe", b"[]", lines[2], b"[" * 100_000])
+    )
     kept, counts, damages = links(path)
     assert kept == ["example.com/one", "example.com/three"]
     assert counts == {"kept": 2, "broken_line": 4}

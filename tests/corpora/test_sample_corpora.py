@@ -57,7 +57,9 @@ def test_no_markup_and_no_licence_is_left(demo):
     for name in ("wikipedia", "books"):
         (info,) = (out / name).rglob("dataset_info.json")
         builder = tensorflow_datasets.builder_from_directory(str(info.parent))
-        texts[name] = [example["text"].numpy().decode() for example in builder.as_dataset(split="+".join(builder.info.splits))]
+        texts[name] = [
+            example["text"].numpy().decode() for example in builder.as_dataset(split="+".join(builder.info.splits))
+        ]
         assert len(texts[name]) == summary(out / name)["kept"]
     assert not any(mark in text for text in texts["wikipedia"] for mark in ("[[", "{{", "<ref", "{|", "'''", "File:"))
     assert not any("gutenberg" in text.lower() for text in texts["books"])

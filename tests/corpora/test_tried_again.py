@@ -20,7 +20,10 @@ PROSE = "It was late in the year, and the old sailor told them what he had seen 
 
 
 def _to_wet(folder: Path) -> list:
-    return [Path(wet_files.write_wet(folder / f"{name}.warc.wet.gz", wet_files.pages(20 * at, 20))) for at, name in enumerate("ab")]
+    return [
+        Path(wet_files.write_wet(folder / f"{name}.warc.wet.gz", wet_files.pages(20 * at, 20)))
+        for at, name in enumerate("ab")
+    ]
 
 
 def _to_books(folder: Path) -> list:

@@ -96,7 +96,8 @@ def test_a_small_corpus_is_the_same_alone_as_among_larger_ones(corpus, tmp_path,
     among = truncate(corpus, tmp_path / "among", "--words", f"{size},2000")
     assert alone[f"{size}-words"] == among[f"{size}-words"]
     measured = {
-        name: sum(path.stat().st_size for path in (tmp_path / name).rglob("measured-*/0*.npy")) for name in ("alone", "among")
+        name: sum(path.stat().st_size for path in (tmp_path / name).rglob("measured-*/0*.npy"))
+        for name in ("alone", "among")
     }
     assert measured["alone"] < measured["among"]
 
@@ -123,7 +124,9 @@ def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
     library.mkdir()
     for number in range(12):
         letters = "".join(chr(0x430 + (number + place) % 32) for place in range(60))
-        (library / f"{number:02}.txt").write_text(letters if number else "plain words stand at the beginning here" + letters)
+        (library / f"{number:02}.txt").write_text(
+            letters if number else "plain words stand at the beginning here" + letters
+        )
     out = tmp_path / "all"
     assert run_command("books", library, "--out", out, "--language", "any", "--workers", 1, "--shards", 2).code == 0
     (out / "books/any/1.0.0").rename(out / "books/1.0.0")
@@ -164,7 +167,9 @@ def test_killed_at_random_moments_it_comes_to_the_same_bytes(corpus, tmp_path):
     assert shards(tmp_path / "killed") == shards(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("place, what", [(0.5, "a record is damaged or cut short"), (0.0, "the length of a record is damaged")])
+@pytest.mark.parametrize(
+    "place, what", [(0.5, "a record is damaged or cut short"), (0.0, "the length of a record is damaged")]
+)
 def test_a_damaged_shard_is_named_and_what_stands_before_is_used(corpus, tmp_path, place, what):
     copy = tmp_path / "books" / "1.0.0"
     shutil.copytree(corpus, copy)

@@ -44,7 +44,11 @@ ALL = [f"Title {number}" for number in range(1, 21)]
 
 def test_a_page_has_its_id_title_namespace_redirect_time_and_wikitext(dump):
     text = "A < b & \"c\" ''d'' \u00e9\U0001f431\n\nNext <ref>x</ref>"
-    pages = [material.page(5, "Caf\u00e9 & \"B\"", text), material.page(6, "Talk:X", "t", 1), material.page(7, "R", "#REDIRECT [[Y]]", 0, "Y")]
+    pages = [
+        material.page(5, 'Caf\u00e9 & "B"', text),
+        material.page(6, "Talk:X", "t", 1),
+        material.page(7, "R", "#REDIRECT [[Y]]", 0, "Y"),
+    ]
     assert list(read_pages(dump(material.multistream(pages)))) == [
         WikiPage("5", 'Caf\u00e9 & "B"', 0, False, "2024-05-01T00:00:05Z", text),
         WikiPage("6", "Talk:X", 1, False, "2024-05-01T00:00:06Z", "t"),
@@ -226,7 +230,10 @@ def test_streams_end_in_padding_without_a_complaint(tmp_path):
     path = tmp_path / "x.bz2"
     path.write_bytes(bz2.compress(b"one") + bz2.compress(b"") + bz2.compress(b"two") + b"\0" * 1000)
     with open(path, "rb") as file:
-        assert [(type(part).__name__, part[1]) for part in read_streams(file) if part[1]] == [("Data", b"one"), ("Data", b"two")]
+        assert [(type(part).__name__, part[1]) for part in read_streams(file) if part[1]] == [
+            ("Data", b"one"),
+            ("Data", b"two"),
+        ]
 
 
 def test_a_page_over_the_limit_is_left_out_without_being_held(dump, monkeypatch):

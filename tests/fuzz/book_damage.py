@@ -338,7 +338,9 @@ KINDS.add_each(
 def _epub_of(documents: list[tuple[str, bytes]], references: list[str]) -> bytes:
     items = "".join(f'<item id="{name}" href="{name}" media-type="application/xhtml+xml"/>' for name, _ in documents)
     spine = "".join(f'<itemref idref="{name}"/>' for name in references)
-    package = f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest><spine>{spine}</spine></package>'
+    package = (
+        f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest><spine>{spine}</spine></package>'
+    )
     container = '<container><rootfile full-path="a.opf"/></container>'
     return Epub({CONTAINER: container.encode(), "a.opf": package.encode(), **dict(documents)}).packed()
 
@@ -358,7 +360,9 @@ KINDS.add_each(
         "bombs: 10,000 documents": lambda: _epub_of(
             [(f"{n}.html", _page(100)) for n in range(10_000)], [f"{n}.html" for n in range(10_000)]
         ),
-        "bombs: 20,000 references to nothing": lambda: _epub_of([("a.html", _page(3000))], [f"x{n}" for n in range(20_000)]),
+        "bombs: 20,000 references to nothing": lambda: _epub_of(
+            [("a.html", _page(3000))], [f"x{n}" for n in range(20_000)]
+        ),
         "bombs: 5,000 documents that are not there": lambda: _epub_without_documents(5000),
     },
     lambda choose, make: Made(make(), [], [], ".epub"),

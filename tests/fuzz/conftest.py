@@ -17,5 +17,8 @@ def pytest_terminal_summary(terminalreporter):
         total = ["all", *(sum(column) for column in list(zip(*rows.values()))[:7])]
         total += [max(row[7] for row in rows.values()), max(row[8] for row in rows.values())]
         for name, *numbers in (_HEADS, *([name, *row] for name, row in rows.items()), total):
-            columns = [number if isinstance(number, str) else f"{number:,.1f}" if isinstance(number, float) else f"{number:,}" for number in numbers]
+            columns = [
+                number if isinstance(number, str) else f"{number:,.1f}" if isinstance(number, float) else f"{number:,}"
+                for number in numbers
+            ]
             terminalreporter.write_line(f"{name:<24}" + "".join(f"{column:>11}" for column in columns))

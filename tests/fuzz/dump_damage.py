@@ -208,7 +208,9 @@ def _text(value: str | Callable[[random.Random], str]):
     def change(choose: random.Random, page: str) -> str:
         inner = value if isinstance(value, str) else value(choose)
         escaped = inner.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return _field("text", f"A sentence before it stands here.\n{escaped}\nA sentence behind it stands here.")(choose, page)
+        return _field("text", f"A sentence before it stands here.\n{escaped}\nA sentence behind it stands here.")(
+            choose, page
+        )
 
     return change
 
@@ -231,7 +233,9 @@ KINDS.add_each(
         "elements: no title": _field("title", None, ""),
         "elements: a title of 1 MiB": _field("title", "t" * (1 << 20)),
         "elements: no date": _field("timestamp", None, ""),
-        "elements: an odd date": _field("timestamp", "yesterday", "9" * 5000, "٢٠١٩-٠٤-١٨", "-1", "2019-99-99T99:99:99Z"),
+        "elements: an odd date": _field(
+            "timestamp", "yesterday", "9" * 5000, "٢٠١٩-٠٤-١٨", "-1", "2019-99-99T99:99:99Z"
+        ),
         "elements: no text": _field("text", None, ""),
         "elements: a text that was deleted": lambda choose, page: re.sub(
             "<text.*</text>", '<text deleted="deleted" />', page, flags=re.DOTALL
@@ -256,11 +260,15 @@ KINDS.add_each(
         "entities: far beyond": _swap("</text>", " &#99999999999; </text>"),
         "entities: an ampersand alone": _swap("</text>", " a & b &lt </text>"),
         "entities: a bracket alone": _swap("</text>", " a < b </text>"),
-        "entities: a bomb": lambda choose, page: '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">]>\n'
-        + page.replace("</text>", "&b;&b;&b;</text>"),
+        "entities: a bomb": lambda choose, page: (
+            '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">]>\n'
+            + page.replace("</text>", "&b;&b;&b;</text>")
+        ),
         "encodings: zeros": _swap("</text>", "\0\0</text>"),
         "encodings: control characters": _swap("</text>", "\x01\x08\x0b\x1f\x7f\x85</text>"),
-        "encodings: a byte that is none": lambda choose, page: page.encode().replace(b"</text>", b"caf\xe9 \xff</text>"),
+        "encodings: a byte that is none": lambda choose, page: page.encode().replace(
+            b"</text>", b"caf\xe9 \xff</text>"
+        ),
         "encodings: surrogates": _swap("</text>", "\ud800\udc00</text>"),
         "encodings: what is no character": _swap("</text>", "\ufdd0\ufffe\U0010ffff</text>"),
         "encodings: Latin-1": lambda choose, page: page.replace("</text>", "é ü ß</text>").encode("latin-1", "replace"),
@@ -324,7 +332,9 @@ _MARKUP = {
     "blanks": " " * 200_000,
     "marks that hide brackets": "\ufdd0\ufdd1\ufdd2{{[[" * 3000,
 }  # fmt: skip
-KINDS.add_each({f"markup: {name}": value for name, value in _MARKUP.items()}, lambda choose, value: _page(choose, _text(value)))
+KINDS.add_each(
+    {f"markup: {name}": value for name, value in _MARKUP.items()}, lambda choose, value: _page(choose, _text(value))
+)
 
 
 # The head.
@@ -335,7 +345,11 @@ def _head(choose: random.Random, change: Callable[[str], str | bytes]) -> Made:
     head, _, tail = sample()
     layout = choose.choice(LAYOUTS)
     changed = change(head)
-    parts = [changed if isinstance(changed, bytes) else changed.encode(), *(page.encode() for page in pages), tail.encode()]
+    parts = [
+        changed if isinstance(changed, bytes) else changed.encode(),
+        *(page.encode() for page in pages),
+        tail.encode(),
+    ]
     return made(pages, b"".join(lay_out(parts, layout)), (), layout)
 
 
@@ -347,7 +361,9 @@ KINDS.add_each(
         "heads: an odd address": lambda head: re.sub("<base>.*</base>", "<base>\u202e://[::1</base>", head),
         "heads: no name": lambda head: re.sub("<dbname>.*</dbname>\n", "", head),
         "heads: an odd name": lambda head: re.sub("<dbname>.*</dbname>", "<dbname>../../etc wiki\0</dbname>", head),
-        "heads: a name of 10,000 letters": lambda head: re.sub("<dbname>.*</dbname>", f"<dbname>{'x' * 10_000}</dbname>", head),
+        "heads: a name of 10,000 letters": lambda head: re.sub(
+            "<dbname>.*</dbname>", f"<dbname>{'x' * 10_000}</dbname>", head
+        ),
         "heads: bytes that are no text": lambda head: head.encode().replace(b"samplewiki", b"sample\xff\xfewiki"),
         "heads: 5 MiB of blanks": lambda head: head + " " * (5 << 20),
         "heads: a bomb of entities": lambda head: '<!DOCTYPE a [<!ENTITY a "a"><!ENTITY b "&a;&a;&a;">]>' + head,

@@ -249,7 +249,9 @@ def reddit():
 def other_reddit():
     """Dumps that Python's own decompressors and json read to their end, each line an object; the links are c4build's."""
     unpack = {
-        b"\x28\xb5\x2f\xfd": lambda data: zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read(),
+        b"\x28\xb5\x2f\xfd": lambda data: (
+            zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+        ),
         b"\x1f\x8b": gzip.decompress,
         b"BZh": bz2.decompress,
         b"\xfd7zXZ\0": lzma.decompress,

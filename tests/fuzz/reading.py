@@ -123,7 +123,9 @@ def lost(files: Sequence, readings: Sequence[Reading]) -> list[str]:
         missing = Counter(damaged.made.whole) - Counter(reading.pages)
         if missing:
             count = f"{sum(missing.values()):,} of {len(damaged.made.whole):,}"
-            found.append(f"{damaged.number} {damaged.kind}: {count} whole ones are not there; named: {reading.damages[:2]}")
+            found.append(
+                f"{damaged.number} {damaged.kind}: {count} whole ones are not there; named: {reading.damages[:2]}"
+            )
     return found
 
 
@@ -148,7 +150,9 @@ def without_a_word(tried, make_other: Callable[[], Callable]) -> list[str]:
         damaged, pages = tried.files[number], tried.readings[number].pages
         fewer = len(other.pages) + other.dropped < len(damaged.made.before)
         if other.failure or Counter(other.pages) != Counter(pages) or fewer:
-            said = other.failure.strip().splitlines()[-1][:150] if other.failure else f"others read {len(other.pages):,}"
+            said = (
+                other.failure.strip().splitlines()[-1][:150] if other.failure else f"others read {len(other.pages):,}"
+            )
             found.append(f"{number} {damaged.kind}: {len(pages):,} read of {len(damaged.made.before):,}; {said}")
     return found
 
@@ -164,7 +168,14 @@ def rows(files: Sequence, readings: Sequence[Reading]) -> dict[str, list]:
     table: dict[str, list] = {}
     for damaged, reading in zip(files, readings):
         row = table.setdefault(re.split("[:,]", damaged.kind)[0], [0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0])
-        numbers = 1, reading.state == "read", bool(reading.damages), len(damaged.made.before), len(reading.pages), reading.dropped
+        numbers = (
+            1,
+            reading.state == "read",
+            bool(reading.damages),
+            len(damaged.made.before),
+            len(reading.pages),
+            reading.dropped,
+        )
         row[:6] = [have + more for have, more in zip(row, numbers)]
         row[6] = round(row[6] + reading.seconds, 2)
         row[7:] = [round(max(row[7], reading.seconds), 1), round(max(row[8], reading.megabytes))]

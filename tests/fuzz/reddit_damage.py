@@ -126,7 +126,9 @@ KINDS.add_each(
 # Lines: one or some of them changed.
 
 
-def _lines(choose: random.Random, change: Callable[[random.Random, dict], bytes | dict], all_of_them: bool = False) -> Made:
+def _lines(
+    choose: random.Random, change: Callable[[random.Random, dict], bytes | dict], all_of_them: bool = False
+) -> Made:
     posts = some(choose)
     hit = set(range(len(posts))) if all_of_them else set(choose.sample(range(len(posts)), choose.randint(1, 5)))
     parts = dumped(posts)

@@ -34,5 +34,7 @@ def test_a_list_of_all_damaged_files_keeps_the_good_one_whole_and_names_the_othe
     good = tmp_path / f"a-good{ENDING}"
     good.write_bytes(zstd(b"".join(dumped([post(n, url=f"http://good.example.org/{n}") for n in range(200)]))))
     alone = trying.build("webtext-urls", good, "--workers", 1, out=tmp_path / "alone" / "urls.txt.gz")
-    built = trying.build("webtext-urls", good, tried.folder, "--workers", 1, out=tmp_path / "all" / "urls.txt.gz", seconds=200)
+    built = trying.build(
+        "webtext-urls", good, tried.folder, "--workers", 1, out=tmp_path / "all" / "urls.txt.gz", seconds=200
+    )
     trying.check_build(tried, built, alone, "submissions")

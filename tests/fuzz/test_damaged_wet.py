@@ -17,10 +17,14 @@ def rules(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=[100, *(pytest.param(count, marks=pytest.mark.slow) for count in (len(KINDS), 1000))])
+@pytest.fixture(
+    scope="module", params=[100, *(pytest.param(count, marks=pytest.mark.slow) for count in (len(KINDS), 1000))]
+)
 def tried(request, rules, tmp_path_factory):
     title = f"WET, {request.param:,} files, rules {rules}"
-    return trying.try_all(title, tmp_path_factory.mktemp("wet"), KINDS, request.param, ENDING, partial(readers.wet, rules))
+    return trying.try_all(
+        title, tmp_path_factory.mktemp("wet"), KINDS, request.param, ENDING, partial(readers.wet, rules)
+    )
 
 
 def test_no_damaged_file_ends_its_reading_or_stalls_it_or_fills_the_memory(tried, record_property):

@@ -35,7 +35,9 @@ class Page(NamedTuple):
 def lines(body: bytes) -> str:
     """The text of a body as pages have it: lines stripped, none empty, none that TFDS takes for metadata."""
     text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return "\n".join(line.strip() for line in text.split("\n") if line.strip() and not line.strip().startswith(_PREFIXES))
+    return "\n".join(
+        line.strip() for line in text.split("\n") if line.strip() and not line.strip().startswith(_PREFIXES)
+    )
 
 
 class Record(NamedTuple):
@@ -50,7 +52,9 @@ class Record(NamedTuple):
     def replace(self, name: str, value: str | None) -> "Record":
         """With another value of a field; without it where that is None."""
         return self._replace(
-            fields=tuple((key, value if key == name else old) for key, old in self.fields if key != name or value is not None)
+            fields=tuple(
+                (key, value if key == name else old) for key, old in self.fields if key != name or value is not None
+            )
         )
 
     def with_body(self, body: bytes) -> "Record":
@@ -84,7 +88,9 @@ def sample() -> tuple[Record, ...]:
         fields = tuple(tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:])
         record = Record(fields, rest[: int(dict(fields)["Content-Length"])])
         # Lines that start as metadata does are text by the one reader and metadata by the other.
-        if not found or (400 < len(record.body) < 6000 and not any(line.startswith(_PREFIXES) for line in lines(record.body))):
+        if not found or (
+            400 < len(record.body) < 6000 and not any(line.startswith(_PREFIXES) for line in lines(record.body))
+        ):
             found.append(record)
     return tuple(found)
 
@@ -219,7 +225,10 @@ KINDS.add_each(
     {
         "members: an empty one first": _with(0, gz(b"")),
         "members: empty ones between": _with(1, *[gz(b"")] * 3),
-        "members: noise between": lambda choose, parts, number: ([*parts[:number], noise(choose), *parts[number:]], False),
+        "members: noise between": lambda choose, parts, number: (
+            [*parts[:number], noise(choose), *parts[number:]],
+            False,
+        ),
         "members: noise first": lambda choose, parts, number: ([noise(choose), *parts], False),
         "members: noise last": lambda choose, parts, number: ([*parts, noise(choose)], False),
         "members: zeros last": lambda choose, parts, number: ([*parts, bytes(choose.randint(1, 9000))], False),
@@ -248,7 +257,11 @@ KINDS.add_each(
 
 
 def _record(
-    choose: random.Random, change: Callable, with_the_one_before: bool = False, every: float = 0.0, with_the_next: bool = False
+    choose: random.Random,
+    change: Callable,
+    with_the_one_before: bool = False,
+    every: float = 0.0,
+    with_the_next: bool = False,
 ) -> Made:
     """One record changed to a `Record` or to bytes, or (with the probability `every`) all of them."""
     records = some(choose)
@@ -295,7 +308,9 @@ KINDS.add_each(
         "heads: names in upper case": _names(str.upper),
         "heads: blanks around names": _names(lambda name: f" {name}\t"),
         "heads: a folded line": _more_fields(("X-Folded", "one\r\n two\r\n\tthree")),
-        "heads: a line without a colon": _bytes(lambda choose, data: data.replace(b"\r\n", b"\r\nno colon here\r\n", 1)),
+        "heads: a line without a colon": _bytes(
+            lambda choose, data: data.replace(b"\r\n", b"\r\nno colon here\r\n", 1)
+        ),
         "heads: a line of 1 MiB": _more_fields(("WARC-X", "x" * (1 << 20))),
         "heads: 20,000 lines": _more_fields(*[("WARC-X", "x")] * 20_000),
         "heads: zeros and controls": _more_fields(("X-Odd", "\0\x01\x0b\x0c\x1c\x85\u2028")),
@@ -305,14 +320,20 @@ KINDS.add_each(
     },
     _record,
 )
+
+
 @KINDS.add("heads: a type of another file")
 def _of_another_file(choose: random.Random) -> Made:
     """A file is read up to the first record that no WET file has."""
     records = some(choose)
     number = choose.randrange(1, len(records))
-    records[number] = _set("WARC-Type", "response", "request", "metadata", "resource", "revisit", "continuation")(choose, records[number])
+    records[number] = _set("WARC-Type", "response", "request", "metadata", "resource", "revisit", "continuation")(
+        choose, records[number]
+    )
     parts = [record.packed() for record in records]
-    return made(records, b"".join(lay_out(parts, choose.choice(LAYOUTS))), range(number if number > 1 else 0, len(records)))
+    return made(
+        records, b"".join(lay_out(parts, choose.choice(LAYOUTS))), range(number if number > 1 else 0, len(records))
+    )
 
 
 KINDS.add_each(
@@ -350,7 +371,9 @@ _LENGTHS = {
     "10^30": lambda choose, size: 10**30,
     "5,000 digits": lambda choose, size: "9" * 5000,
     "5,000 zeros before it": lambda choose, size: "0" * 5000 + str(size),
-    "words": lambda choose, size: choose.choice(("many", "", "None", "0x45b", f"{size}.0", f"+{size}", f"{size} bytes", "1e3")),
+    "words": lambda choose, size: choose.choice(
+        ("many", "", "None", "0x45b", f"{size}.0", f"+{size}", f"{size} bytes", "1e3")
+    ),
     "digits of another script": lambda choose, size: choose.choice(("١٢٣", "１２３", "²³")),
 }
 KINDS.add_each(
@@ -444,7 +467,10 @@ KINDS.add_each(
 
 def _as_warc(kind: str, body: Callable[[Record], bytes], content: str):
     def change(choose: random.Random, records: list[Record]) -> bytes:
-        changed = [record.replace("WARC-Type", kind).replace("Content-Type", content).with_body(body(record)) for record in records[1:]]
+        changed = [
+            record.replace("WARC-Type", kind).replace("Content-Type", content).with_body(body(record))
+            for record in records[1:]
+        ]
         return b"".join(lay_out([record.packed() for record in (records[0], *changed)], "members"))
 
     return change
@@ -505,7 +531,11 @@ def _bomb(choose: random.Random, middle: Callable[[random.Random], bytes]) -> Ma
 def _huge(block: bytes, size: int, head: bytes | None = None) -> bytes:
     """A member of a record whose text is so many bytes of a block."""
     count = size // len(block)
-    page = sample()[1].replace("WARC-Target-URI", "http://bomb.example.org/").replace("Content-Length", str(count * len(block)))
+    page = (
+        sample()[1]
+        .replace("WARC-Target-URI", "http://bomb.example.org/")
+        .replace("Content-Length", str(count * len(block)))
+    )
     file = io.BytesIO()
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as member:
         member.write(page._replace(body=b"", tail=b"").packed() if head is None else head)
@@ -539,7 +569,9 @@ KINDS.add_each(
 @KINDS.add("bombs: 12,000 small records in one member")
 def _many_small(choose: random.Random) -> Made:
     records = [sample()[0]] + [
-        sample()[1].replace("WARC-Target-URI", f"http://small.example.org/{number}").with_body(b"A page of a few words.")
+        sample()[1]
+        .replace("WARC-Target-URI", f"http://small.example.org/{number}")
+        .with_body(b"A page of a few words.")
         for number in range(12_000)
     ]
     return made(records, gz(b"".join(record.packed() for record in records)), ())

@@ -5,8 +5,18 @@ import gzip
 from hypothesis import strategies as st
 
 LINE_ENDS = ("\n", "\r\n", "\r")
-URLS = ("http://a.org/x", "https://a.org/x", "http://www.a.org/x/", "http://a.org/x?utm_source=q", "http://b.org/y",
-        "https://news.b.org/z", "http://c.co.uk/?ref=1", "ftp://c.co.uk/", "http://d.org/\u00e9", "")
+URLS = (
+    "http://a.org/x",
+    "https://a.org/x",
+    "http://www.a.org/x/",
+    "http://a.org/x?utm_source=q",
+    "http://b.org/y",
+    "https://news.b.org/z",
+    "http://c.co.uk/?ref=1",
+    "ftp://c.co.uk/",
+    "http://d.org/\u00e9",
+    "",
+)
 DATES = ("2019-04-18T00:00:00Z", "2019-04-19T00:00:00Z", "2019-04-20T00:00:00Z", "")
 GOOD = (
     "The river was quiet when we came back from the long walk.",
@@ -40,7 +50,9 @@ ODD = (
 )  # fmt: skip
 
 lines = st.one_of(st.sampled_from(GOOD), st.sampled_from(GOOD), st.sampled_from(ODD), st.text(max_size=30))
-numbered = st.builds("{1} Number {0} was the first of them to say so.".format, st.integers(0, 99), st.sampled_from(GOOD))
+numbered = st.builds(
+    "{1} Number {0} was the first of them to say so.".format, st.integers(0, 99), st.sampled_from(GOOD)
+)
 
 
 @st.composite
@@ -59,11 +71,17 @@ def wet_files(draw) -> bytes:
     """A WET file as plain bytes per record, to be packed by `pack`."""
     records = []
     for _ in range(draw(st.integers(1, 12))):
-        head = ["WARC/1.0" if draw(st.integers(0, 15)) else draw(st.sampled_from(["WARC/1.1", " WARC/1.0 ", "WARC/1.0\t"]))]
+        head = [
+            "WARC/1.0" if draw(st.integers(0, 15)) else draw(st.sampled_from(["WARC/1.1", " WARC/1.0 ", "WARC/1.0\t"]))
+        ]
         url, date = draw(st.sampled_from(URLS)), draw(st.sampled_from(DATES))
         head += [f"WARC-Target-URI: {url}"] if url or draw(st.booleans()) else []
         head += [f"WARC-Date: {date}"] if date else []
-        head += draw(st.lists(st.sampled_from(["WARC-Type: conversion", "X-Odd: a line of its own.", "Content-Type: text/plain"])))
+        head += draw(
+            st.lists(
+                st.sampled_from(["WARC-Type: conversion", "X-Odd: a line of its own.", "Content-Type: text/plain"])
+            )
+        )
         body = draw(bodies())
         head += [f"Content-Length: {len(body.encode())}"]
         end = draw(st.sampled_from(["\r\n", "\r\n", "\n"]))

@@ -18,16 +18,46 @@ from c4build.rules.language import SEED, fastest_detector, language_test, librar
 from c4build.sample.resources import sample_folder
 
 compiled_only = pytest.mark.skipif(load_library() is None, reason="there was no compiler at installation")
-texts = st.one_of(st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join))
+texts = st.one_of(
+    st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join)
+)
 words = st.sampled_from(
-    "the river The RIVER rIVER \u00c4pfel \u00c4PFEL \u00fcber d\u00e9j\u00e0 \u0219i \u021bar\u0103 \u1ea0\u1eadp ng\u01b0\u1eddi \u2019s don\u2019t \u2192 \u2122 \u2028 \u00a0 \u00ab A I 7 _ [ \u0130 \u01c5 \ufb01n \uff21\uff22 \U0001f98a \U0001f130\U0001f131 \ufeff".split(" ")
+    "the river The RIVER rIVER \u00c4pfel \u00c4PFEL \u00fcber d\u00e9j\u00e0 \u0219i \u021bar\u0103 \u1ea0\u1eadp ng\u01b0\u1eddi \u2019s don\u2019t \u2192 \u2122 \u2028 \u00a0 \u00ab A I 7 _ [ \u0130 \u01c5 \ufb01n \uff21\uff22 \U0001f98a \U0001f130\U0001f131 \ufeff".split(
+        " "
+    )
 )
 mixed = st.lists(st.tuples(words, st.sampled_from(["", " ", "  "])).map("".join), min_size=1, max_size=40).map("".join)
 
 
 LETTERS = "wirgehenheutenochnachhause" * 100
-URLS = ["http://", "https://", "http:/", "https:/a", "http//a", "httpss://a", "http://a", "https://a.de/\u00e9", "HTTP://a", "hhttp://a~b"]
-HOSTS = ["", ".", "b", "b.", ".b", "bc", "b-_c", "b.c.d", "b..", "bc@de.fr", "b@c.de", "bc.de@fg.hi", "b\u00e9.de", "bc de"]
+URLS = [
+    "http://",
+    "https://",
+    "http:/",
+    "https:/a",
+    "http//a",
+    "httpss://a",
+    "http://a",
+    "https://a.de/\u00e9",
+    "HTTP://a",
+    "hhttp://a~b",
+]
+HOSTS = [
+    "",
+    ".",
+    "b",
+    "b.",
+    ".b",
+    "bc",
+    "b-_c",
+    "b.c.d",
+    "b..",
+    "bc@de.fr",
+    "b@c.de",
+    "bc.de@fg.hi",
+    "b\u00e9.de",
+    "bc de",
+]
 
 
 def sample_texts() -> list[str]:
@@ -118,7 +148,9 @@ def test_of_the_samples_pages_those_in_latin_letters_need_no_other_detector():
 
 
 @compiled_only
-@pytest.mark.parametrize("text", ["", " ", "7", "a", "ab", "Ab", "AB", "q" * 20_000, "ab " * 5000, "z\u00df\u00e6" * 4000])
+@pytest.mark.parametrize(
+    "text", ["", " ", "7", "a", "ab", "Ab", "AB", "q" * 20_000, "ab " * 5000, "z\u00df\u00e6" * 4000]
+)
 def test_texts_with_nothing_to_tell_languages_apart_are_judged_alike(text):
     # In some of these no language stands out after a thousand draws.
     assert compiled_detector(text) == library_detector(langdetect)(text)

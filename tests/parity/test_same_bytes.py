@@ -56,7 +56,9 @@ def read_tfrecords(folder: str) -> set:
             while head := file.read(12):
                 example = tf_example_pb2.Example.FromString(file.read(struct.unpack("<Q", head[:8])[0]))
                 file.read(4)
-                value = {name: feature.bytes_list.value[0].decode() for name, feature in example.features.feature.items()}
+                value = {
+                    name: feature.bytes_list.value[0].decode() for name, feature in example.features.feature.items()
+                }
                 names = ("url", "text", "timestamp", "content-type", "content-length")
                 found.add((*(value[name] for name in names), split))
     return found
@@ -102,7 +104,9 @@ def test_real_crawls_and_articles_give_what_tfds_gives(tmp_path, shared):
     spellings = ("{}", "http://{}", "https://www.{}/", "{}?utm_medium=x")
     url_list = tmp_path / "urls.txt"
     listed = [page.normalized_url for page in pages[::3]]
-    url_list.write_text("".join(spellings[n % 3 if "?" in url else n % 4].format(url) + "\n" for n, url in enumerate(listed)))
+    url_list.write_text(
+        "".join(spellings[n % 3 if "?" in url else n % 4].format(url) + "\n" for n, url in enumerate(listed))
+    )
     domains = tmp_path / "domains.json"
     real = json.loads((shared / "lists" / "realnews_domains.json").read_text())
     # None of the pages is of a news domain: two of theirs are added.
@@ -144,7 +148,9 @@ def test_many_files_that_hypothesis_makes_give_what_tfds_gives(files, one_member
     same_for_made_up_files(files, one_member, tmp_path_factory.mktemp("made") / "up")
 
 
-texts = st.one_of(st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join))
+texts = st.one_of(
+    st.text(max_size=60), st.lists(lines, max_size=8).map(" ".join), st.lists(lines, max_size=8).map("\n".join)
+)
 punctuated = st.text(st.sampled_from(".?! \n\"')]}({[,:;-@*\u201d\u2026\x0b\xa0aBiT5"), max_size=40)
 
 
@@ -156,10 +162,12 @@ def test_sentences_are_those_of_nltk(text):
 
 # Ends of sentences of all kinds, and what may follow them.
 tokens = st.sampled_from(
-    'Mr. etc. i.e. u.s. U.S. no. No. a. B. 3. 1,5. ... plain. Words. x\u00a0y. caf\u00e9. so? Ha! what?! ) ") (and .) \' The word 4th '
+    "Mr. etc. i.e. u.s. U.S. no. No. a. B. 3. 1,5. ... plain. Words. x\u00a0y. caf\u00e9. so? Ha! what?! ) \") (and .) ' The word 4th "
     "-- supercalifragilisticexpialidocious. word\tword. \n".split(" ")
 )
-spaced = st.lists(st.tuples(tokens, st.sampled_from([" ", " ", " ", "\n", "  ", "\t", "\u00a0"])), min_size=1, max_size=12)
+spaced = st.lists(
+    st.tuples(tokens, st.sampled_from([" ", " ", " ", "\n", "  ", "\t", "\u00a0"])), min_size=1, max_size=12
+)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -188,7 +196,9 @@ def test_lines_are_cleaned_as_tfds_cleans_them(text):
     tfds_c4.use_tfds()
     counts = tfds_c4.Counter()
     page = c4_utils.PageFeatures(text=text)
-    cleaned = list(c4_utils.get_clean_page_fn()(page, counter_inc_fn=lambda name, amount=1: counts.update({name: amount})))
+    cleaned = list(
+        c4_utils.get_clean_page_fn()(page, counter_inc_fn=lambda name, amount=1: counts.update({name: amount}))
+    )
     body = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass")
     ours = tfds_c4.Counter()
     (found,) = candidate_lines([body], RULES)
@@ -204,7 +214,10 @@ def test_lines_are_cleaned_as_tfds_cleans_them(text):
 
 
 @settings(max_examples=800, deadline=None)
-@given(st.lists(st.one_of(texts, st.sampled_from(WORDS), st.sampled_from("\u212a\u0130_\u200b\u0301-2 \n")), max_size=8), st.booleans())
+@given(
+    st.lists(st.one_of(texts, st.sampled_from(WORDS), st.sampled_from("\u212a\u0130_\u200b\u0301-2 \n")), max_size=8),
+    st.booleans(),
+)
 def test_bad_words_are_found_as_tfds_finds_them(pieces, upper):
     text = "".join(pieces).upper() if upper else "".join(pieces)
     tfds_c4.use_tfds()
@@ -216,7 +229,13 @@ bad_words = bad_word_test(WORDS)
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.sampled_from(["http://", "https://", "www.", "HTTP://", "a.org", "/", "?", "utm_x", "ref", "feed", "=", "\n", "\u00e9"])).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["http://", "https://", "www.", "HTTP://", "a.org", "/", "?", "utm_x", "ref", "feed", "=", "\n", "\u00e9"]
+        )
+    ).map("".join)
+)
 def test_urls_are_normalised_as_tfds_normalises_them(url):
     tfds_c4.use_tfds()
     assert normalize_url(url) == c4_utils.normalize_url(url)

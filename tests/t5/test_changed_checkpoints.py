@@ -213,7 +213,11 @@ def test_a_checkpoint_with_each_layers_arrays_apart_is_taken_as_well(tmp_path):
     """As they were written before the layers of a stack were one array."""
     mesh, rng = make_mesh(4, 2), np.random.default_rng(0)
     _, params = model_graph(model_config("mini", vocab_size=128))
-    shapes = {"params": params, "optimizer": jax.eval_shape(adafactor(constant()).init, params), "step": jax.ShapeDtypeStruct((), np.int32)}
+    shapes = {
+        "params": params,
+        "optimizer": jax.eval_shape(adafactor(constant()).init, params),
+        "step": jax.ShapeDtypeStruct((), np.int32),
+    }
     state = jax.tree.map(lambda leaf: np.asarray(9 * rng.normal(size=leaf.shape), leaf.dtype), shapes)
     state = jax.tree.map(jax.device_put, state, state_shardings(state, mesh))
     apart = {}

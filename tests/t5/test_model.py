@@ -120,7 +120,13 @@ def test_the_position_biases_are_those_of_hugging_face(golden):
 
 def test_greedy_ids_are_those_of_hugging_face(golden, attention):
     _version, arrays, config, params = golden
-    ids = greedy(graph_of(dataclasses.replace(config, attention=attention)), params, arrays["input_ids"], arrays["attention_mask"], 24)
+    ids = greedy(
+        graph_of(dataclasses.replace(config, attention=attention)),
+        params,
+        arrays["input_ids"],
+        arrays["attention_mask"],
+        24,
+    )
     np.testing.assert_array_equal(ids, arrays["greedy_ids"][:, 1:])
 
 

@@ -104,13 +104,17 @@ def test_a_run_killed_and_resumed_has_the_same_losses_to_the_last_bit(world, ref
     assert child.wait() == -signal.SIGKILL
     go_on(world, run, quiet=False)
     said = capsys.readouterr().err.splitlines()
-    resumed = [int(line.split()[1].split("/")[0]) for line in said if line.startswith("step ") and "/" in line.split()[1]]
+    resumed = [
+        int(line.split()[1].split("/")[0]) for line in said if line.startswith("step ") and "/" in line.split()[1]
+    ]
     assert 1 < resumed[0] <= 8  # it went on from a checkpoint, it did not start again
     assert losses(run) == reference
     assert len(reference) == SHORT.steps
 
 
-def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(world, reference, capsys):
+def test_a_run_whose_last_checkpoint_has_changed_goes_on_from_the_one_before_to_the_same_losses(
+    world, reference, capsys
+):
     run = world[0] / "changed"
     shutil.copytree(world[0] / "reference", run)
     largest = max(
