@@ -18,6 +18,7 @@ def attach(app: typer.Typer):
         app.command(cls=BeamCommand)(command)
     app.command()(inspect)
     app.command()(verify)
+    app.command()(status)
 
 
 def wikipedia(
@@ -147,7 +148,7 @@ def truncate(
     check(workers, runner)
 
     def run(measuring, flow):
-        run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args)
+        run_shown(measuring, flow, ("measuring", "pages"), workers, runner, context.args)
 
     numbers = [_number(size) for size in sizes.split(",")]
     prepared = prepare_truncated(newest_version(folder[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
@@ -207,6 +208,17 @@ def verify(
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
+def status(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, a line for each look.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until the run ends.")] = False,
+):
+    """Show how far the newest run into a folder is, or how it ended: from any machine that sees the folder."""
+    from c4build.commands.status import show
+
+    show(out, as_json, watch)
+
+
 def check(workers: int | None, runner: str | None):
     """Fails before any work where the way to run it is wrong."""
     from c4build.flow.local import check_runner
@@ -240,7 +252,7 @@ def run_collect(
         print_complete(prepared.folders)
     else:
         doing = ("reading", plan.recipe.record)
-        run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options)
+        run_shown(prepared, collect, doing, workers, runner, beam_options)
     finish()
     summary = read_manifest(plan.folder)
     if not prepared.complete:
@@ -256,14 +268,12 @@ def run_collect(
     return DAMAGED if summary["damaged"] else 0
 
 
-def run_watched(
+def run_shown(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
 ):
     """Runs what was prepared, and shows how far it is."""
     from c4build.commands.terminal import Progress
+    from c4build.flow.local import run_watched
 
-    with Progress(prepared, runner in (None, "DirectRunner"), *doing):
-        from c4build.flow.local import run_flow
-
-        parts = len(prepared.inputs)
-        run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+    workers = min(workers or cores(), len(prepared.inputs))
+    run_watched(prepared, add, doing, workers, runner, beam_options, Progress)

@@ -116,11 +116,8 @@ def run_build(
     if prepared.complete:
         print_complete(prepared.folders)
     else:
-        local = runner in (None, "DirectRunner")
-        workers = workers or cores()
-        with Progress(prepared, local):
-            useful = max(len(prepared.inputs), prepared.plan.finish.shards)
-            run(prepared, min(workers, useful), runner, beam_options)
+        useful = max(len(prepared.inputs), prepared.plan.finish.shards)
+        run(prepared, min(workers or cores(), useful), runner, beam_options, Progress)
     summaries = read_summary(prepared.folders)
     if not prepared.complete:
         for line in dict.fromkeys(line for summary in summaries.values() for line in summary["made_again"]):

@@ -27,7 +27,6 @@ from c4build.write.files import (
     join,
     list_files,
     list_folders,
-    make_empty_folder,
     make_folder,
     read_sealed,
     write_sealed,
@@ -49,16 +48,13 @@ class Checked(NamedTuple):
     out: str  # absolute: workers may have another working folder
 
 
-def prepare(
-    request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None
-) -> Prepared:
+def prepare(request: Request, say: Callable[[str], object] = lambda line: None) -> Prepared:
     """Checks the request and plans it; touches nothing but the output folder, and that only when all else is right.
 
     The output folder is locked from here on until `run` is done, or nothing need be.
 
     Args:
       request: what is asked for.
-      track_progress: Clean tells how far it is.
       say: is told in a line what is there already, what must be made again and what is read again.
 
     Raises:
@@ -70,7 +66,7 @@ def prepare(
     work = join(out, ".c4build")
     lock(work, out)
     try:
-        prepared = _plan(request, rules, variants, lists, inputs, out, work, track_progress, say)
+        prepared = _plan(request, rules, variants, lists, inputs, out, work, say)
     except BaseException:
         unlock(work)
         raise
@@ -115,7 +111,7 @@ class _Lists(NamedTuple):
     urls: tuple[Input, ...]
 
 
-def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
+def _plan(request, rules, variants, lists, inputs, out, work, say) -> Prepared:
     from c4build.flow.inputs import write_inputs
     from c4build.flow.web import Plan
 
@@ -154,7 +150,6 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         "shards": shards,
         "made_from": made_from,
     }
-    progress = join(work, "progress") if track_progress and is_local(out) else None
     key_files = join(work, "keys") if is_local(out) else None
     lists_of_inputs = join(work, f"inputs-{fingerprint}")
     transport = Transport(
@@ -163,7 +158,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         slots_folder=join(work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
     )
     missing = most_missing(request.allow_missing, len(inputs))
-    plan = Plan(finish, lists_of_inputs, url_lists, provenance, progress, key_files, transport, missing)
+    plan = Plan(finish, lists_of_inputs, url_lists, provenance, None, key_files, transport, missing)
     page_files = []
     if todo:
         page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
@@ -305,8 +300,6 @@ def _make_ready(plan, folders: Sequence[str]):
         claim(folder, set(file_names(FORMATS[finish.format], DATASET, finish.shards)))
     make_folder(finish.units)
     sweep(finish.work)
-    if plan.progress:
-        make_empty_folder(plan.progress)
     if plan.key_files:
         make_folder(plan.key_files)
 

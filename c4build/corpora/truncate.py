@@ -22,7 +22,8 @@ import pyarrow as pa
 from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.errors import CorruptFileError, UsageError, say
-from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, Watched, prepare, teller
+from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, Watched, prepare
+from c4build.flow.runs import marks
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
 from c4build.write.files import (
@@ -33,7 +34,6 @@ from c4build.write.files import (
     digest,
     is_local,
     join,
-    make_empty_folder,
     make_folder,
     open_file,
     read_checked,
@@ -109,29 +109,36 @@ class MeasureShard(beam.DoFn):
     def setup(self):
         self._length = self.cutter.measure.length
 
+    def start_bundle(self):
+        marks.begin(self.measuring.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.measuring.progress)
+
     def process(self, number: int) -> Iterator[int]:
         stem, remade = self.measuring.stem(number), []
+        task = marks.Task(self.measuring.told(number))
         try:
             said = read_sealed(stem + ".json")
             remade = [f"{name}: {what}" for name, what in check_sums(self.measuring.work, sums_in(said))]
             if remade or said["number"] != number:
                 raise CorruptFileError(f"{stem}.json: it does not hold what was written")
+            task.done("found", said.get("read", 0), 0)
         except FileNotFoundError:
-            self._measure(number, stem, [])
+            self._measure(number, stem, [], task)
         except CorruptFileError as error:
-            self._measure(number, stem, remade or [str(error)])
+            self._measure(number, stem, remade or [str(error)], task)
         yield number
 
-    def _measure(self, number: int, stem: str, remade: list[str]):
+    def _measure(self, number: int, stem: str, remade: list[str], task: marks.Task):
         shard = self.measuring.shards[number]
         rows, damage, read, text_size = [], None, 0, 0
         early = _EarlyPages(stem)
-        tell = teller(self.measuring.told(number), lambda: read)
         try:
             for row, example in enumerate(read_shard(shard)):
                 size = len(example["text"].encode())
                 read, text_size = row + 1, text_size + size
-                tell(text_size)
+                task.at(read, text_size)
                 order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
                 if order < self.bound:
                     rows.append((order, number, row, self._length(example["text"]), size))
@@ -140,9 +147,9 @@ class MeasureShard(beam.DoFn):
             damage = [error.offset, error.what]
         early.flush()
         _save(stem + ".npy", np.sort(np.array(rows, _PAGE), order=["order", "shard", "row"]), early.sums)
-        fields = {"number": number, "groups": early.groups, "features": early.features, "damage": damage}
+        fields = {"number": number, "read": read, "groups": early.groups, "features": early.features, "damage": damage}
         write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
-        tell(shard.size, True)
+        task.done("read", read, shard.size, int(damage is not None), damage[1] if damage else next(iter(remade), ""))
 
 
 class _EarlyPages:
@@ -207,12 +214,12 @@ def _read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str,
 
 
 class Measuring(NamedTuple):
-    """The measuring of shards, as `terminal.Progress` watches it."""
+    """The measuring of shards: a plan, as the flows have one."""
 
     shards: tuple[Shard, ...]
     share: float
     work: str
-    progress: str | None
+    progress: str | None = None
 
     def stem(self, number: int) -> str:
         return join(self.work, f"{number:05d}-{self.share:.9f}")
@@ -221,21 +228,13 @@ class Measuring(NamedTuple):
         return self.progress and join(self.progress, str(number))
 
     @property
-    def inputs(self) -> list[Unit]:
-        parts = [Part(Input(shard.path, shard.size, "")) for shard in self.shards]
-        return [Unit(str(number), (part,)) for number, part in enumerate(parts)]
-
-    @property
-    def plan(self) -> "Measuring":
-        return self
-
-    @property
     def finish(self) -> Watched:
         return Watched(self.work, len(self.shards))
 
-    @property
-    def page_files(self) -> list[str]:
-        return [self.stem(number) + ".json" for number in range(len(self.shards))]
+    def prepared(self) -> Prepared:
+        units = [Unit(shard.path, (Part(Input(shard.path, shard.size, "")),)) for shard in self.shards]
+        files = [self.stem(number) + ".json" for number in range(len(self.shards))]
+        return Prepared(self, units, files, {}, False)
 
 
 def prepare_truncated(
@@ -243,7 +242,7 @@ def prepare_truncated(
     sizes: Sequence[int],
     unit: str,
     out: str,
-    run: Callable[[Measuring, Callable[[beam.Pipeline], object]], None],
+    run: Callable[[Prepared, Callable[[beam.Pipeline, Measuring], object]], None],
     vocabulary: str | None = None,
     seed: int = 0,
     format: str = "tfrecord",
@@ -272,10 +271,7 @@ def prepare_truncated(
     try:
         make_folder(work)
         sweep(work)
-        progress = join(out, ".c4build", "progress") if is_local(out) else None
-        if progress:
-            make_empty_folder(progress)
-        cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run, say)
+        cutter, pages, features = _measured(cutter, Measuring(shards, 1.0, work), seed, sizes[-1], run, say)
         pages, ends = _settle(pages, sizes, cutter)
         order = join(work, f"order-{digest(sizes)}.npy")
         _save(order, pages)
@@ -314,8 +310,7 @@ def _measured(
     share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in measuring.shards)))
     while True:
         measuring = measuring._replace(share=share)
-        step = beam.ParDo(MeasureShard(measuring, cutter, seed))
-        run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
+        run(measuring.prepared(), _flow(cutter, seed))
         stems = [measuring.stem(number) for number in numbers]
         said = [read_own(stem + ".json") for stem in stems]
         for stem, one in zip(stems, said):
@@ -335,6 +330,14 @@ def _measured(
     damages = [(shard.path, Damage(*one["damage"])) for shard, one in zip(measuring.shards, said) if one["damage"]]
     features = next(tuple(one["features"]) for one in said if one["features"])
     return cutter._replace(early=tuple(stems), damages=tuple(damages)), pages, features
+
+
+def _flow(cutter: Cutter, seed: int) -> Callable[[beam.Pipeline, Measuring], object]:
+    def add(root: beam.Pipeline, measuring: Measuring) -> beam.PCollection:
+        step = beam.ParDo(MeasureShard(measuring, cutter, seed))
+        return root | beam.Create(range(len(measuring.shards))) | beam.Reshuffle() | "Measure" >> step
+
+    return add
 
 
 def _first(files: Sequence[tuple[str, FileSum]], size: int) -> np.ndarray:

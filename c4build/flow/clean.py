@@ -7,7 +7,6 @@ page file, and the next run asks for it again.
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -17,8 +16,9 @@ from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import CorruptFileError, printable
-from c4build.flow.kit import may_be_gone, tell_progress
+from c4build.flow.kit import may_be_gone
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
+from c4build.flow.runs.marks import Task
 from c4build.page import Page
 from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
@@ -94,26 +94,28 @@ class Cleaner:
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
-        """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
-        remade = ""
+        """Makes `page_file` of `source`, or finds it made before. `progress` is where `Task` tells how far it is."""
+        task, remade = Task(progress), ""
         try:
             report = find_page_file(page_file, source, self._track_keys)
             if report and report.complete:
+                _tell(task, "found", report)
                 return report
         except (CorruptFileError, OSError) as error:
             remade = str(error)
         try:
-            report = self._make(source, page_file, progress)
+            report = self._make(source, page_file, task)._replace(remade=remade)
+            _tell(task, "read", report)
         except FetchError as error:
-            report = self._missing(source, page_file, str(error))
-        return report._replace(remade=remade)
+            report = self._missing(source, page_file, str(error))._replace(remade=remade)
+            _tell(task, "missing", report)
+        return report
 
-    def _make(self, source: Input, page_file: str, progress: str | None) -> Report:
+    def _make(self, source: Input, page_file: str, task: Task) -> Report:
         self._steps.lines.clear()
         counts = [Counter() for _ in self._tracks]
         damages = _Damages()
         pages, complete = 0, True
-        told = time.monotonic()
         with open_page_file(page_file) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
@@ -139,9 +141,7 @@ class Cleaner:
                         if table.full:
                             table.flush()
                         size = opened.read_bytes
-                        if progress and time.monotonic() - told > 0.5:
-                            told = time.monotonic()
-                            tell_progress(progress, pages, size)
+                        task.at(pages, size)
                     size = opened.read_bytes
             except FetchError:
                 raise
@@ -169,8 +169,6 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
-        if progress:
-            tell_progress(progress, pages, size)
         return report
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:
@@ -251,6 +249,12 @@ class Cleaner:
         for bit in bits_of(variants):
             if reasons[bit]:
                 counts[bit][reasons[bit]] += 1
+
+
+def _tell(task: Task, how: str, report: Report):
+    """Tells what came of an input."""
+    why = report.missing or next((f"byte {offset:,}: {what}" for offset, what in report.damages), report.remade)
+    task.done(how, report.pages, report.size, len(report.damages) + report.more_damages, why)
 
 
 class _Damages:

@@ -1,6 +1,5 @@
 """What the flows have in common."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,13 +21,3 @@ def may_be_gone(damage: Damage, path: str) -> bool:
     """True for a damage of the input at `path` that the next run may not find: then it reads the input again."""
     # What a server sent in place of the file, or did not send, may be there the next time.
     return damage.failed or (damage.cut and not is_local(path))
-
-
-def tell_progress(path: str, records: int, size: int):
-    """Leaves (records, bytes read) where the progress bar looks for them; nothing depends on it."""
-    try:
-        with open(path + ".tmp", "w") as file:
-            file.write(f"{records} {size}")
-        os.replace(path + ".tmp", path)
-    except OSError:
-        pass

@@ -6,7 +6,8 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
@@ -14,11 +15,13 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
 
 from c4build import errors
+from c4build.errors import counted
 from c4build.flow.kit import Prepared
+from c4build.flow.runs.run import Run, work_folder
 from c4build.flow.web import build_corpus
 from c4build.flow.workers.runner import WorkersRunner
 from c4build.write.files import is_local
-from c4build.write.folder import unlock
+from c4build.write.folder import lock, unlock
 
 LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
@@ -45,10 +48,46 @@ def check_runner(name: str | None):
             raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
-def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()):
-    """Runs a build to its end; see `run_flow`."""
-    plan = prepared.plan
-    run_flow(lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options)
+def run(
+    prepared: Prepared,
+    workers: int = 1,
+    runner: str | None = None,
+    options: Sequence[str] = (),
+    show: Callable[[Run], AbstractContextManager] = nullcontext,
+):
+    """Runs a build to its end; see `run_watched`."""
+    run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show)
+
+
+def run_watched(
+    prepared: Prepared,
+    add: Callable[[beam.Pipeline, Any], object],
+    doing: tuple[str, str],
+    workers: int = 1,
+    runner: str | None = None,
+    options: Sequence[str] = (),
+    show: Callable[[Run], AbstractContextManager] = nullcontext,
+):
+    """Runs what was prepared, and leaves in OUT how far it is, for `c4build status`, and a log; see `run_flow`.
+
+    Args:
+      prepared: what is run.
+      add: puts the flow of a plan on a pipeline.
+      doing: what is done with the inputs, and what they hold.
+      workers, runner, options: see `run_flow`.
+      show: a context in which a person is shown how far the run is.
+    """
+    local = runner in (None, LOCAL)
+    work = getattr(prepared.plan, "work", "") or prepared.plan.finish.work
+    engine = f"local, {counted(workers, 'workers')}" if local else str(runner)
+    out, _, _ = work_folder(work).rpartition("/")
+    lock(work_folder(work), out)  # which is taken already: no other run begins before this one has told of its end
+    try:
+        with Run(prepared, work, engine, local, doing) as under_way, show(under_way):
+            plan = under_way.prepared.plan
+            run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
+    finally:
+        unlock(work_folder(work))
 
 
 def run_flow(

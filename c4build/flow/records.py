@@ -13,7 +13,6 @@ shuffle, counts travel as elements, what is found made is checked, and a folder 
 import datetime
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,8 @@ from c4build import __version__
 from c4build.errors import CorruptFileError, CountsError, NothingReadError, UsageError, printable, say
 from c4build.flow.elements import Keyed, by_kind, par_do, publish_all, tag
 from c4build.flow.inputs import check_missing
-from c4build.flow.kit import Prepared, may_be_gone, tell_progress
+from c4build.flow.kit import Prepared, may_be_gone
+from c4build.flow.runs import marks
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.write.files import (
@@ -36,7 +36,6 @@ from c4build.write.files import (
     digest,
     is_local,
     join,
-    make_empty_folder,
     make_folder,
     open_file,
     read_own,
@@ -140,7 +139,7 @@ class Recipe(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """Where `terminal.Progress` looks for finished shards."""
+    """Where finished shards are recorded."""
 
     units: str  # their folder
     shards: int
@@ -159,7 +158,7 @@ class CollectPlan(NamedTuple):
     taken: str  # folder of the units' examples
     fingerprint: str
     provenance: dict
-    progress: str | None
+    progress: str | None = None  # a folder for marks, see `runs`
 
     @property
     def units_folder(self) -> str:
@@ -263,11 +262,8 @@ def prepare(
         "shards": shards,
         "made_from": made_from,
     }
-    progress = join(work, "progress") if is_local(out) else None
     units_file = join(work, f"units-{fingerprint}.json")
-    plan = CollectPlan(
-        recipe, units_file, len(units), shards, format, folder, work, taken, fingerprint, provenance, progress
-    )
+    plan = CollectPlan(recipe, units_file, len(units), shards, format, folder, work, taken, fingerprint, provenance)
     lock(work, out)
     try:
         done = is_complete(folder, made_from, sources, overwrite, say)
@@ -293,8 +289,6 @@ def _make_ready(plan: CollectPlan, units: Sequence[Unit]):
     for folder in (plan.work, plan.taken, plan.units_folder):
         make_folder(folder)
     sweep(plan.work)
-    if plan.progress:
-        make_empty_folder(plan.progress)
     listed = [[unit.name, [[list(p.source), p.start, p.stop] for p in unit.parts]] for unit in units]
     write_sealed(plan.units_file, {"units": listed})
 
@@ -344,6 +338,12 @@ class _Step(beam.DoFn):
     def __init__(self, plan: CollectPlan):
         self.plan = plan
 
+    def start_bundle(self):
+        marks.begin(self.plan.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.plan.progress)
+
 
 class Take(_Step):
     """(number, unit) to (number, `Report` of its file of examples), made now or found made."""
@@ -352,18 +352,22 @@ class Take(_Step):
         number, units = element
         (unit,) = units
         path, remade = self.plan.examples_file(unit), ""
+        task = marks.Task(self.plan.progress and join(self.plan.progress, str(number)))
         try:
             report = _check_examples(path, unit)
             if report.complete:
+                _tell(task, "found", report, 0)
                 yield number, report._replace(unit=number)
                 return
         except FileNotFoundError:
             pass
         except (CorruptFileError, OSError) as error:
             remade = str(error)
-        yield number, self._take(number, unit, path)._replace(remade=remade)
+        report = self._take(number, unit, path, task)._replace(remade=remade)
+        _tell(task, "missing" if report.missing else "read", report, unit.likely_size)
+        yield number, report
 
-    def _take(self, number: int, unit: Unit, path: str) -> Report:
+    def _take(self, number: int, unit: Unit, path: str, task: marks.Task) -> Report:
         counts, notes, damages, missing = Counter(), Counter(), [], []
         failures: list[str] = []
         more, complete = 0, True
@@ -371,7 +375,9 @@ class Take(_Step):
         def note(name: str, times: int = 1):
             notes[name] += times
 
-        tell = teller(self.plan.progress and join(self.plan.progress, str(number)), lambda: sum(counts.values()))
+        def tell(size: int):
+            task.at(sum(counts.values()), size)
+
         with open_examples(path, self.plan.recipe.dataset.features) as write:
             for found in self._read(unit, note, tell, failures):
                 if isinstance(found, Found):
@@ -393,7 +399,6 @@ class Take(_Step):
             content = write.content()
             report = Report(number, write.rows, dict(counts), dict(notes), damages, more, complete, content, missing)
             write.table.fields = {**report._asdict(), "identity": unit.identity}
-        tell(unit.likely_size, True)
         return report
 
     def _read(self, unit: Unit, note, tell, failures: list[str]) -> Iterator["Yielded"]:
@@ -417,17 +422,12 @@ def _check_examples(path: str, unit: Unit) -> Report:
     return Report(**found.fields)
 
 
-def teller(path: str | None, records: Callable[[], int]) -> Callable[..., None]:
-    """A function that leaves (records, bytes read) where the progress bar looks, twice a second at most."""
-    last = 0.0
-
-    def tell(size: int, now: bool = False):
-        nonlocal last
-        if path and (now or time.monotonic() - last > 0.5):
-            last = time.monotonic()
-            tell_progress(path, records(), size)
-
-    return tell
+def _tell(task: marks.Task, how: str, report: Report, size: int):
+    """Tells what came of a unit."""
+    damaged = next((f"{path} at byte {offset:,}: {what}" for path, offset, what in report.damages), report.remade)
+    why = next((f"{path}: {why}" for path, why in report.missing), damaged)
+    damages = len(report.damages) + report.more_damages
+    task.done(how, sum(report.counts.values()), size, damages, why, max(1, len(report.missing)))
 
 
 class _Examples:
@@ -562,6 +562,7 @@ class Write(_Step):
         try:
             found = ShardResult(**read_sealed(done))
             if (found.shard, found.made_from) == (shard, made_from) and not (remade := list(self._wrong(found))):
+                marks.unit_done(self.plan.progress, shard)
                 yield shard, ("shard", found)
                 return
         except FileNotFoundError:
@@ -570,6 +571,7 @@ class Write(_Step):
             remade = [str(error)]
         result = self._write(shard, reports, lost, made_from)
         write_sealed(done, result._asdict())
+        marks.unit_done(self.plan.progress, shard)
         yield shard, ("shard", result._replace(remade=remade))
 
     def _wrong(self, found: ShardResult) -> Iterator[str]:

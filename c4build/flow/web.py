@@ -37,6 +37,7 @@ from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.keyfiles import Sent, fetch, name_of, send
 from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
+from c4build.flow.runs import marks
 from c4build.flow.settings import FinishSettings
 from c4build.flow.validation import validation_shard_of, write_validation
 from c4build.read.hosts import Transport
@@ -56,7 +57,7 @@ class Plan(NamedTuple):
     inputs: str  # folder of the inputs and their page files, see `write_inputs`: a job's graph could not hold a crawl's
     url_lists: tuple[Input, ...]
     provenance: dict  # how the run came about, for c4build.json
-    progress: str | None  # a folder on this machine where Clean tells how far it is
+    progress: str | None  # a folder for marks, see `runs`
     key_files: str | None  # a folder for keys on their way; None: the runner's shuffle takes them
     transport: Transport = Transport()
     most_missing: int = 0  # inputs that may be left out where they cannot be fetched
@@ -188,8 +189,19 @@ class _Step(beam.DoFn):
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
 
+    def start_bundle(self):
+        marks.begin(self.plan.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.plan.progress)
+
     def _send(self, parts: Iterable[tuple[int, bytes]], kind: str, made_from: list) -> Iterator[tuple[int, Sent]]:
-        return send(parts, self.plan.key_files, kind, made_from)
+        return send(
+            marks.noting_keys(self.plan.key_files and self.plan.progress, kind, parts),
+            self.plan.key_files,
+            kind,
+            made_from,
+        )
 
 
 class ListInputs(_Step):
@@ -360,7 +372,9 @@ class Finish(_Step):
     def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
         parts = [FilePart.of(file, fetch(losses), fetch(gone)) for file, losses, gone in values]
-        yield unit, ("unit", self._finisher.finish(unit, parts))
+        result = self._finisher.finish(unit, parts)
+        marks.unit_done(self.plan.progress, unit)
+        yield unit, ("unit", result)
 
 
 class Validation(_Step):
