@@ -22,7 +22,7 @@ from c4build.read.listing import glob_objects, objects_below
 from c4build.read.remote_state import remote_states
 from c4build.read.stores import SCHEMES, UNKNOWN, State
 from c4build.read.transport import Fetched, open_remote
-from c4build.read.wet import other_than_wet
+from c4build.read.wet_kind import other_than_wet
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
 ARCHIVES = {"https": CRAWL_HOST, "s3": "s3://commoncrawl/"}  # Common Crawl's own, by what `--from` calls them
