@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from c4build.errors import UsageError
 from c4build.read.chapters import Book, BookError
 from c4build.read.epub import epub_book, open_archive
-from c4build.read.paths import Input, InputError, find_files, open_input
+from c4build.read.finding import find_files
+from c4build.read.paths import Input, InputError, open_input
 from c4build.read.plain_text import plain_book
 
 ENDINGS = (".txt", ".epub")
