@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from c4build.commands.commandline import DAMAGED, BeamCommand, cores
+from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores
 from c4build.corpora.options import Format, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
 
@@ -45,7 +45,7 @@ def wikipedia(
     """Make a corpus of Wikipedia's articles from dumps."""
     from c4build.corpora.wikipedia import prepare_wikipedia
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_wikipedia(dumps or [], out, rules, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
@@ -77,7 +77,7 @@ def books(
     """
     from c4build.corpora.books import prepare_books
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_books(paths or [], out, chapters, language, least, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
@@ -101,7 +101,7 @@ def webtext_urls(
     from c4build.corpora.reddit import prepare_webtext_urls
     from c4build.write.files import list_files, open_file, whole_file
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_webtext_urls(dumps or [], out, overwrite)
 
     def put_together():
@@ -145,10 +145,11 @@ def truncate(
     from c4build.corpora.examples import newest_version
     from c4build.corpora.truncate import prepare_truncated
 
-    check(workers, runner)
+    check(workers, runner, context.args)
 
     def run(measuring, flow):
-        run_shown(measuring, flow, ("measuring", "pages"), workers, runner, context.args)
+        if not run_shown(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
+            raise typer.Exit(0)
 
     numbers = [_number(size) for size in sizes.split(",")]
     prepared = prepare_truncated(newest_version(folder[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
@@ -219,13 +220,15 @@ def status(
     show(out, as_json, watch)
 
 
-def check(workers: int | None, runner: str | None):
+def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong."""
+    from c4build.flow.beam_options import check_options
     from c4build.flow.local import check_runner
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 or more")
     check_runner(runner)
+    check_options(beam_options, runner)
 
 
 def run_collect(
@@ -252,7 +255,8 @@ def run_collect(
         print_complete(prepared.folders)
     else:
         doing = ("reading", plan.recipe.record)
-        run_shown(prepared, collect, doing, workers, runner, beam_options)
+        if not run_shown(prepared, collect, doing, workers, runner, beam_options):
+            return 0
     finish()
     summary = read_manifest(plan.folder)
     if not prepared.complete:
@@ -270,10 +274,13 @@ def run_collect(
 
 def run_shown(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
-):
-    """Runs what was prepared, and shows how far it is."""
+) -> bool:
+    """Runs what was prepared, and shows how far it is; returns False where the job was only handed over, which it says."""
     from c4build.commands.terminal import Progress
     from c4build.flow.local import run_watched
 
     workers = min(workers or cores(), len(prepared.inputs))
-    run_watched(prepared, add, doing, workers, runner, beam_options, Progress)
+    ended = run_watched(prepared, add, doing, workers, runner, beam_options, Progress)
+    if not ended:
+        print(HANDED_OVER)
+    return ended

@@ -9,7 +9,7 @@ from typing import Any
 from c4build.commands.terminal import duration, how_far
 from c4build.errors import counted, visible
 from c4build.flow.runs.log import instant, words
-from c4build.flow.runs.look import Places, last_run, look, silence
+from c4build.flow.runs.look import Places, is_published, last_run, look, silence
 
 _SHOWN = 20  # workers, and inputs of each kind
 _EVERY = 2.0  # seconds between two looks, at least
@@ -32,19 +32,23 @@ def show(out: str, as_json: bool, watch: bool):
 def _look(out: str) -> dict[str, Any]:
     """What the newest run says of itself, and `dead`: why it is taken for dead, if it is. Raises as `last_run` does."""
     state = last_run(out)
+    handed_over = bool(state["outcome"]) and state["outcome"]["what"] == "handed over"
     dead = "" if state["outcome"] else silence(state)
-    if dead and state["places"]:  # its workers may go on without it
+    if (dead or handed_over) and state["places"]:  # its workers may go on without it
         state |= look(Places(**state["places"]), state)
-        dead = silence(state)
+        dead = dead and silence(state)
+    if handed_over and is_published(state):
+        state["outcome"]["what"] = "done"
     return {**state, "dead": dead}
 
 
 def describe(state: Mapping[str, Any]) -> Iterator[str]:
     """The same in lines for a person; `state` is of a run, with `dead`."""
     who, outcome, files, took = state["process"], state["outcome"], state["files"], state["transport"]
-    rules = f"rules {state['options']['rules']}, " if state["options"]["rules"] else ""
     yield f"run {state['id']}: {who['command']}"
-    yield from _row("by", f"process {who['pid']} on {who['host']}, {rules}{state['engine']}, since {state['started']}")
+    yield from _row("by", f"process {who['pid']} on {who['host']}, {state['engine']}, since {state['started']}")
+    if state["options"]["corpora"]:
+        yield from _row("makes", f"{', '.join(state['options']['corpora'])} ({state['options']['format']})")
     yield from _row("now", _now(state))
     before = f", {files['before']:,} of them from before" if files["before"] else ""
     yield from _row("files", f"{files['done']:,} of {files['all']:,} done{before}")
@@ -77,6 +81,8 @@ def _row(name: str, text: str) -> Iterator[str]:
 
 def _now(state: Mapping[str, Any]) -> str:
     outcome, far = state["outcome"], f"{state['stage']} {how_far(state)}"
+    if outcome and outcome["what"] == "handed over":
+        return f"handed over to {state['engine']} at {outcome['ended']}: {far}"
     if outcome and outcome["what"] == "done":
         return f"done at {outcome['ended']}, after {duration(outcome['seconds'])}"
     if outcome:

@@ -26,7 +26,7 @@ class Progress:
     """Shows files done, records a second and the time left while a run is under way: a bar on a terminal, lines elsewhere."""
 
     def __init__(self, run):
-        self._run = run  # a `runs.run.Run`
+        self._run = run  # a `runs.run.RunRecord`
         self._console = Console(stderr=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)

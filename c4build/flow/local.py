@@ -16,8 +16,9 @@ from apache_beam.runners.runner import create_runner
 
 from c4build import errors
 from c4build.errors import counted
+from c4build.flow.beam_options import is_waited_for
 from c4build.flow.kit import Prepared
-from c4build.flow.runs.run import Run, work_folder
+from c4build.flow.runs.run import RunRecord, work_folder
 from c4build.flow.web import build_corpus
 from c4build.flow.workers.runner import WorkersRunner
 from c4build.write.files import is_local
@@ -53,10 +54,10 @@ def run(
     workers: int = 1,
     runner: str | None = None,
     options: Sequence[str] = (),
-    show: Callable[[Run], AbstractContextManager] = nullcontext,
-):
+    show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+) -> bool:
     """Runs a build to its end; see `run_watched`."""
-    run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show)
+    return run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show)
 
 
 def run_watched(
@@ -66,8 +67,8 @@ def run_watched(
     workers: int = 1,
     runner: str | None = None,
     options: Sequence[str] = (),
-    show: Callable[[Run], AbstractContextManager] = nullcontext,
-):
+    show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+) -> bool:
     """Runs what was prepared, and leaves in OUT how far it is, for `c4build status`, and a log; see `run_flow`.
 
     Args:
@@ -76,6 +77,8 @@ def run_watched(
       doing: what is done with the inputs, and what they hold.
       workers, runner, options: see `run_flow`.
       show: a context in which a person is shown how far the run is.
+
+    Returns, raises: as `run_flow` does.
     """
     local = runner in (None, LOCAL)
     work = getattr(prepared.plan, "work", "") or prepared.plan.finish.work
@@ -83,9 +86,11 @@ def run_watched(
     out, _, _ = work_folder(work).rpartition("/")
     lock(work_folder(work), out)  # which is taken already: no other run begins before this one has told of its end
     try:
-        with Run(prepared, work, engine, local, doing) as under_way, show(under_way):
-            plan = under_way.prepared.plan
-            run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
+        with RunRecord(prepared, work, engine, local, doing) as record, show(record):
+            plan = record.prepared.plan
+            ended = run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
+            record.handed_over = not ended
+            return ended
     finally:
         unlock(work_folder(work))
 
@@ -97,7 +102,7 @@ def run_flow(
     workers: int = 1,
     runner: str | None = None,
     options: Sequence[str] = (),
-):
+) -> bool:
     """Runs a flow to its end.
 
     Args:
@@ -107,6 +112,9 @@ def run_flow(
       workers: processes on this machine; 1 is this very process. Other runners have their own options for it.
       runner: a Beam runner's name; None or DirectRunner is this machine.
       options: passed to Beam untouched.
+
+    Returns:
+      False where `options` ask for a job that is handed over, and not waited for.
 
     Raises:
       C4BuildError: whatever failed, wherever it happened, in a text for the person who runs it.
@@ -127,7 +135,10 @@ def run_flow(
         with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
-            pipeline.run().wait_until_finish()
+            result, ended = pipeline.run(), is_waited_for(options)
+            if ended:
+                result.wait_until_finish()
+            return ended
     except Exception as error:
         raise _clear(error, log) from error
     finally:

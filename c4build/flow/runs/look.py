@@ -12,6 +12,7 @@ from c4build.flow.runs.marks import read_marks
 from c4build.flow.runs.tracker import depth, stage_of, transport_of, worker
 from c4build.read.hosts import Tally
 from c4build.write.files import base_name, join, list_files, open_file, unseal
+from c4build.write.folder import find_manifest
 from c4build.write.lease import has_ended
 
 State = dict[str, Any]
@@ -94,6 +95,15 @@ def silence(state: State) -> str:
     alive = [one for one in state["workers"] if time.time() - one["seen"] <= _MISSED * state["interval"]]
     but = f", but {len(alive):,} of its workers give one" if alive else ""
     return f"process {who['pid']} on {who['host']} gives no sign of life{but}"
+
+
+def is_published(state: State) -> bool:
+    """True where all corpora of a run are complete: a run takes away what says so before it begins to write."""
+    try:
+        folders = state["options"]["corpora"].values()
+        return bool(folders) and all(find_manifest(folder) for folder in folders)
+    except (OSError, ValueError, C4BuildError):
+        return False
 
 
 def look(places: Places, state: State) -> State:

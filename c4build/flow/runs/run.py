@@ -34,7 +34,7 @@ def work_folder(path: str) -> str:
     return path[: path.rindex(_WORK)] + _WORK
 
 
-class Run:
+class RunRecord:
     """A run under way. As a context manager it ends with what ended it.
 
     Args:
@@ -57,8 +57,10 @@ class Run:
         self._tracker = Tracker(prepared, self._marks, *doing)
         self._log_path = join(self._work, "logs", f"{self.id}.log")
         self._log = Log(self._log_path, doing[1])
+        self.handed_over = False  # the engine goes on when this process has ended
+        self._afar = bool(self._marks) and not is_local(self._marks)  # no events come from there
         self._places = None
-        if self._marks and not is_local(self._marks):
+        if self._marks and not local:
             folders = {path.rpartition("/")[0] for path in prepared.page_files}
             self._places = Places(
                 pages={folder: self._tracker.others.get(folder, 0) for folder in folders},
@@ -104,7 +106,7 @@ class Run:
         except (OSError, C4BuildError):
             return None  # nobody is told how far it is
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> "RunRecord":
         who, files = self._fixed["process"], counted(len(self._tracker.names), "inputs")
         self._log.add([(self._began, f"c4build {__version__}: {who['command']}")])
         there = f", {len(self._tracker.before):,} of them from before" if self._tracker.before else ""
@@ -120,17 +122,19 @@ class Run:
         self._thread.join(_PATIENCE)
         if self._marks:
             marks.leave(self._marks)
-        what = "done" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        over = "handed over" if self.handed_over else "done"
+        what = over if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         seconds = time.time() - self._began
         line = " ".join(f"{error or type(error).__name__}".split()) if what == "failed" else ""
         outcome = {"what": what, "error": line[:10_000], "ended": instant(time.time()), "seconds": round(seconds, 1)}
-        if self._places:
+        if self._afar:
             self._look()
             self._seen_from_afar |= self._published() if what == "done" else {}
         state = self._write(outcome)
         told = f"{what} after {seconds:.1f} s: {_summary(state)}" + (f"; {line}" if line else "")
         self._log.add([*self._log.ended(time.time()), (time.time(), told)], last=True)
-        self._clear()
+        if not self.handed_over:
+            self._clear()
 
     def state(self) -> dict[str, Any]:
         """How far it is, as JSON."""
@@ -141,7 +145,7 @@ class Run:
 
     def _live(self):
         while not self._over.wait(self._every):
-            if self._places and time.monotonic() - self._looked > _LOOKED:
+            if self._afar and time.monotonic() - self._looked > _LOOKED:
                 self._look()
             self._write(None)
 
