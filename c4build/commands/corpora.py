@@ -248,7 +248,7 @@ def run_collect(
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
-    if left_alone := write_card(plan.work.rpartition("/")[0]):
+    if left_alone := write_card(plan.run.out):
         say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
@@ -266,4 +266,4 @@ def run_watched(
         from c4build.flow.local import run_flow
 
         parts = len(prepared.inputs)
-        run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+        run_flow(add, prepared.plan.run.work, parts, min(workers or cores(), parts), runner, beam_options)

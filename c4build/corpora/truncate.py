@@ -22,7 +22,9 @@ import pyarrow as pa
 from c4build.corpora.examples import Shard, ShardError, find_shards, read_shard
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.errors import CorruptFileError, UsageError, say
-from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, Watched, prepare, teller
+from c4build.flow.kit import Prepared, Watched, teller
+from c4build.flow.records import prepare
+from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, identify
 from c4build.write.files import (
@@ -230,8 +232,8 @@ class Measuring(NamedTuple):
         return self
 
     @property
-    def finish(self) -> Watched:
-        return Watched(self.work, len(self.shards))
+    def run(self) -> Watched:
+        return Watched(self.work, self.work, len(self.shards), self.progress)
 
     @property
     def page_files(self) -> list[str]:

@@ -7,7 +7,6 @@ page file, and the next run asks for it again.
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -16,8 +15,8 @@ from typing import NamedTuple
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
-from c4build.errors import CorruptFileError, printable
-from c4build.flow.kit import may_be_gone, tell_progress
+from c4build.errors import printable
+from c4build.flow.kit import Damages, may_be_gone, read_once, teller
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
 from c4build.page import Page
 from c4build.read.attempts import FetchError
@@ -32,7 +31,6 @@ from c4build.rules.urls import in_validation, news_test, normalize_url
 from c4build.write.files import digest
 
 _BATCH_PAGES = 128  # whose lines are looked at together
-_MOST_DAMAGES = 100  # of one input that are told; the others are counted
 
 
 class CleanSettings(NamedTuple):
@@ -95,25 +93,23 @@ class Cleaner:
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
-        remade = ""
+        return read_once(
+            lambda: find_page_file(page_file, source, self._track_keys),
+            lambda: self._read_input(source, page_file, progress),
+        )
+
+    def _read_input(self, source: Input, page_file: str, progress: str | None) -> Report:
         try:
-            report = find_page_file(page_file, source, self._track_keys)
-            if report and report.complete:
-                return report
-        except (CorruptFileError, OSError) as error:
-            remade = str(error)
-        try:
-            report = self._make(source, page_file, progress)
+            return self._make(source, page_file, progress)
         except FetchError as error:
-            report = self._missing(source, page_file, str(error))
-        return report._replace(remade=remade)
+            return self._missing(source, page_file, str(error))
 
     def _make(self, source: Input, page_file: str, progress: str | None) -> Report:
         self._steps.lines.clear()
-        counts = [Counter() for _ in self._tracks]
-        damages = _Damages()
+        counts: list[Counter[int]] = [Counter() for _ in self._tracks]
+        damages = Damages()
         pages, complete = 0, True
-        told = time.monotonic()
+        tell = teller(progress, lambda: pages)
         with open_page_file(page_file) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
@@ -139,9 +135,7 @@ class Cleaner:
                         if table.full:
                             table.flush()
                         size = opened.read_bytes
-                        if progress and time.monotonic() - told > 0.5:
-                            told = time.monotonic()
-                            tell_progress(progress, pages, size)
+                        tell(size)
                     size = opened.read_bytes
             except FetchError:
                 raise
@@ -169,8 +163,7 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
-        if progress:
-            tell_progress(progress, pages, size)
+        tell(size, True)
         return report
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:
@@ -190,7 +183,7 @@ class Cleaner:
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
     def _take(
-        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: "_Damages", place: int
+        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: Damages, place: int
     ):
         """Takes pages, each with its number in the file, through the rules."""
         if not pages:
@@ -251,17 +244,3 @@ class Cleaner:
         for bit in bits_of(variants):
             if reasons[bit]:
                 counts[bit][reasons[bit]] += 1
-
-
-class _Damages:
-    """The first damages of an input, and how many more there are."""
-
-    def __init__(self):
-        self.first: list[tuple[int, str]] = []
-        self.more = 0
-
-    def add(self, offset: int, what: str):
-        if len(self.first) < _MOST_DAMAGES:
-            self.first.append((offset, printable(what)))
-        else:
-            self.more += 1

@@ -48,7 +48,7 @@ def check_runner(name: str | None):
 def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()):
     """Runs a build to its end; see `run_flow`."""
     plan = prepared.plan
-    run_flow(lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options)
+    run_flow(lambda root: build_corpus(root, plan), plan.run.work, len(prepared.inputs), workers, runner, options)
 
 
 def run_flow(

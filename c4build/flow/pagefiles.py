@@ -54,6 +54,10 @@ class Report(NamedTuple):
     missing: str = ""  # why the input could not be fetched; then there is no page file
     remade: str = ""  # why a page file that was there was not taken
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.rows, self.keys
+
     def as_page_file(self, file: int) -> PageFile:
         return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content)
 

@@ -1,0 +1,137 @@
+"""The stages that both flows are made of, on a Beam pipeline whose elements are pairs of a number and anything.
+
+A plan, of either flow, has
+
+    run                 the `Run`
+    corpora             the `Corpus`es that are written
+    input(listed)       an input, from what a list of `write_inputs` says of it
+    targets, opened(sizes)   the numbers that the gate opens, and what they are told, from the sums of all reports' sizes
+    missing(told)       ((path, why) of each input that could not be fetched, the number of inputs), from (number, what
+                        its report says is missing) of all that lack something
+    held_out(shard, said)   (index of the corpus, example) of what a training shard left for validation
+"""
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from c4build.flow.corpus import validation_shard_of, write_validation
+from c4build.flow.inputs import check_missing, read_inputs, slices_of
+from c4build.flow.kit import Run
+from c4build.write.files import join
+
+Keyed = tuple[int, Any]
+
+
+def par_do(function: beam.DoFn) -> beam.PTransform:
+    return beam.ParDo(function).with_output_types(Keyed)
+
+
+def keyed_map(function: Callable, *arguments) -> beam.PTransform:
+    return beam.Map(function, *arguments).with_output_types(Keyed)
+
+
+def tag(element: Keyed, kind: str) -> Keyed:
+    return element[0], (kind, element[1])
+
+
+def by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, list]:
+    """Values that were tagged, by their tags."""
+    kinds: dict[str, list] = {}
+    for kind, value in values:
+        kinds.setdefault(kind, []).append(value)
+    return kinds
+
+
+class Step(beam.DoFn):
+    """A step of a flow; what it needs of its process it makes ready in `setup`."""
+
+    def __init__(self, plan: Any):
+        self.plan = plan
+
+    def setup(self):
+        # Millions of small objects, no cycles among them: looking for some took a fifth of the time.
+        gc.freeze()
+        gc.set_threshold(200_000, 50, 1000)
+
+
+def read_all(root: beam.Pipeline, plan: Any, label: str, read: Step) -> beam.PCollection:
+    """Deals the inputs out to `read`, which gets (number, (input,)) and yields (number, report) of each."""
+    slices = root | beam.Create(slices_of(plan.run.inputs))
+    inputs = slices | "List inputs" >> par_do(ListInputs(plan))
+    return inputs | "Spread inputs" >> beam.GroupByKey() | label >> par_do(read)
+
+
+class ListInputs(Step):
+    """A slice of the inputs, (first, behind the last), to (number, input) of each."""
+
+    def process(self, element: tuple[int, int]) -> Iterator[Keyed]:
+        for number, listed in enumerate(read_inputs(self.plan.run.listed, *element), element[0]):
+            yield number, self.plan.input(listed)
+
+
+def open_gate(read: beam.PCollection, plan: Any) -> beam.PCollection:
+    """(number, ("opened", what `plan.opened` says)) for each of the targets, once all may go on."""
+    gate = read | "To the gate" >> keyed_map(_to_gate)
+    return gate | "All inputs" >> beam.GroupByKey() | "Gate" >> par_do(Gate(plan))
+
+
+def _to_gate(element: Keyed) -> Keyed:
+    number, report = element
+    return 0, (number, report.missing, report.sizes)
+
+
+class Gate(Step):
+    """(0, (number, what is missing, sizes) of all inputs) to (target, ("opened", what they come to)).
+
+    Raises MissingInputsError where more inputs could not be fetched than may be left out.
+    """
+
+    def process(self, element: Keyed) -> Iterator[Keyed]:
+        plan, told = self.plan, sorted(element[1])
+        if lacking := [(number, missing) for number, missing, _ in told if missing]:
+            check_missing(*plan.missing(lacking), join(plan.run.work, "missing.txt"), plan.run.most_missing)
+        opened = plan.opened([sum(sizes) for sizes in zip(*(sizes for _, _, sizes in told))])
+        for target in plan.targets:
+            yield target, ("opened", opened)
+
+
+def put_validation_together(finished: beam.PCollection, plan: Any) -> beam.PCollection:
+    """(shard, ("shard", its result)) to (validation shard, ("validation", (its index, `Written` of each corpus)))."""
+    return (
+        finished
+        | "To validation" >> keyed_map(_to_validation, plan.run)
+        | "By validation shard" >> beam.GroupByKey()
+        | "Validation" >> par_do(Validation(plan))
+    )
+
+
+def _to_validation(element: Keyed, run: Run) -> Keyed:
+    shard, (_, result) = element
+    return validation_shard_of(shard, run.shards), (shard, result.for_validation)
+
+
+class Validation(Step):
+    """(validation shard, (shard, what it held out) of its shards) to what was written of it."""
+
+    def process(self, element: Keyed) -> Iterator[Keyed]:
+        plan, (index, shards) = self.plan, element
+        held_out = (one for shard, said in sorted(shards) for one in plan.held_out(shard, said))
+        yield index, ("validation", (index, write_validation(plan.run, plan.corpora, index, held_out)))
+
+
+def publish_all(results: tuple[beam.PCollection, ...], publish: Step) -> beam.PCollection:
+    """Brings all results to one place, where `publish` gets them as (0, their values)."""
+    return (
+        results
+        | "All results" >> beam.Flatten()
+        | "To one place" >> keyed_map(_to_one)
+        | "Together" >> beam.GroupByKey()
+        | "Publish" >> beam.ParDo(publish)
+    )
+
+
+def _to_one(element: Keyed) -> Keyed:
+    return 0, element[1]
