@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
@@ -86,8 +86,10 @@ class Cleaner:
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
         self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
+        if settings.news_domains is None and any(track.news_only for track in settings.tracks):
+            raise ValueError("the news domains are not given")
         self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
-        self._is_news = news_test(json.loads(settings.news_domains)) if self._news else None
+        self._is_news = news_test(json.loads(settings.news_domains or "{}"))
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
@@ -116,12 +118,12 @@ class Cleaner:
             try:
                 with open_input(source, self._transport) as opened:
                     for found in self._read(opened):
-                        if type(found) is Page:
+                        if isinstance(found, Page):
                             batch.append((pages, found))
                             pages += 1
                             if len(batch) < _BATCH_PAGES:
                                 continue
-                        elif type(found) is Dropped:
+                        elif isinstance(found, Dropped):
                             pages += 1
                             for counter in counts:
                                 counter[CODE[found.reason]] += 1
@@ -168,7 +170,7 @@ class Cleaner:
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:
         """Of an input that could not be fetched: nothing came of it, whatever of it was read."""
-        nothing = {key: {} for key in self._track_keys}
+        nothing: dict[str, dict[str, int]] = {key: {} for key in self._track_keys}
         return Report(
             page_file=page_file, identity=source.identity, tracks=self._track_keys, rows=0, keys=0, pages=0, counts=nothing,
             lines={}, damages=[], more_damages=0, size=0, complete=False, content="", missing=printable(why),
@@ -176,7 +178,7 @@ class Cleaner:
 
     def _read(self, opened: OpenedInput) -> Iterator[Page | Dropped | Damage]:
         try:
-            yield from read_pages(opened, self._rules.records, self._rules.max_page_chars)
+            yield from read_pages(cast(BinaryIO, opened), self._rules.records, self._rules.max_page_chars)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
@@ -189,7 +191,7 @@ class Cleaner:
         if not pages:
             return
         try:
-            found = candidate_lines([page.body for _, page in pages], self._rules)
+            found: Sequence[Lines | None] = candidate_lines([page.body for _, page in pages], self._rules)
         except MemoryError:
             raise
         except Exception:

@@ -86,13 +86,13 @@ class Written(NamedTuple):
 
     length: int  # examples
     size: int  # bytes of them, before compression
-    sums: FileSums
+    sums: dict[str, FileSum]  # of the files, by name
 
 
 class ShardWriter:
     """Writes what the format's `encode` gave; `sums` are there when the shard is closed."""
 
-    def __init__(self, write: Callable[[Any], object], sums: FileSums):
+    def __init__(self, write: Callable[[Any], object], sums: dict[str, FileSum]):
         self._write, self._sums = write, sums
         self._length = self._size = 0
 
@@ -110,7 +110,7 @@ class ShardWriter:
 def open_shard(run: Run, corpus: Corpus, split: str, index: int) -> Iterator[ShardWriter]:
     """A shard of a corpus, there when the block ends well."""
     format = format_named(run.format)
-    sums: FileSums = {}
+    sums: dict[str, FileSum] = {}
     shards = run.shards if split == "train" else validation_shards(run.shards)
     path = join(corpus.folder, shard_name(format, corpus.dataset.name, split, index, shards))
     with format.open(path, corpus.dataset.features, sums) as write:
@@ -171,7 +171,7 @@ def write_validation(
     return [shard.written() for shard in shards]
 
 
-def splits_of(train: Sequence[Written], validation: Sequence[Written]) -> tuple[dict[str, Split], FileSums]:
+def splits_of(train: Sequence[Written], validation: Sequence[Written]) -> tuple[dict[str, Split], dict[str, FileSum]]:
     """The splits of a corpus by name, and what is in all files of both."""
     splits = {
         name: Split([shard.length for shard in shards], sum(shard.size for shard in shards))

@@ -160,13 +160,14 @@ class Finisher:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
         for bits, text in self._texts(row, running, lost, repeats):
-            text = self._steps.after(text, bits, reasons)
+            # A raw text took all steps before.
+            left = self._steps.after(text, bits, reasons) if isinstance(text, str) else text
             for bit in bits_of(bits):
                 counts[bit][reasons[bit]] += 1
                 if reasons[bit]:
                     bits &= ~(1 << bit)
-            if bits:
-                values = (text, row.url, row.timestamp, row.content_type, row.content_length)
+            if bits and left is not None:
+                values = (left, row.url, row.timestamp, row.content_type, row.content_length)
                 yield bits, dict(zip(FEATURES, values))
 
     def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
@@ -195,8 +196,8 @@ class _Row(NamedTuple):
     content_length: bytes
     timestamp: bytes
     validation: bool
-    text: str | None
-    raw: bytes | None
+    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
+    raw: bytes
 
 
 def _surviving(

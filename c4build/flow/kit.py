@@ -45,6 +45,10 @@ class Run(NamedTuple):
         """The folder of what finished shards leave."""
         return join(self.work, "units", self.fingerprint)
 
+    def progress_file(self, number: int) -> str | None:
+        """Where is told how far the reading of an input is."""
+        return self.progress and join(self.progress, str(number))
+
     def done_file(self, shard: int) -> str:
         """What is said of a finished shard."""
         return join(self.units, f"{shard:05d}.json")
@@ -121,7 +125,7 @@ def may_be_gone(damage: Damage, path: str) -> bool:
 class Damages:
     """The first damages of an input, and how many more there are."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.first: list[tuple] = []
         self.more = 0
 

@@ -24,11 +24,12 @@ from c4build.errors import UsageError, say
 from c4build.flow.copies import KEY, copies, keys_of
 from c4build.flow.corpus import ALL_FORMATS, Corpus, check_format, make_ready
 from c4build.flow.examples import ExamplesFile, Report, read_examples
-from c4build.flow.inputs import read_inputs, write_inputs
+from c4build.flow.inputs import write_inputs
 from c4build.flow.kit import Prepared, Run, absolute, buckets, locked, now, progress_folder
 from c4build.flow.stages import (
     Keyed,
     Step,
+    all_inputs,
     by_kind,
     keyed_map,
     open_gate,
@@ -72,12 +73,9 @@ class Plan(NamedTuple):
         unit = Unit.from_json(*listed)
         return unit, self.examples_file(unit)
 
-    def units(self) -> list[Unit]:
-        return [self.input(listed)[0] for listed in read_inputs(self.run.listed, 0, self.run.inputs)]
-
-    def missing(self, told: Iterable[tuple[int, list]]) -> tuple[list[tuple[str, str]], int]:
+    def missing(self, told: Iterable[tuple[int, list]], units: Sequence[Unit]) -> tuple[list[tuple[str, str]], int]:
         found = dict(one for _, of_unit in told for one in of_unit)
-        return sorted(found.items()), len(sources_of(self.units()))
+        return sorted(found.items()), len(sources_of(units))
 
     def held_out(self, shard: int, said: str) -> Iterator[tuple[int, Example]]:
         for _, example, _ in read_examples(self.run.held_out_file(shard), said, self.recipe.dataset.features):
@@ -185,8 +183,7 @@ class Take(Step):
     def process(self, element: Keyed) -> Iterator[Keyed]:
         number, units = element
         ((unit, path),) = units
-        progress = self.plan.run.progress and join(self.plan.run.progress, str(number))
-        yield number, take(self.plan.recipe, number, unit, path, progress)
+        yield number, take(self.plan.recipe, number, unit, path, self.plan.run.progress_file(number))
 
 
 class Keys(Step):
@@ -229,4 +226,4 @@ class Publish(Step):
         (corpus,) = plan.corpora
         validation = [written for _, (written,) in sorted(kinds["validation"])]
         reports, results = sorted(kinds["report"]), sorted(kinds["shard"])
-        yield json.dumps(publish_records(plan.run, plan.recipe, corpus, plan.units(), reports, results, validation))
+        yield json.dumps(publish_records(plan.run, plan.recipe, corpus, all_inputs(plan), reports, results, validation))

@@ -4,10 +4,10 @@ A plan, of either flow, has
 
     run                 the `Run`
     corpora             the `Corpus`es that are written
-    input(listed)       an input, from what a list of `write_inputs` says of it
+    input(listed)       an input and the path of the file of what is read of it, from what `write_inputs` wrote of it
     targets, opened(sizes)   the numbers that the gate opens, and what they are told, from the sums of all reports' sizes
-    missing(told)       ((path, why) of each input that could not be fetched, the number of inputs), from (number, what
-                        its report says is missing) of all that lack something
+    missing(told, inputs)    ((path, why) of each input that could not be fetched, the number of inputs), from (number,
+                        what its report says is missing) of all that lack something
     held_out(shard, said)   (index of the corpus, example) of what a training shard left for validation
 """
 
@@ -72,6 +72,11 @@ class ListInputs(Step):
             yield number, self.plan.input(listed)
 
 
+def all_inputs(plan: Any) -> list:
+    """The inputs in order, without what goes with them."""
+    return [plan.input(listed)[0] for listed in read_inputs(plan.run.listed, 0, plan.run.inputs)]
+
+
 def open_gate(read: beam.PCollection, plan: Any) -> beam.PCollection:
     """(number, ("opened", what `plan.opened` says)) for each of the targets, once all may go on."""
     gate = read | "To the gate" >> keyed_map(_to_gate)
@@ -92,7 +97,8 @@ class Gate(Step):
     def process(self, element: Keyed) -> Iterator[Keyed]:
         plan, told = self.plan, sorted(element[1])
         if lacking := [(number, missing) for number, missing, _ in told if missing]:
-            check_missing(*plan.missing(lacking), join(plan.run.work, "missing.txt"), plan.run.most_missing)
+            missing, inputs = plan.missing(lacking, all_inputs(plan))
+            check_missing(missing, inputs, join(plan.run.work, "missing.txt"), plan.run.most_missing)
         opened = plan.opened([sum(sizes) for sizes in zip(*(sizes for _, _, sizes in told))])
         for target in plan.targets:
             yield target, ("opened", opened)

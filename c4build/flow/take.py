@@ -19,7 +19,9 @@ def take(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | Non
 def _read(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | None) -> Report:
     counts: Counter[str] = Counter()
     notes: Counter[str] = Counter()
-    damages, missing, failures = Damages(), [], []
+    damages = Damages()
+    missing: list[tuple[str, str]] = []
+    failures: list[str] = []
     complete = True
 
     def note(name: str, times: int = 1):

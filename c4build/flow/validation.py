@@ -18,7 +18,8 @@ class ValidationPart:
     """The validation pages of one unit, of all variants, in one small Parquet file."""
 
     def __init__(self, path: str):
-        self._path, self._sums = path, {}
+        self._path = path
+        self._sums: dict[str, FileSum] = {}
         self._rows: list[dict] = []
 
     def __enter__(self) -> "ValidationPart":
