@@ -12,7 +12,8 @@ from c4build.errors import UsageError, counted
 from c4build.flow.kit import Prepared
 from c4build.flow.records import prepare
 from c4build.flow.units import Found, Part, Recipe, Unit
-from c4build.read.books import BookError, check_book, find_books, read_book
+from c4build.read.books import check_book, find_books, read_book
+from c4build.read.chapters import BookError
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError
 from c4build.rules.language import language_test

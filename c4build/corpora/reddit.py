@@ -20,8 +20,9 @@ from c4build.flow.corpus import URLS
 from c4build.flow.kit import Prepared
 from c4build.flow.records import prepare
 from c4build.flow.units import Found, Part, Recipe, Unit
+from c4build.read.finding import find_files
 from c4build.read.gz import Damage
-from c4build.read.paths import Input, find_files
+from c4build.read.paths import Input
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.rules.urls import normalize_url
 from c4build.write.files import is_local, join
