@@ -77,9 +77,9 @@ class Prepared(NamedTuple):
     complete: bool  # all of it was made before
 
 
-def absolute(out: str) -> str:
-    """An output folder's name that does not depend on the working folder."""
-    return os.path.abspath(out) if is_local(out) else out.rstrip("/")
+def absolute(path: str) -> str:
+    """The path, independent of the working folder."""
+    return os.path.abspath(path) if is_local(path) else path.rstrip("/")
 
 
 def work_folder(out: str) -> str:

@@ -1,28 +1,50 @@
-"""The stages that both flows are made of, on a Beam pipeline whose elements are pairs of a number and anything.
-
-A plan, of either flow, has
-
-    run                 the `Run`
-    corpora             the `Corpus`es that are written
-    input(listed)       an input and the path of the file of what is read of it, from what `write_inputs` wrote of it
-    targets, opened(sizes)   the numbers that the gate opens, and what they are told, from the sums of all reports' sizes
-    missing(told, inputs)    ((path, why) of each input that could not be fetched, the number of inputs), from (number,
-                        what its report says is missing) of all that lack something
-    held_out(shard, said)   (index of the corpus, example) of what a training shard left for validation
-"""
+"""The stages that both flows are made of, on a Beam pipeline whose elements are pairs of a number and anything."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import apache_beam as beam
 
-from c4build.flow.corpus import validation_shard_of, write_validation
+from c4build.flow.corpus import Corpus, validation_shard_of, write_validation
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.kit import Run
 from c4build.write.files import join
+from c4build.write.shards import Example
 
 Keyed = tuple[int, Any]
+
+
+class Plan(Protocol):
+    """What a flow says of itself."""
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def corpora(self) -> Sequence[Corpus]:
+        """What is written."""
+
+    @property
+    def targets(self) -> Iterable[int]:
+        """The numbers that the gate opens."""
+
+    def opened(self, sizes: Sequence[int]) -> Any:
+        """What these are told, from the sums of the sizes that all reports have."""
+
+    def input(self, listed: list) -> tuple[Any, str]:
+        """An input, and the path of the file of what is read of it, from what `write_inputs` wrote of it."""
+
+    def missing(self, told: Iterable[tuple[int, Any]], inputs: Sequence[Any]) -> tuple[list[tuple[str, str]], int]:
+        """(path, why) of each file that could not be fetched, and how many there are.
+
+        Args:
+          told: (number, what its report calls missing) of each input that lacks something.
+          inputs: all of them, in order.
+        """
+
+    def held_out(self, shard: int, said: Any) -> Iterator[tuple[int, Example]]:
+        """(index of the corpus, example) of what a training shard left for validation; `said` is of its result."""
 
 
 def par_do(function: beam.DoFn) -> beam.PTransform:
@@ -57,7 +79,7 @@ class Step(beam.DoFn):
         gc.set_threshold(200_000, 50, 1000)
 
 
-def read_all(root: beam.Pipeline, plan: Any, label: str, read: Step) -> beam.PCollection:
+def read_all(root: beam.Pipeline, plan: Plan, label: str, read: Step) -> beam.PCollection:
     """Deals the inputs out to `read`, which gets (number, (input,)) and yields (number, report) of each."""
     slices = root | beam.Create(slices_of(plan.run.inputs))
     inputs = slices | "List inputs" >> par_do(ListInputs(plan))
@@ -72,12 +94,12 @@ class ListInputs(Step):
             yield number, self.plan.input(listed)
 
 
-def all_inputs(plan: Any) -> list:
+def all_inputs(plan: Plan) -> list:
     """The inputs in order, without what goes with them."""
     return [plan.input(listed)[0] for listed in read_inputs(plan.run.listed, 0, plan.run.inputs)]
 
 
-def open_gate(read: beam.PCollection, plan: Any) -> beam.PCollection:
+def open_gate(read: beam.PCollection, plan: Plan) -> beam.PCollection:
     """(number, ("opened", what `plan.opened` says)) for each of the targets, once all may go on."""
     gate = read | "To the gate" >> keyed_map(_to_gate)
     return gate | "All inputs" >> beam.GroupByKey() | "Gate" >> par_do(Gate(plan))
@@ -104,7 +126,7 @@ class Gate(Step):
             yield target, ("opened", opened)
 
 
-def put_validation_together(finished: beam.PCollection, plan: Any) -> beam.PCollection:
+def put_validation_together(finished: beam.PCollection, plan: Plan) -> beam.PCollection:
     """(shard, ("shard", its result)) to (validation shard, ("validation", (its index, `Written` of each corpus)))."""
     return (
         finished
