@@ -141,7 +141,7 @@ def test_a_killed_run_is_said_to_be_dead_and_the_next_makes_no_keys_again(inputs
     prepared = prepare(Request([str(inputs)], str(tmp_path / "out"), bad_words=str(tmp_path / "bad.txt"), shards=3))
     work = str(tmp_path / "out/.c4build")
     unlock(work)
-    block = Path(prepared.plan.finish.units, "00000.json")
+    block = Path(prepared.plan.run.units, "00000.json")
     os.mkfifo(block)  # who reads it waits
     command = Command(*arguments)
     wait_for(command, tmp_path, lambda state: state["step"] == "Finish")
@@ -272,9 +272,16 @@ def tracker_of(tmp_path, files: int, size: int = 10, units: int = 1) -> Tracker:
     """A tracker of `files` inputs, whose marks lie in `tmp_path`/marks."""
     (tmp_path / "marks").mkdir(exist_ok=True)
     inputs = [SimpleNamespace(path=f"{number}.gz", likely_size=size) for number in range(files)]
-    plan = SimpleNamespace(finish=SimpleNamespace(shards=units))
+    plan = SimpleNamespace(run=SimpleNamespace(shards=units))
     paths = [f"{tmp_path}/pages/{number}.parquet" for number in range(files)]
     return Tracker(Prepared(plan, inputs, paths, {}, False), str(tmp_path / "marks"), "cleaning", "pages")
+
+
+def read(path: str, *counts: int, **said):
+    """Tells of an input that was read to its end."""
+    task = marks.Task(path)
+    task.begin()
+    task.done(*counts, **said)
 
 
 @pytest.fixture
@@ -298,12 +305,12 @@ def test_an_input_that_is_told_of_twice_counts_once_and_lines_that_were_cut_shor
     tracker = tracker_of(tmp_path, 3, units=2)
     marks.begin(folder, "Finish")
     for _ in range(2):
-        marks.Task(f"{folder}/1").done("read", 7, 10, damaged=2, why="a\nb")
+        read(f"{folder}/1", 7, 10, damaged=2, why="a\nb")
         marks.unit_done(folder, 1)
     (events,) = Path(folder).glob("*.events")
     events.write_bytes(events.read_bytes() + b'\n{"time": 1, "input": 99}\nnull\n[]\n{"input": "x"}\n{"time": 1, "un')
     tracker.events()
-    marks.Task(f"{folder}/2").done("missing", 0, 0, why="gone")
+    marks.Task(f"{folder}/2").done(0, 0, missing=1, why="gone")
     tracker.events()
     state = tracker.state()
     assert (state["records"], state["damages"], state["bytes"]) == (7, 2, 10)
@@ -323,7 +330,7 @@ def test_of_thousands_of_files_none_is_looked_at_again_and_again(tmp_path, folde
     tracker = tracker_of(tmp_path, count)
     marks.begin(folder, "Clean")
     for number in range(old, done):
-        marks.Task(f"{folder}/{number}").done("read", 7, 10)
+        read(f"{folder}/{number}", 7, 10)
     marks.Task(f"{folder}/{done}").at(3, 5)
     marks.leave(folder)
     tracker.events()

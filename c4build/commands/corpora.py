@@ -264,7 +264,7 @@ def run_collect(
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
-    if left_alone := write_card(plan.work.rpartition("/")[0]):
+    if left_alone := write_card(plan.run.out):
         say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)

@@ -116,7 +116,7 @@ def run_build(
     if prepared.complete:
         print_complete(prepared.folders)
     else:
-        useful = max(len(prepared.inputs), prepared.plan.finish.shards)
+        useful = max(len(prepared.inputs), prepared.plan.run.shards)
         if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress):
             print(HANDED_OVER)
             return 0
@@ -127,7 +127,7 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
-    if left_alone := write_card(prepared.plan.finish.out):
+    if left_alone := write_card(prepared.plan.run.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0

@@ -193,7 +193,7 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
     for name, summary in summaries.items():
         print(visible(f"{name}: {summary['folder']}"))
     inputs = counted(len(prepared.inputs), "inputs")
-    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.finish.work}"))
+    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.run.work}"))
     print_damages(said[0])
 
 

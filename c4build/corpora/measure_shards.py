@@ -11,9 +11,9 @@ from c4build.corpora.cutter import Cutter
 from c4build.corpora.examples import Shard, ShardError, read_shard
 from c4build.corpora.shuffle import PAGE, EarlyPages, first_pages, save_order
 from c4build.errors import CorruptFileError, UsageError
-from c4build.flow.kit import Prepared
-from c4build.flow.records import Part, Unit, Watched
+from c4build.flow.kit import Prepared, Watched
 from c4build.flow.runs import marks
+from c4build.flow.units import Part, Unit
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.write.files import base_name, check_sums, join, read_own, read_sealed, write_sealed
@@ -28,7 +28,7 @@ class Measuring(NamedTuple):
     shards: tuple[Shard, ...]
     share: float
     work: str
-    progress: str | None = None  # a folder for marks, see `runs`
+    progress: str | None = None  # see `kit.Run`
 
     def stem(self, number: int) -> str:
         return join(self.work, f"{number:05d}-{self.share:.9f}")
@@ -36,9 +36,12 @@ class Measuring(NamedTuple):
     def told(self, number: int) -> str | None:
         return self.progress and join(self.progress, str(number))
 
+    def told_in(self, folder: str | None) -> "Measuring":
+        return self._replace(progress=folder)
+
     @property
-    def finish(self) -> Watched:
-        return Watched(self.work, len(self.shards))
+    def run(self) -> Watched:
+        return Watched(self.work, self.work, len(self.shards))
 
     def prepared(self) -> Prepared:
         units = [Unit(shard.path, (Part(Input(shard.path, shard.size, "")),)) for shard in self.shards]
@@ -69,7 +72,7 @@ class MeasureShard(beam.DoFn):
             remade = [f"{name}: {what}" for name, what in check_sums(self.measuring.work, sums_in(said))]
             if remade or said["number"] != number:
                 raise CorruptFileError(f"{stem}.json: it does not hold what was written")
-            task.done("found", said.get("read", 0), 0)
+            task.done(said.get("read", 0), 0)
         except FileNotFoundError:
             self._measure(number, stem, [], task)
         except CorruptFileError as error:
@@ -79,6 +82,7 @@ class MeasureShard(beam.DoFn):
     def _measure(self, number: int, stem: str, remade: list[str], task: marks.Task):
         shard = self.measuring.shards[number]
         rows, damage, read, text_size = [], None, 0, 0
+        task.begin()
         early = EarlyPages(stem)
         try:
             for row, example in enumerate(read_shard(shard)):
@@ -96,7 +100,7 @@ class MeasureShard(beam.DoFn):
         fields = {"number": number, "read": read, "groups": early.groups, "features": early.features, "damage": damage}
         write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
         why = damage[1] if damage else next(iter(remade), "")
-        task.done("read", read, shard.size, int(damage is not None), why)
+        task.done(read, shard.size, int(damage is not None), why=why)
 
 
 def measured(

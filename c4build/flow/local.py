@@ -81,12 +81,12 @@ def run_watched(
     Returns, raises: as `run_flow` does.
     """
     local = runner in (None, LOCAL)
-    work = getattr(prepared.plan, "work", "") or prepared.plan.finish.work
+    work = prepared.plan.run.work
     engine = f"local, {counted(workers, 'workers')}" if local else str(runner)
     out, _, _ = work_folder(work).rpartition("/")
     lock(work_folder(work), out)  # which is taken already: no other run begins before this one has told of its end
     try:
-        with RunRecord(prepared, work, engine, local, doing) as record, show(record):
+        with RunRecord(prepared, engine, local, doing) as record, show(record):
             plan = record.prepared.plan
             ended = run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
             record.handed_over = not ended

@@ -63,33 +63,41 @@ class Task:
         self._process = _process(folder) if path else None
         self._number = int(number) if path else -1
         self._began, self._before = time.monotonic(), tally_of_thread()
+        self._read = False
         self.at(0, 0)
+
+    def begin(self):
+        """It is read now, and was not found as a run before has left it."""
+        self._read = True
 
     def at(self, records: int, size: int):
         """So many records and bytes are read."""
         if self._process:
             self._process.tell(input=self._number, records=records, bytes=size)
 
-    def done(self, how: str, records: int, size: int, damaged: int = 0, why: str = "", inputs: int = 1):
+    def done(self, records: int, size: int, damaged: int = 0, missing: int = 0, why: str = ""):
         """Tells of the end.
 
         Args:
-          how: "read", "found" as a run before has left it, or "missing".
           records: in it, used or not.
-          size: bytes read.
+          size: bytes of it.
           damaged: how many places.
-          why: it is missing, or the first damage, or why what was found is made again.
-          inputs: that are missing.
+          missing: inputs that could not be fetched.
+          why: they could not, or the first damage, or why what was found is made again.
         """
         if self._process is None:
             return
-        took = tally_of_thread().since(self._before)._asdict()
-        said = {"how": how, "records": records, "bytes": size, "damaged": damaged, "why": printable(why)}
-        missing = inputs if how == "missing" else 0
+        how = "missing" if missing else "read" if self._read else "found"
+        read = size if how == "read" else 0
         self._process.tell(input=-1)
-        self._process.sum(inputs=1, records=records, bytes=size, damages=damaged, damaged=damaged > 0, missing=missing)
-        seconds = round(time.monotonic() - self._began, 3)
-        self._process.event(input=self._number, **said, missing=missing, seconds=seconds, **took)
+        self._process.sum(
+            inputs=1, records=records, bytes=read, damages=damaged, damaged=int(damaged > 0), missing=int(missing)
+        )
+        self._process.event(
+            input=self._number, how=how, records=records, bytes=read, damaged=damaged, missing=int(missing),
+            why=printable(why), seconds=round(time.monotonic() - self._began, 3),
+            **tally_of_thread().since(self._before)._asdict(),
+        )  # fmt: skip
 
 
 def begin(folder: str | None, step: str):
@@ -204,6 +212,7 @@ class _Process:
         self._over.set()
         if self._thread is not None:
             self._thread.join(RENEWED)
+        self._write()
 
     def _renew(self):
         every = RENEWED if self._local else RENEWED_REMOTELY
@@ -214,7 +223,8 @@ class _Process:
 
     def _write(self):
         said = {
-            "host": self._host, "pid": self._pid, "time": time.time(), "at": [dict(now) for now in list(self._now.values()) if now["step"]],
+            "host": self._host, "pid": self._pid, "time": time.time(),
+            "at": [dict(now) for now in list(self._now.values()) if now["step"]],
             "sums": dict(self._sums), "transport": tally_of_process().since(self._before)._asdict(),
         }  # fmt: skip
         try:

@@ -39,21 +39,21 @@ class RunRecord:
 
     Args:
       prepared: what is run; `prepared` afterwards, whose plan says where workers leave their marks.
-      work: the folder OUT/.c4build, or one below it.
       engine: what a person calls it.
       local: all workers are processes of this machine.
       doing: what is done with the inputs, and what they hold.
     """
 
-    def __init__(self, prepared: Prepared, work: str, engine: str, local: bool, doing: tuple[str, str]):
-        self._work = work_folder(work)
+    def __init__(self, prepared: Prepared, engine: str, local: bool, doing: tuple[str, str]):
+        plan = prepared.plan
+        self._work = work_folder(plan.run.work)
         now = datetime.datetime.now(datetime.UTC)
         self.id = f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:4]}"
         self._path = join(self._work, "runs", f"{self.id}.json")
-        self._every = RENEWED if is_local(work) else RENEWED_REMOTELY
+        self._every = RENEWED if is_local(self._work) else RENEWED_REMOTELY
         self._own: str | None = None  # a folder of this machine, where OUT is none
         self._marks = self._folder_of_marks(local)
-        self.prepared = prepared._replace(plan=prepared.plan._replace(progress=self._marks))
+        self.prepared = prepared._replace(plan=plan.told_in(self._marks))
         self._tracker = Tracker(prepared, self._marks, *doing)
         self._log_path = join(self._work, "logs", f"{self.id}.log")
         self._log = Log(self._log_path, doing[1])
@@ -65,7 +65,7 @@ class RunRecord:
             self._places = Places(
                 pages={folder: self._tracker.others.get(folder, 0) for folder in folders},
                 ending=prepared.page_files[0].rpartition(".")[2],
-                units=prepared.plan.finish.units,
+                units=plan.run.units,
                 marks=self._marks,
                 doing=doing[0],
                 began=time.time(),
@@ -74,14 +74,14 @@ class RunRecord:
         self._began, self._looked = time.time(), float("-inf")
         self._lock, self._writing, self._over = threading.Lock(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True)
-        provenance = getattr(prepared.plan, "provenance", {})
+        provenance = getattr(plan.run, "provenance", {})
         self._fixed = {
             "id": self.id,
             "c4build": __version__,
             "process": {**this_process(), **identity(), "command": " ".join(["c4build", *sys.argv[1:]])[:1000]},
             "engine": engine,
             "options": {
-                "corpora": dict(prepared.folders) if hasattr(prepared, "folders") else {},
+                "corpora": dict(prepared.folders),
                 "format": str(provenance.get("format", "")),
                 "rules": str(provenance.get("rules", {}).get("name", "")),
             },

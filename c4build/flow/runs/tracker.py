@@ -38,7 +38,7 @@ class Tracker:
         self._folder, self._doing, self.record = folder, doing, record
         self.names = [getattr(source, "path", "") or source.name for source in prepared.inputs]
         self._sizes = [max(source.likely_size, 1) for source in prepared.inputs]
-        self._all_units = prepared.plan.finish.shards
+        self._all_units = prepared.plan.run.shards
         self._done, self.others = list_page_files(prepared.page_files)  # inputs by number
         self.before = frozenset(self._done)
         self._seen: set[int] = set()  # those that this run has come to the end of, whatever came of them
@@ -113,7 +113,7 @@ class Tracker:
         self, input: int, how: str, records: int, bytes: int, damaged: int, missing: int, why: str, **took
     ):
         self._seen.add(input)
-        self._sums.update(records=records, damages=damaged, damaged=bool(damaged), missing=missing)
+        self._sums.update(records=records, damages=damaged, damaged=int(damaged > 0), missing=missing)
         self._took.update({name: took[name] for name in Tally._fields})
         if how == "read":
             self._read += self._sizes[input]
