@@ -92,7 +92,7 @@ def test_what_status_says_of_a_run_grows_and_is_in_the_end_what_the_run_says(fil
     missing = f"{FILES - 1}.warc.wet.gz"
     with serving(files) as server:
         server.fault = lambda name: "404" if name == missing else ""
-        server.block, server.between = 2000, 0.03
+        server.block, server.between = 2000, 0.15
         urls = [f"{server.url}/{name}" for name in files]
         done = run_command(*build(tmp_path, *urls[-1:], "--workers", 1))
         state = last(tmp_path)
