@@ -10,6 +10,7 @@ import pytest
 import wet_files
 from command import Command, run_command
 from faulty_server import serving
+from object_servers import BUCKET, serving_s3
 
 from c4build.commands import status
 from c4build.commands.terminal import how_far
@@ -265,6 +266,54 @@ def test_a_run_on_another_machine_is_dead_after_a_minute_without_a_sign_of_life(
     assert "gives no sign of life" in now
 
 
+def test_where_a_run_is_dead_or_was_handed_over_what_its_workers_left_is_looked_at(honest, tmp_path, folder):
+    units = tmp_path / "units"
+    for path in (*(tmp_path / f"pages/{number}.parquet" for number in range(5)), units / "00000.json", units / "0.txt"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    Path(folder).mkdir()
+    marks.begin(folder, "Finish")
+    read(f"{folder}/1", 7, 10, damaged=2)
+    marks.leave(folder)
+    places = look.Places({f"{tmp_path}/pages": 2}, "parquet", str(units), folder, "cleaning", time.time() - 9)
+    given = {
+        **honest, "places": places._asdict(), "units": {"all": 4, "done": 0}, "heartbeat": 0,
+        "process": {**honest["process"], "node": "elsewhere"}, "files": {**honest["files"], "all": 3, "done": 0},
+    }  # fmt: skip
+    for outcome, options in ((None, {}), ("handed over", {}), ("handed over", honest["options"])):
+        said = outcome and {**honest["outcome"], "what": outcome}
+        options = {**honest["options"], "corpora": {"en": str(tmp_path)}, **options}
+        leave(tmp_path, json.dumps(seal({**given, "outcome": said, "options": options})).encode())
+        state = status.newest(str(tmp_path / "out"))
+        assert (state["stage"], state["units"]["done"], state["records"], state["damages"]) == ("writing", 1, 7, 2)
+        assert state["files"] == {"all": 3, "done": 3, "before": 0, "damaged": 1, "missing": 0}
+        assert ("but 1 of its workers give one" in state["dead"]) == (outcome is None)
+        what = "done" if outcome and options == honest["options"] else outcome
+        assert (state["outcome"] or {"what": None})["what"] == what
+        list(status.describe(state))
+
+
+@pytest.mark.parametrize("more", [("--runner", "PortableRunner", "--", "--job_endpoint", "embed", "--environment_type", "LOOPBACK"),
+                                  pytest.param(("--workers", 2), marks=pytest.mark.slow)], ids=["elsewhere", "here"])  # fmt: skip
+def test_of_a_run_into_a_bucket_status_tells_as_much(inputs, tmp_path, more):
+    with serving_s3() as (server, environment):
+        make_bucket(environment)
+        out = f"s3://{BUCKET}/out"
+        arguments = [out if part == tmp_path / "out" else part for part in build(tmp_path, inputs)]
+        done = run_command(*arguments, *more, environment=environment)
+        assert done.code == 1, done.err  # for the damaged input
+        looked = run_command("status", out, "--json", environment=environment)
+        state = json.loads(looked.out)
+        written = [seen.path.partition("/.c4build/")[2] for seen in server.seen if seen.method == "PUT"]
+        looked = run_command("status", f"s3://{BUCKET}/none", environment=environment)
+        assert (looked.code, len(looked.error_lines)) == (2, 1)
+    assert state["outcome"]["what"] == "done" and state["files"]["done"] == state["files"]["all"] == FILES
+    assert (state["files"]["damaged"], state["damages"], state["units"]["done"]) == (1, 1, 3) and state["records"] > 0
+    assert sum(path.startswith("runs/") for path in written) <= 2 + state["outcome"]["seconds"] / 30
+    assert sum(path.startswith("logs/") for path in written) == 1
+    assert sum(path.startswith("progress/") for path in written) <= (0 if "--workers" in more else 3)
+
+
 # The count
 
 
@@ -275,6 +324,15 @@ def tracker_of(tmp_path, files: int, size: int = 10, units: int = 1) -> Tracker:
     plan = SimpleNamespace(run=SimpleNamespace(shards=units))
     paths = [f"{tmp_path}/pages/{number}.parquet" for number in range(files)]
     return Tracker(Prepared(plan, inputs, paths, {}, False), str(tmp_path / "marks"), "cleaning", "pages")
+
+
+def make_bucket(environment: dict):
+    """Makes the bucket."""
+    boto3 = pytest.importorskip("boto3")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
 
 
 def read(path: str, *counts: int, **said):

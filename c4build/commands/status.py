@@ -19,7 +19,7 @@ def show(out: str, as_json: bool, watch: bool):
     """Prints how far the newest run into `out` is, once, or until it ends. Raises as `last_run` does."""
     screen = watch and not as_json and sys.stdout.isatty()
     while True:
-        state = _look(out)
+        state = newest(out)
         text = json.dumps(state) if as_json else "\n".join(map(visible, describe(state)))
         print("\033[H\033[2J" * screen + text, flush=True)
         if not watch or state["outcome"] or state["dead"]:
@@ -29,7 +29,7 @@ def show(out: str, as_json: bool, watch: bool):
             print()
 
 
-def _look(out: str) -> dict[str, Any]:
+def newest(out: str) -> dict[str, Any]:
     """What the newest run says of itself, and `dead`: why it is taken for dead, if it is. Raises as `last_run` does."""
     state = last_run(out)
     handed_over = bool(state["outcome"]) and state["outcome"]["what"] == "handed over"

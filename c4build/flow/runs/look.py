@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from c4build.errors import C4BuildError, CorruptFileError, OutputError, UsageError
 from c4build.flow.runs.checked import checked
-from c4build.flow.runs.marks import read_marks
-from c4build.flow.runs.tracker import depth, stage_of, transport_of, worker
+from c4build.flow.runs.marks import Mark, read_marks
+from c4build.flow.runs.tracker import depth, transport_of, worker
 from c4build.read.hosts import Tally
 from c4build.write.files import base_name, join, list_files, open_file, unseal
 from c4build.write.folder import find_manifest
@@ -110,13 +110,10 @@ def look(places: Places, state: State) -> State:
     """What of `state` files and marks in an object store tell. Two listings, and a request for each worker."""
     try:
         listed = {
-            folder: [path for path in list_files(folder) if path.endswith(places.ending)] for folder in places.pages
+            folder: [path for path in list_files(folder) if path.endswith(f".{places.ending}")]
+            for folder in places.pages
         }
-        units = (
-            0
-            if places.units in places.pages
-            else sum(bool(_UNIT.fullmatch(base_name(path))) for path in list_files(places.units))
-        )
+        units = sum(bool(_UNIT.fullmatch(base_name(path))) for path in list_files(places.units))
     except (OSError, C4BuildError):
         return {}
     marks = read_marks(places.marks)
@@ -127,15 +124,21 @@ def look(places: Places, state: State) -> State:
         **state["files"], "missing": sums["missing"], "damaged": sums["damaged"],
         "done": min(sum(len(paths) - places.pages[folder] for folder, paths in listed.items()), state["files"]["all"]),
     }  # fmt: skip
-    under_way = {at["step"] for mark in marks for at in mark["at"]}
     read = files["done"] + files["missing"] >= files["all"]
     seconds = max(time.time() - places.began, 1e-3)
     new = files["done"] - files["before"]
     return {
-        "stage": stage_of(max(under_way, key=depth, default=""), places.doing) if not read or not units else "writing",
+        "stage": _stage(read, units, marks, places.doing),
         "files": files, "records": sums["records"], "bytes": sums["bytes"], "damages": sums["damages"],
         "units": {**state["units"], "done": min(units, state["units"]["all"])}, "transport": transport_of(marks),
         "rate": round(sums["records"] / seconds, 1), "share": round(files["done"] / max(files["all"], 1), 4),
         "left": round(seconds / new * (files["all"] - files["done"]), 1) if new > 0 and not read else None,
         "workers": [worker(mark) for mark in marks],
     }  # fmt: skip
+
+
+def _stage(read: bool, units: int, marks: list[Mark], doing: str) -> str:
+    step = max((at["step"] for mark in marks for at in mark["at"]), key=depth, default="")
+    if not read:
+        return doing if marks else "starting"
+    return "publishing" if step == "Publish" else "writing" if units else "deduplicating"

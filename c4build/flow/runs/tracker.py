@@ -43,8 +43,8 @@ class Tracker:
         self.before = frozenset(self._done)
         self._seen: set[int] = set()  # those that this run has come to the end of, whatever came of them
         self._units: set[int] = set()
-        self._began = time.monotonic()
-        self._all_read = self._first_unit = 0.0  # when all inputs had been read, and when the first unit was done
+        self._began, self._all_read = time.time(), 0.0  # when the reading of inputs began and ended
+        self._written_from = 0.0
         self._read = 0  # likely bytes of the inputs that this run has read
         self._to_read = sum(self._sizes) - sum(self._sizes[index] for index in self._done)
         self._new = 0  # records in them
@@ -91,9 +91,11 @@ class Tracker:
         if "step" in event:
             new = event["step"] not in self._steps
             if not self._steps:
-                self._began = time.monotonic()  # what workers need to start is no part of it
+                self._began = event["time"]  # what workers need to start is no part of it
             if new and event["step"] not in _READING:
-                self._all_read = self._all_read or time.monotonic()
+                self._all_read = self._all_read or event["time"]
+            if new and event["step"] in _WRITING:
+                self._written_from = self._written_from or event["time"]
             self._steps += [event["step"]] * new
             return new
         if "keys" in event:
@@ -101,7 +103,6 @@ class Tracker:
             return True
         if "unit" in event:
             new = event["unit"] not in self._units
-            self._first_unit = self._first_unit or time.monotonic()
             self._units.add(event["unit"])
             return new
         new = event["input"] not in self._seen
@@ -129,7 +130,7 @@ class Tracker:
 
     def state(self) -> dict[str, Any]:
         """How far it is, as JSON."""
-        now = time.monotonic()
+        now = time.time()
         if self._folder and is_local(self._folder) and now - self._looked > _MARKS_EVERY:
             self._looked, self._marks = now, read_marks(self._folder)
         busy = [at for mark in self._marks for at in mark["at"] if 0 <= at["input"] < len(self.names)]
@@ -176,7 +177,7 @@ class Tracker:
     def _left(self, stage: str, read: int, now: float) -> float | None:
         """Seconds to the end of the stage; None where nothing tells."""
         if stage == "writing":
-            share, seconds = len(self._units) / max(self._all_units, 1), now - (self._all_read or now)
+            share, seconds = len(self._units) / max(self._all_units, 1), now - (self._written_from or now)
         else:
             share, seconds = read / max(self._to_read, 1), now - self._began
         known = stage in (self._doing, "writing") and _LEAST < share < 1
