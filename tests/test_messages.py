@@ -74,7 +74,7 @@ def summaries(factor: int) -> dict[str, dict]:
     }
 
 
-PREPARED = SimpleNamespace(inputs=[None], plan=SimpleNamespace(finish=SimpleNamespace(work="/corpora/.c4build")))
+PREPARED = SimpleNamespace(inputs=[None], plan=SimpleNamespace(run=SimpleNamespace(work="/corpora/.c4build")))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
