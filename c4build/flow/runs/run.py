@@ -58,7 +58,7 @@ class RunRecord:
         self._log_path = join(self._work, "logs", f"{self.id}.log")
         self._log = Log(self._log_path, doing[1])
         self.handed_over = False  # the engine goes on when this process has ended
-        self._afar = bool(self._marks) and not is_local(self._marks)  # no events come from there
+        self._afar = self._marks is not None and not is_local(self._marks)  # no events come from there
         self._places = None
         if self._marks and not local:
             folders = {path.rpartition("/")[0] for path in prepared.page_files}
@@ -75,7 +75,7 @@ class RunRecord:
         self._lock, self._writing, self._over = threading.Lock(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True)
         provenance = getattr(plan.run, "provenance", {})
-        self._fixed = {
+        self._fixed: dict[str, Any] = {
             "id": self.id,
             "c4build": __version__,
             "process": {**this_process(), **identity(), "command": " ".join(["c4build", *sys.argv[1:]])[:1000]},

@@ -201,7 +201,7 @@ def transport_of(marks: Sequence[Mark]) -> dict[str, int]:
 
 def worker(mark: Mark, names: Sequence[str] = ()) -> dict[str, Any]:
     """A process that works on the run: who it is, when it last lived, what it is at."""
-    at = mark["at"][-1] if mark["at"] else {"step": "", "input": -1}
+    at: dict[str, Any] = mark["at"][-1] if mark["at"] else {"step": "", "input": -1}
     number = at["input"]
     name = printable(names[number]) if 0 <= number < len(names) else ""
     return {"host": mark["host"], "pid": mark["pid"], "seen": mark["time"], "step": at["step"], "input": name}
