@@ -1,6 +1,7 @@
 """The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
+import io
 import logging
 import os
 import shlex
@@ -162,8 +163,12 @@ def main():
 def end_with(command: Callable[[], int | None], program: str = "c4build"):
     """Runs `command` and ends the process with the exit code that it returns, or that its error stands for."""
     _quiet_logs()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed, as by `c4build ... >&-`
+            setattr(sys, name, open(os.devnull, "w"))
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
     try:
         code = command()
         if code == INTERRUPTED:  # as newer versions of typer tell of it
