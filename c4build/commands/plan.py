@@ -3,19 +3,18 @@
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from c4build.commands.commandline import DAMAGED, INTERRUPTED, asks_for, cores
 from c4build.corpora.options import Request, Workers
-from c4build.errors import C4BuildError, MissingInputsError, NothingReadError, UsageError, counted, say, visible
+from c4build.errors import C4BuildError, UsageError, counted, say, visible
 
 _COLUMNS = 80
 _START = (
@@ -40,7 +39,7 @@ def plan(
         if number is not None and number < 1:
             raise UsageError(f"--{name} {number}: it must be 1 or more")
     try:
-        found = make_plan(request, sample, seed, workers or cores(), prices)
+        found = _plan(request, sample, seed, workers or cores(), prices)
     except KeyboardInterrupt:
         print("\nc4build: interrupted; nothing is kept of the sample", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
@@ -55,86 +54,18 @@ def plan(
     raise typer.Exit(DAMAGED if found["missing"] or found["damaged"] else 0)
 
 
-def make_plan(request: Request, sample: int, seed: int, workers: int, prices: str | None) -> dict[str, Any]:
-    """Reads a sample in a temporary folder and projects it; what `--json` prints. Raises as a build does."""
+def _plan(request: Request, sample: int, seed: int, workers: int, prices: str | None) -> dict[str, Any]:
+    """What `--json` prints."""
     from c4build.commands.terminal import Progress
-    from c4build.corpora.c4 import check, default_shards, prepare
-    from c4build.flow.estimate import Projection, Whole, estimate
-    from c4build.flow.plan import measure, read_sample
-    from c4build.flow.prices import load_prices, money
-    from c4build.write.folder import nothing_read, unlock
+    from c4build.corpora.plan import measure_sample, project
+    from c4build.flow.prices import load_prices
 
-    providers, checked = load_prices(prices), check(request)
-    inputs = checked.inputs
-    if sample > len(inputs):
-        say(f"--sample {sample:,}: there {_are(len(inputs))}, so that all are read")
-    drawn = random.Random(seed).sample(inputs, min(sample, len(inputs)))
+    providers = load_prices(prices)
+    measured = measure_sample(request, sample, seed, lambda prepared: Progress(prepared, True, "reading"), say)
+    say("measuring what a run needs to start")
     with tempfile.TemporaryDirectory(prefix="c4build-plan-") as folder:
-        chosen = request._replace(
-            inputs=[source.path for source in drawn], crawls=[], limit=None, shards=None, out=os.path.join(folder, "out")
-        )
-        prepared = prepare(chosen)
-        try:
-            with Progress(prepared, True, "reading"):
-                costs = read_sample(prepared)
-            damaged = [(cost.source.path, *damage) for cost in costs for damage in cost.report.damages]
-            _check_read(costs, [{"input": path, "offset": at, "what": what} for path, at, what in damaged], nothing_read)
-            measured = measure(prepared, costs, seed, say)
-            say("measuring what a run needs to start")
-            start, start_worker = _start(request, folder, workers)
-        finally:
-            unlock(prepared.plan.finish.work)
-    shards = request.shards or default_shards(inputs)
-    remote = sum("://" in source.path for source in inputs)
-    everything = prepared.plan._replace(finish=prepared.plan.finish._replace(files=len(inputs)))
-    whole = Whole(
-        files=len(inputs),
-        known_bytes=sum(source.size for source in inputs if source.size >= 0),
-        unknown=sum(source.size < 0 for source in inputs),
-        remote=remote,
-        shards=shards,
-        group_size=everything.group_size,
-        workers=min(workers, max(len(inputs), shards)),
-        connections=request.max_connections,
-        start=start,
-        start_worker=start_worker,
-    )
-    of = Projection(measured, whole, seed)
-    quantities = estimate(of)
-    found = {kind: {name: of.interval(one)._asdict() for name, one in of_kind.items()} for kind, of_kind in quantities.items()}
-    return {
-        "inputs": len(inputs), "sample": len(measured.costs), "seed": seed, "workers": whole.workers, "shards": shards,
-        "rules": checked.rules.name, "variants": measured.variants, "format": request.format, "fetched": remote,
-        "unknown_sizes": whole.unknown,
-        "sampled": [cost.source.path for cost in measured.costs],
-        "missing": [{"input": path, "why": why} for path, why in measured.missing],
-        "damaged": [{"input": path, "offset": at, "what": what} for path, at, what in damaged],
-        "estimates": found,
-        "money": [
-            {
-                "provider": one.name, "date": one.date,
-                "costs": {name: of.interval(cost)._asdict() for name, cost in money(quantities, one).items()},
-            }
-            for one in providers
-        ],
-    }  # fmt: skip
-
-
-def _check_read(costs: Sequence[Any], damaged: Sequence[Mapping], nothing_read: Any):
-    """Fails where nothing came of the sample."""
-    missing = [cost for cost in costs if cost.report.missing]
-    if len(missing) == len(costs):
-        first = missing[0]
-        raise MissingInputsError(
-            f"{'the input' if len(costs) == 1 else f'all {len(costs):,} inputs'} of the sample could not be fetched "
-            f"({visible(first.source.path)}: {first.report.missing})"
-        )
-    if not any(cost.report.pages for cost in costs):
-        raise NothingReadError(nothing_read("pages", [cost.source.path for cost in costs], damaged))
-
-
-def _are(number: int) -> str:
-    return f"{'is' if number == 1 else 'are'} {counted(number, 'inputs')}"
+        start = _start(request, folder, workers)
+    return project(measured, request, seed, workers, start, providers)
 
 
 def _start(request: Request, folder: str, workers: int) -> tuple[float, float]:
@@ -145,10 +76,13 @@ def _start(request: Request, folder: str, workers: int) -> tuple[float, float]:
     urls = os.path.join(folder, "urls.txt")  # the lists themselves were measured with the keys
     with open(urls, "w") as file:
         file.write("http://1.example.org/\n")
-    tiny = request._replace(inputs=pages, crawls=[], limit=None, shards=2, out=os.path.join(folder, "start"), overwrite=True)
+    tiny = request._replace(inputs=pages, crawls=[], limit=None, shards=2)
     tiny = tiny._replace(webtext_urls=[urls] if request.webtext_urls else [])
-    alone = _cpu_of_build(tiny, 1, folder)
-    return (alone, max(0.0, (_cpu_of_build(tiny, 2, folder) - alone) / 2)) if workers > 1 else (alone, 0.0)
+    alone = _cpu_of_build(tiny._replace(out=os.path.join(folder, "alone")), 1, folder)
+    if workers == 1:
+        return alone, 0.0
+    together = _cpu_of_build(tiny._replace(out=os.path.join(folder, "together")), 2, folder)
+    return alone, max(0.0, (together - alone) / 2)
 
 
 def _cpu_of_build(request: Request, workers: int, folder: str) -> float:
@@ -168,7 +102,9 @@ def _cpu_of_build(request: Request, workers: int, folder: str) -> float:
     if build.returncode not in (0, DAMAGED):
         with open(log, errors="replace") as said:
             last = (said.read().strip().splitlines() or [""])[-1]
-        raise C4BuildError(f"what a run needs to start could not be measured: {visible(last.removeprefix('c4build: '))}")
+        raise C4BuildError(
+            f"what a run needs to start could not be measured: {visible(last.removeprefix('c4build: '))}"
+        )
     return usage.ru_utime + usage.ru_stime
 
 

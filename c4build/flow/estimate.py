@@ -27,6 +27,7 @@ KEY_FILE_READS = 2  # for the keys of URLs, and for those of lines
 
 LEVEL = 0.9  # of intervals
 _DRAWS = 1000
+_NORMAL = 1.645  # standard deviations to either side that LEVEL of a normal distribution lies in
 _UNSEEN = 3  # so many where none was seen: 95 % sure (the rule of three)
 
 
@@ -67,20 +68,20 @@ class Projection:
         self._sizes = np.array([max(cost.size, 1) for cost in sample.costs], float)
         self._mean = self._weights @ self._sizes / files
         self.bytes: Quantity = (whole.known_bytes + whole.unknown * self._mean)[None]
-        # A sample of everything is no sample.
-        self._spread = (max(0, 1 - files / whole.files)) ** 0.5
+        # A bootstrap of few files is too narrow, as if it knew their variance; a sample of everything is no sample.
+        small = _t(files - 1) / _NORMAL * (files / (files - 1)) ** 0.5 if files > 1 else 0
+        self._spread = small * max(0, 1 - files / whole.files) ** 0.5
 
     def total(self, values: Sequence[float] | np.ndarray) -> Quantity:
         """Of something that each file of the sample has, for all inputs."""
         return self.bytes * (self._weights @ np.asarray(values, float)) / (self._weights @ self._sizes)
 
     def interval(self, quantity: Quantity) -> Interval:
-        value = float(quantity[0, 0])
-        tail = (1 - LEVEL) / 2
-        low = np.quantile(quantity[:, 1:], tail, axis=1).min()
-        high = np.quantile(quantity[:, 1:], 1 - tail, axis=1).max()
-        bounds = [value + (float(bound) - value) * self._spread for bound in (low, high)]
-        return Interval(value, min(bounds[0], value), max(bounds[1], value))
+        values = quantity[:, 0]
+        tails = np.quantile(quantity[:, 1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        bounds = values + (tails - values) * self._spread
+        value = float(values[0])
+        return Interval(value, min(max(float(bounds.min()), 0.0), value), max(float(bounds.max()), value))
 
     def falling(self, of: Callable[[Level], np.ndarray], files: int | None = None) -> Quantity:
         """The total of what falls as more text is compared: for all inputs, or where so many are compared at a time.
@@ -101,7 +102,7 @@ class Projection:
         if len(by_level) < 2:  # one file says nothing of others
             return np.stack([np.ones_like(own), (target == 0).astype(float), np.ones_like(own)])
         alone = np.maximum(weights @ by_level[0], 1e-9)
-        others = np.stack([sized @ level.others / sized.sum(axis=1) for level in self.sample.levels[1:]])
+        others = np.stack([sized @ np.maximum(level.others, 1) / sized.sum(axis=1) for level in self.sample.levels[1:]])
         shares = np.stack([np.clip(weights @ kept / alone, 1e-9, 1) for kept in by_level[1:]])
         last, seen = shares[-1], others[-1]
         if files is not None and files < self.sample.levels[-1].files:  # within what was seen
@@ -113,6 +114,13 @@ class Projection:
         unseen = _UNSEEN / alone * (target > seen)
         worst = 1 / (1 + (1 / last - 1 + unseen) * (np.maximum(target, 1) / np.maximum(seen, 1)) ** growth)
         return np.stack([estimate, np.minimum(worst, estimate), np.maximum(last, estimate)])
+
+
+def _t(freedom: int) -> float:
+    """What `_NORMAL` is for Student's t (the expansion of Abramowitz and Stegun, 26.7.5)."""
+    z = _NORMAL
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def _between(shares: np.ndarray, others: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -120,8 +120,8 @@ def measure(prepared: Prepared, costs: Sequence[FileCost], seed: int, say: Calla
 
 
 def _block_sizes(files: int) -> list[int]:
-    """1, 2, 4, ... and all."""
-    return [1 << power for power in range(files.bit_length()) if 1 << power < files] + [files][:files]
+    """1, 2, 4, ... as long as there are several such blocks, and all."""
+    return [1 << power for power in range(files.bit_length()) if files >> power > 1] + [files]
 
 
 def _empty_level(block: int, files: int, variants: int) -> Level:
