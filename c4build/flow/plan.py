@@ -106,7 +106,8 @@ def measure(prepared: Prepared, costs: Sequence[FileCost], seed: int, say: Calla
     for files in _block_sizes(len(costs)):
         say(f"deduplicating the sample, {files:,} of {len(costs):,} files at a time")
         level = _empty_level(files, len(costs), len(names))
-        for number, block in enumerate(np.array_split(order, len(costs) // files)):
+        for number, drawn in enumerate(np.array_split(order, len(costs) // files)):
+            block = np.sort(drawn)  # of two copies the first by name stays
             folder = join(prepared.plan.finish.work, f"block-{files}-{number}")
             found = _deduplicate(prepared.plan, folder, [costs[file].report for file in block], lists)
             shutil.rmtree(folder)
