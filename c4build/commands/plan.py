@@ -65,7 +65,7 @@ def _plan(request: Request, sample: int, seed: int, workers: int, prices: str | 
     say("measuring what a run needs to start")
     with tempfile.TemporaryDirectory(prefix="c4build-plan-") as folder:
         start = _start(request, folder, workers)
-    return project(measured, request, seed, workers, start, providers)
+    return {**project(measured, request, seed, workers, start, providers), "prices": prices}
 
 
 def _start(request: Request, folder: str, workers: int) -> tuple[float, float]:
@@ -130,7 +130,7 @@ def _print(found: Mapping[str, Any]):
     print_tables(title, "", ["estimate", "from", "to"], parts)
     providers = found["money"]
     costs = [(name, [_range(one["costs"][name]) for one in providers]) for name in providers[0]["costs"]]
-    print_tables("Money (list prices in dollars)", "", [visible(one["provider"]) for one in providers], [costs])
+    print_tables("Money", "", [visible(one["provider"]) for one in providers], [costs])
     for line in _remarks(found):
         print(textwrap.fill(visible(line), _COLUMNS, subsequent_indent="  ", break_long_words=False))
 
@@ -160,7 +160,8 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield "- Requests to OUT, page files and corpora by the month: where OUT lies in a bucket."
     for one in found["money"]:
-        yield f"- Prices of {one['provider']}: {'as of ' + one['date'] if one['date'] else 'as given'}."
+        kind = "as given" if found["prices"] else "list prices, in dollars"
+        yield f"- Prices of {one['provider']}: {kind}{', as of ' + one['date'] if one['date'] else ''}."
     yield (
         "- Not known: what an engine adds and charges (Dataflow's shuffle), what is tried again or slowed down, memory "
         "and disks of workers, discounts."
