@@ -252,7 +252,7 @@ def run_collect(
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
-    if left_alone := write_card(plan.work.rpartition("/")[0]):
+    if left_alone := write_card(plan.run.out):
         say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
@@ -270,7 +270,7 @@ def run_watched(
         from c4build.flow.local import run_flow
 
         parts = len(prepared.inputs)
-        ended = run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+        ended = run_flow(add, prepared.plan.run.work, parts, min(workers or cores(), parts), runner, beam_options)
     if not ended:
         print(HANDED_OVER)
     return ended

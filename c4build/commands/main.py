@@ -121,7 +121,7 @@ def run_build(
         local = runner in (None, "DirectRunner")
         workers = workers or cores()
         with Progress(prepared, local):
-            useful = max(len(prepared.inputs), prepared.plan.finish.shards)
+            useful = max(len(prepared.inputs), prepared.plan.run.shards)
             ended = run(prepared, min(workers, useful), runner, beam_options)
         if not ended:
             print(HANDED_OVER)
@@ -133,7 +133,7 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
-    if left_alone := write_card(prepared.plan.finish.out):
+    if left_alone := write_card(prepared.plan.run.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0

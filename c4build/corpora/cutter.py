@@ -8,7 +8,7 @@ import numpy as np
 
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.corpora.shuffle import load_order, read_early
-from c4build.flow.records import Found, Unit
+from c4build.flow.units import Found, Unit
 from c4build.read.gz import Damage
 
 
