@@ -59,8 +59,9 @@ def measure_sample(
             _check_read(costs)
             sample = measure(prepared, costs, seed, say)
         finally:
-            unlock(plan.finish.work)
-    return Measured(checked, sample, plan._replace(finish=plan.finish._replace(files=len(inputs))).group_size)
+            unlock(plan.run.work)
+    of_all = plan.finish._replace(run=plan.run._replace(inputs=len(inputs)))
+    return Measured(checked, sample, plan._replace(finish=of_all).group_size)
 
 
 def _check_read(costs: Sequence[FileCost]):

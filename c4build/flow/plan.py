@@ -18,10 +18,11 @@ import numpy as np
 from c4build.dedup.keys import LOSS, REPEAT
 from c4build.flow import web
 from c4build.flow.clean import Cleaner
-from c4build.flow.elements import Keyed
 from c4build.flow.keyfiles import Sent, Slice
+from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
 from c4build.flow.kit import Prepared
 from c4build.flow.pagefiles import Report, key_file
+from c4build.flow.stages import Keyed
 from c4build.read.paths import Input, identify
 from c4build.write.files import join, make_folder
 
@@ -83,13 +84,13 @@ def read_sample(prepared: Prepared) -> list[FileCost]:
     """Cleans the inputs of a prepared build, one after another, in their order; see `Report.missing`."""
     plan = prepared.plan
     cleaner = Cleaner(plan.finish.clean, plan.transport)
-    first = identify(write_first_page(join(plan.finish.work, "first.warc.wet"), "first.example.org"))
-    ready = cleaner.clean(first, join(plan.finish.work, "first.parquet"))
-    _deduplicate(plan, join(plan.finish.work, "first"), [ready], _Lists(plan._replace(url_lists=())))
+    first = identify(write_first_page(join(plan.run.work, "first.warc.wet"), "first.example.org"))
+    ready = cleaner.clean(first, join(plan.run.work, "first.parquet"))
+    _deduplicate(plan, join(plan.run.work, "first"), [ready], _Lists(plan._replace(url_lists=())))
     costs = []
     for file, (source, page_file) in enumerate(zip(prepared.inputs, prepared.page_files)):
         cpu, wall = time.process_time(), time.monotonic()
-        report = cleaner.clean(source, page_file, plan.progress and join(plan.progress, str(file)))
+        report = cleaner.clean(source, page_file, plan.run.progress and join(plan.run.progress, str(file)))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         paths = () if report.missing else (page_file, key_file(page_file))
         costs.append(FileCost(source, report, cpu, wall, sum(map(os.path.getsize, paths))))
@@ -108,7 +109,7 @@ def measure(prepared: Prepared, costs: Sequence[FileCost], seed: int, say: Calla
         level = _empty_level(files, len(costs), len(names))
         for number, drawn in enumerate(np.array_split(order, len(costs) // files)):
             block = np.sort(drawn)  # of two copies the first by name stays
-            folder = join(prepared.plan.finish.work, f"block-{files}-{number}")
+            folder = join(prepared.plan.run.work, f"block-{files}-{number}")
             found = _deduplicate(prepared.plan, folder, [costs[file].report for file in block], lists)
             shutil.rmtree(folder)
             level.others[block] = sizes[block].sum() - sizes[block]
@@ -141,11 +142,11 @@ class _Lists:
 
     def dealt(self, buckets: web.Buckets) -> list[Keyed]:
         if buckets.urls not in self._dealt:
-            step, start = web.UrlKeys(self.plan), time.process_time()
+            step, start = UrlKeys(self.plan), time.process_time()
             self._dealt[buckets.urls] = [
                 found
                 for at, path in enumerate(self.plan.url_lists)
-                for found in step.process((-1 - at, [("list", path), ("buckets", buckets)]))
+                for found in step.process((-1 - at, [("list", path), ("opened", buckets)]))
             ]
             self.cpu = time.process_time() - start
         return self._dealt[buckets.urls]
@@ -156,24 +157,25 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
 
     Follows the picture in `web`: what a step gives is grouped by its key, and given to the next.
     """
-    files, work = len(reports), join(folder, ".c4build")
-    finish = plan.finish._replace(files=files, shards=files, out=folder, work=work)
-    plan = plan._replace(finish=finish, url_lists=(), key_files=join(work, "keys"), most_missing=0)
-    for path in (plan.key_files, *(finish.folder(variant.name) for variant in finish.variants)):
+    files = len(reports)
+    run = plan.run._replace(out=folder, inputs=files, shards=files)
+    finish = plan.finish._replace(run=run)
+    plan = plan._replace(finish=finish, url_lists=(), key_files=join(run.work, "keys"))
+    for path in (plan.key_files, *(corpus.folder for corpus in plan.corpora)):
         make_folder(path)
     page_files = [report.as_page_file(file) for file, report in enumerate(reports)]
     by_group = [(file.file // plan.group_size, ("file", file)) for file in page_files]
     watch = _Watch()
-    sizes = [(file, report.missing, report.rows, report.keys) for file, report in enumerate(reports)]
-    opened = watch.run(web.Gate(plan), [(0, sizes)])
-    listed = lists.dealt(opened[0][1][1]) if lists.plan.url_lists else []
+    buckets = plan.opened([sum(sizes) for sizes in zip(*(report.sizes for report in reports))])
+    opened = [(target, ("opened", buckets)) for target in plan.targets]
+    listed = lists.dealt(buckets) if lists.plan.url_lists else []
     plan = plan._replace(url_lists=lists.plan.url_lists)
-    decided = watch.run(web.Newest(plan), _by_key(watch.run(web.UrlKeys(plan), _by_key(by_group, opened)), listed))
+    decided = watch.run(Newest(plan), _by_key(watch.run(UrlKeys(plan), _by_key(by_group, opened)), listed))
     losses = [(group, value) for group, value in decided if group >= 0]
-    repeated = watch.run(web.RepeatKeys(plan), _by_key(by_group, opened, losses))
+    repeated = watch.run(RepeatKeys(plan), _by_key(by_group, opened, losses))
     at_home = [(-1 - group, value) for group, value in repeated if group < 0]
-    away = watch.run(web.Repeats(plan), _by_key((bucket, value) for bucket, value in repeated if bucket >= 0))
-    units = list(_by_key(watch.run(web.Cut(plan), _by_key(by_group, losses, at_home, away))))
+    away = watch.run(Repeats(plan), _by_key((bucket, value) for bucket, value in repeated if bucket >= 0))
+    units = list(_by_key(watch.run(Cut(plan), _by_key(by_group, losses, at_home, away))))
     keys_cpu, finisher = watch.cpu, web.Finish(plan)
     found = _empty_level(files, files, len(finish.variants))._replace(keys_cpu=keys_cpu)
     finisher.setup()
@@ -185,7 +187,7 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
         found.finish_cpu[unit] = time.process_time() - start
         for at, variant in enumerate(finish.variants):
             found.kept[unit, at] = result.lengths[variant.name] + result.validation[variant.name]
-            found.written[unit, at] = sum(file.bytes for file in result.sums(variant.name).values())
+            found.written[unit, at] = sum(file.bytes for file in result.written(variant.name).sums.values())
     return found
 
 
