@@ -158,8 +158,9 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
     """
     files, work = len(reports), join(folder, ".c4build")
     finish = plan.finish._replace(files=files, shards=files, out=folder, work=work)
-    plan = plan._replace(finish=finish, url_lists=(), key_files=join(work, "keys"), most_missing=0)
-    for path in (plan.key_files, *(finish.folder(variant.name) for variant in finish.variants)):
+    keys = join(work, "keys")
+    plan = plan._replace(finish=finish, url_lists=(), key_files=keys, most_missing=0)
+    for path in (keys, *(finish.folder(variant.name) for variant in finish.variants)):
         make_folder(path)
     page_files = [report.as_page_file(file) for file, report in enumerate(reports)]
     by_group = [(file.file // plan.group_size, ("file", file)) for file in page_files]
