@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from c4build.commands.commandline import DAMAGED, INTERRUPTED, asks_for, cores
-from c4build.corpora.options import Request, Workers
+from c4build.corpora.options import Request
 from c4build.errors import C4BuildError, UsageError, counted, say, visible
 
 _COLUMNS = 80
@@ -28,7 +28,9 @@ def plan(
     request: Request,
     sample: Annotated[int, typer.Option(metavar="N", help="Inputs to read, drawn at random from all.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="W", help="Workers that the build will have; by default this machine's cores.")
+    ] = None,
     prices: Annotated[
         str | None, typer.Option(metavar="FILE", help="Prices in TOML, in place of list prices of AWS and Google.")
     ] = None,

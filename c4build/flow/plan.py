@@ -160,8 +160,9 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
     files = len(reports)
     run = plan.run._replace(out=folder, inputs=files, shards=files)
     finish = plan.finish._replace(run=run)
-    plan = plan._replace(finish=finish, url_lists=(), key_files=join(run.work, "keys"))
-    for path in (plan.key_files, *(corpus.folder for corpus in plan.corpora)):
+    keys = join(run.work, "keys")
+    plan = plan._replace(finish=finish, url_lists=(), key_files=keys)
+    for path in (keys, *(corpus.folder for corpus in plan.corpora)):
         make_folder(path)
     page_files = [report.as_page_file(file) for file, report in enumerate(reports)]
     by_group = [(file.file // plan.group_size, ("file", file)) for file in page_files]

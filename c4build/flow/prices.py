@@ -4,6 +4,8 @@ import pathlib
 import tomllib
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from c4build.errors import UsageError, printable
 from c4build.flow.estimate import Quantity
 
@@ -58,12 +60,13 @@ def _provider(file: str, provider: str, table: Any) -> Prices:
 def money(quantities: dict[str, dict[str, Quantity]], prices: Prices) -> dict[str, Quantity]:
     """What a build costs by one provider's prices; what to download the corpora costs is not in the sum."""
     sizes, requests = quantities["bytes"], quantities["requests"]
-    written = sum(size for name, size in sizes.items() if name.startswith("written, "))
-    found = {
+    nothing = np.zeros((1, 1))
+    written = sum((size for name, size in sizes.items() if name.startswith("written, ")), nothing)
+    found: dict[str, Quantity] = {
         "processors": quantities["cpu"]["all"] / 3600 * prices.vcpu_hour,
         "page files, a month": sizes["kept as page files"] / _GB * prices.gb_month,
         "corpora, a month": written / _GB * prices.gb_month,
         "requests": requests["writes to OUT"] / 1000 * prices.thousand_writes
         + requests["reads from OUT"] / 1000 * prices.thousand_reads,
     }
-    return {**found, "all of this": sum(found.values()), "download, once": written / _GB * prices.egress_gb}
+    return {**found, "all of this": sum(found.values(), nothing), "download, once": written / _GB * prices.egress_gb}
