@@ -87,9 +87,9 @@ class Cleaner:
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
         self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
-        if settings.news_domains is None and any(track.news_only for track in settings.tracks):
-            raise ValueError("the news domains are not given")
         self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
+        if self._news and settings.news_domains is None:
+            raise ValueError("the news domains are not given")
         self._is_news = news_test(json.loads(settings.news_domains or "{}"))
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"

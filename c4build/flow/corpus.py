@@ -47,13 +47,12 @@ def format_named(name: str) -> Format:
     return ALL_FORMATS[name]
 
 
-def check_format(name: str, formats: Mapping[str, Format] = FORMATS) -> Format:
-    """The format of that name. Raises UsageError."""
+def check_format(name: str, formats: Mapping[str, Format] = FORMATS):
+    """Fails with `UsageError` where there is no such format among `formats`, or its package is not installed."""
     if name not in formats:
         raise UsageError(f"--format {name}: there are {', '.join(FORMATS)}")
     if not is_installed(formats[name]):
         raise UsageError(f"--format {name} needs a package: pip install 'c4build[array-record]'")
-    return formats[name]
 
 
 class Corpus(NamedTuple):
