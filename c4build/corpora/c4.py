@@ -33,7 +33,7 @@ from c4build.write.files import (
     read_sealed,
     write_sealed,
 )
-from c4build.write.folder import is_complete, read_manifest, unlock
+from c4build.write.folder import is_complete, manifest_of, unlock
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
@@ -43,7 +43,7 @@ class Checked(NamedTuple):
     """What a request comes to: its options are right, and its inputs are there."""
 
     rules: RuleSet
-    variants: list[Variant]
+    variants: tuple[Variant, ...]
     lists: "_Lists"
     inputs: list[Input]
     out: str  # absolute: workers may have another working folder
@@ -153,7 +153,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         slots_folder=join(run.work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
     )
     plan = Plan(FinishSettings(run, clean, tuple(todo), track_of, bad_words), url_lists, key_files, transport)
-    page_files = []
+    page_files: list[str] = []
     if todo:
         page_files, again = _find_page_files(run.work, clean, inputs, read_before=bool(there))
         for number, why in again:
@@ -191,7 +191,9 @@ def _find_page_files(
     Also, how many inputs that were read before are read again, and why. `read_before`: all of them were.
     """
     own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
-    serving, lacking, known = [], [], set()
+    serving: list[str] = []
+    lacking: list[str] = []
+    known: set[str] = set()
     for name in list_folders(work):
         folder = join(work, name)
         if name.startswith("pages-") and folder != own:
@@ -234,7 +236,7 @@ def _and(names: Sequence[str]) -> str:
 
 def read_summary(folders: dict[str, str]) -> dict[str, dict]:
     """The manifest of each variant."""
-    return {name: read_manifest(folder) for name, folder in folders.items()}
+    return {name: manifest_of(folder) for name, folder in folders.items()}
 
 
 def _domains(request: Request, wanted: bool) -> str | None:

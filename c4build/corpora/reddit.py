@@ -107,8 +107,8 @@ def judge_url(url: str) -> Link:
         return Link("bad_url")
     if parts.scheme not in ("http", "https"):
         return Link("not_web" if parts.scheme else "bad_url")
-    host = _ascii_host(host.rstrip("."))
-    if host is None or "." not in host or len(host) > _LONGEST_HOST:
+    host = _ascii_host(host.rstrip(".")) or ""
+    if "." not in host or len(host) > _LONGEST_HOST:
         return Link("bad_url")
     if _is_of(host, REDDIT_HOSTS):
         return Link("within_reddit")

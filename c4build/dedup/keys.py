@@ -115,7 +115,8 @@ def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> np.ndarr
     """
     gone = np.flatnonzero(lost)
     found = np.empty(len(gone), dtype)
-    found[dtype.names[0]], found["variants"] = places[gone], lost[gone]
+    place, *_ = dtype.names or ()
+    found[place], found["variants"] = places[gone], lost[gone]
     return found
 
 

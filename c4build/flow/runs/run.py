@@ -151,7 +151,8 @@ class RunRecord:
 
     def _look(self):
         self._looked = time.monotonic()
-        self._seen_from_afar |= look(self._places, self._tracker.state())
+        if self._places:
+            self._seen_from_afar |= look(self._places, self._tracker.state())
 
     def _write(self, outcome: dict[str, Any] | None) -> dict[str, Any]:
         state = {**self.state(), "outcome": outcome}
