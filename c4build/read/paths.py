@@ -20,7 +20,7 @@ from c4build.read.hosts import Transport
 from c4build.read.listing import SCHEMES as LISTED
 from c4build.read.listing import glob_objects, objects_below
 from c4build.read.remote_state import remote_states
-from c4build.read.stores import SCHEMES, UNKNOWN, State
+from c4build.read.stores import SCHEMES, UNKNOWN, State, close_idle
 from c4build.read.transport import Fetched, open_remote
 from c4build.read.wet import other_than_wet
 
@@ -50,7 +50,11 @@ class Input(NamedTuple):
 
 
 def find_inputs(
-    given: Iterable[str], crawls: Iterable[str] = (), limit: int | None = None, archive: str = CRAWL_HOST
+    given: Iterable[str],
+    crawls: Iterable[str] = (),
+    limit: int | None = None,
+    archive: str = CRAWL_HOST,
+    most_connections: int | None = None,
 ) -> list[Input]:
     """The WET files that the command names, each once, sorted by name: their order on the command line is no matter.
 
@@ -74,8 +78,12 @@ def find_inputs(
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
-    inputs = _in_order(identify_all(_each_once(paths)[:limit]))
+    settings = attempts.DEFAULT
+    if most_connections:
+        settings = settings._replace(most_connections=most_connections)
+    inputs = _in_order(identify_all(_each_once(paths)[:limit], settings))
     _check_wet(inputs)
+    close_idle()  # workers are to have all the connections that there may be
     return inputs
 
 
