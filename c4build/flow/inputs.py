@@ -26,10 +26,21 @@ def write_inputs(folder: str, inputs: Sequence[tuple[Input, str]]):
         write_sealed(_list_of_inputs(folder, first), {"inputs": some})
 
 
-def read_inputs(folder: str, first: int, stop: int) -> list[tuple[Input, str]]:
-    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError."""
-    begun = first - first % _LISTED
-    found = [fields for at in range(begun, stop, _LISTED) for fields in read_own(_list_of_inputs(folder, at))["inputs"]]
+def read_inputs(folder: str, first: int, stop: int, lists: dict[str, list] | None = None) -> list[tuple[Input, str]]:
+    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError.
+
+    Args:
+      folder: where it was written.
+      first: number of the first input.
+      stop: number behind the last.
+      lists: what was read before by its path; what is read is added.
+    """
+    lists, begun = {} if lists is None else lists, first - first % _LISTED
+    paths = [_list_of_inputs(folder, at) for at in range(begun, stop, _LISTED)]
+    for path in paths:
+        if path not in lists:
+            lists[path] = read_own(path)["inputs"]
+    found = [fields for path in paths for fields in lists[path]]
     return [(Input(*fields), page_file) for *fields, page_file in found[first - begun : stop - begun]]
 
 

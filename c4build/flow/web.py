@@ -30,7 +30,7 @@ from c4build.dedup.keys import REPEAT_KEY, by_bucket, deal, hash_text, hashes, u
 from c4build.dedup.newest import newest
 from c4build.dedup.repeats import repeats
 from c4build.flow.clean import Cleaner
-from c4build.flow.elements import COUNTS, Keyed, by_kind, is_counts, is_of_group, lazily, par_do, publish_all, tag
+from c4build.flow.elements import COUNTS, Keyed, by_kind, is_counts, is_of_group, lazily, par_do, publish_all
 from c4build.flow.finish import FilePart, Finisher, units_of_file
 from c4build.flow.groups import Group, cut, repeat_keys, url_keys
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
@@ -137,7 +137,7 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "By validation shard" >> beam.GroupByKey()
         | "Validation" >> par_do(Validation(plan))
     )
-    reports = cleaned | "Reports" >> beam.Map(tag, "report").with_output_types(Keyed)
+    reports = cleaned | "Reports" >> beam.Map(_to_report).with_output_types(Keyed)
     counts = decided | "Counts" >> beam.Filter(is_counts)
     return publish_all((reports, counts, finished, validation), Publish(plan))
 
@@ -145,6 +145,11 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
 def _to_group(element: tuple[int, Report], size: int) -> Keyed:
     file, report = element
     return file // size, ("file", report.as_page_file(file))
+
+
+def _to_report(element: tuple[int, Report]) -> Keyed:
+    file, report = element
+    return file, ("report", report._replace(feet=()))
 
 
 def _to_gate(element: tuple[int, Report]) -> Keyed:
@@ -195,8 +200,12 @@ class _Step(beam.DoFn):
 class ListInputs(_Step):
     """A slice of the inputs, (first, behind the last), to (file, (input, path of its page file)) of each."""
 
+    def setup(self):
+        super().setup()
+        self._lists: dict[str, list] = {}  # slices can be smaller than the lists that they are read from
+
     def process(self, element: tuple[int, int]) -> Iterator[Keyed]:
-        yield from enumerate(read_inputs(self.plan.inputs, *element), element[0])
+        yield from enumerate(read_inputs(self.plan.inputs, *element, self._lists), element[0])
 
 
 class Clean(_Step):

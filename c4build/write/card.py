@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from c4build.errors import CorruptFileError
 from c4build.write.files import delete, join, list_folders, open_file, whole_file
-from c4build.write.folder import find_manifest, read_manifest
+from c4build.write.folder import read_manifest
 
 CARD = "README.md"
 
@@ -95,11 +95,12 @@ def _config_names(corpora: list[Corpus]) -> list[str]:
 
 
 def _corpora(folder: str, place: tuple[str, ...] = ()) -> Iterator[Corpus]:
-    if find_manifest(folder):
-        try:
-            corpus = _corpus(place, read_manifest(folder))
-        except CorruptFileError:  # `c4build verify` says so
-            return
+    try:
+        manifest = read_manifest(folder)
+    except CorruptFileError:  # `c4build verify` says so
+        return
+    if manifest is not None:
+        corpus = _corpus(place, manifest)
         if corpus.splits:
             yield corpus
     elif len(place) < _DEPTH:
