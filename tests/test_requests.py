@@ -1,14 +1,23 @@
-"""What a whole build asks of the store that OUT lies in, counted by the servers: few requests an object, few bytes twice."""
+"""What a whole build asks of the store that OUT lies in, counted by the servers: few requests an object, few bytes twice.
+And what it sends through shuffles, counted where each begins."""
 
 from collections import Counter
 
+import apache_beam as beam
 import pytest
 import wet_files
+from apache_beam.coders import registry
 from command import run_command
 from object_servers import BUCKET, serving_gcs, serving_s3
 
+from c4build.corpora.c4 import prepare, read_summary
+from c4build.corpora.options import Request
+from c4build.flow.elements import Keyed
+from c4build.flow.local import run
+
 MOST_REQUESTS = 4  # an object
 MOST_READ = 1.3  # bytes read of OUT for each that was written there
+MOST_SHUFFLED = 220  # bytes a page read, by the rules of TFDS, whose own flow shuffles 8,286 for such pages
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +82,39 @@ def test_a_build_in_google_cloud_storage_takes_four_requests_an_object(inputs):
         assert 0 < max(read.values()) <= MOST_REQUESTS - 1, by_kind(read)
         written = [seen for seen in server.seen if seen.method == "POST"]
         assert len(server.seen) <= MOST_REQUESTS * len(written)
+
+
+# Shuffles
+
+_SHUFFLED: Counter = Counter()  # bytes by shuffle
+
+
+def _count(element, shuffle: str, coder):
+    _SHUFFLED[shuffle] += len(coder.encode(element))
+    return element
+
+
+class CountedGroupByKey(beam.PTransform):
+    """Counts what is sent, as bytes by the coder that sends it. For builds in this very process."""
+
+    group_by_key = beam.GroupByKey
+
+    def expand(self, pcoll):
+        name, coder = pcoll.producer.full_label, registry.get_coder(Keyed)
+        counted = pcoll | "Count" >> beam.Map(_count, name, coder).with_output_types(Keyed)
+        return counted | "Send" >> self.group_by_key()
+
+
+def test_of_a_page_read_220_bytes_go_through_shuffles(shared, tmp_path, monkeypatch):
+    """As where OUT is in a store: keys go by the shuffle, and with each page file what stands at its end."""
+    monkeypatch.setattr(beam, "GroupByKey", CountedGroupByKey)
+    monkeypatch.setattr("c4build.flow.clean.is_local", lambda path: False)
+    _SHUFFLED.clear()
+    prepared = prepare(Request([str(shared / "wet")], str(tmp_path), rules="c4-3.1.0"))
+    run(prepared._replace(plan=prepared.plan._replace(key_files=None)))
+    (summary,) = read_summary(prepared.folders).values()
+    pages, a_page = summary["pages"], _SHUFFLED.total() / summary["pages"]
+    for name, size in _SHUFFLED.most_common():
+        print(f"{name:30}{size / pages:8.1f} bytes a page")
+    print(f"{a_page:.0f} bytes a page of {pages:,}")
+    assert pages > 8000 and 100 < a_page <= MOST_SHUFFLED
