@@ -35,8 +35,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: dict[str, bytes], fault: Callable[[str], str] | None = None):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, files: dict[str, bytes], fault: Callable[[str], str] | None = None, host: str = "127.0.0.1"):
+        super().__init__((host, 0), _Handler)
         self.files, self.fault = files, fault or (lambda path: "")
         self.etags = {path: f'"{path}-1"' for path in files}
         self.sent: list[Sent] = []
@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return "http://{}:{}".format(*self.server_address)
 
     def handle_error(self, *_):
         pass  # the other side has gone
@@ -102,8 +102,8 @@ def _name_in(target: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(files: dict[str, bytes], fault: Callable[[str], str] | None = None):
-    with Server(files, fault) as server:
+def serving(files: dict[str, bytes], fault: Callable[[str], str] | None = None, host: str = "127.0.0.1"):
+    with Server(files, fault, host) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

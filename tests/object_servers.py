@@ -67,7 +67,7 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
+def serving_s3(host: str = "127.0.0.1") -> Iterator[tuple[S3Server, dict[str, str]]]:
     """A server with an empty bucket, and the environment in which a process finds it."""
     moto = pytest.importorskip("moto.server")
     from werkzeug.serving import WSGIRequestHandler, make_server
@@ -79,7 +79,7 @@ def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
             pass
 
     app = S3Server(moto.DomainDispatcherApplication(moto.create_backend_app))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    server = make_server(host, 0, app, threaded=True, request_handler=Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     environment = {
@@ -87,7 +87,7 @@ def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{server.server_port}",
     }
     yield app, environment
     server.shutdown()
