@@ -57,8 +57,8 @@ def test_flink_and_spark_write_what_a_local_build_writes(made, tmp_path, engine)
 
 def test_the_graph_for_dask_is_of_the_size_of_the_cluster_and_not_of_the_inputs(sources, tmp_path):
     distributed = pytest.importorskip("dask.distributed")
-    from apache_beam.runners.dask.overrides import dask_overrides
     from apache_beam.runners.dask.dask_runner import DaskRunner
+    from apache_beam.runners.dask.overrides import dask_overrides
 
     plan = prepare(Request(sources.wet, str(tmp_path), bad_words=sources.bad_words)).plan
 
