@@ -29,7 +29,7 @@ from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest
+from c4build.write.files import digest, is_local
 
 _BATCH_PAGES = 128  # whose lines are looked at together
 
@@ -166,6 +166,8 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
+        if not is_local(page_file):
+            report = report._replace(feet=table.feet())
         tell(size, True)
         return report
 
