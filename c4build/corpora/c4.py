@@ -92,7 +92,9 @@ def check(request: Request) -> Checked:
         _domains(request, any(variant.news_only for variant in variants)),
         tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
     )
-    inputs = find_inputs(request.inputs, request.crawls, request.limit, ARCHIVES[request.archive])
+    inputs = find_inputs(
+        request.inputs, request.crawls, request.limit, ARCHIVES[request.archive], request.max_connections
+    )
     return Checked(rules, variants, lists, inputs, absolute(request.out))
 
 

@@ -30,7 +30,7 @@ from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest
+from c4build.write.files import digest, is_local
 
 _BATCH_PAGES = 128  # whose lines are looked at together
 
@@ -172,6 +172,8 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
+        if not is_local(page_file):
+            report = report._replace(feet=table.feet())
         return report
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:

@@ -5,8 +5,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import apache_beam as beam
@@ -16,6 +16,7 @@ from apache_beam.runners.runner import create_runner
 
 from c4build import errors
 from c4build.errors import counted
+from c4build.flow import dask
 from c4build.flow.beam_options import is_waited_for
 from c4build.flow.kit import Prepared
 from c4build.flow.runs.run import RunRecord, work_folder
@@ -27,8 +28,6 @@ from c4build.write.folder import lock, unlock
 LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
 _FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
-_DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
-_DASK_CLUSTERS = ("--dask_client_address", "--dask_scheduler_file")
 _LOG = "workers.log"
 _LONGEST_LINE = 500  # characters of an error that is not ours
 _TRACEBACK = "Traceback (most recent call last):"
@@ -129,10 +128,7 @@ def run_flow(
             extra = [f"--direct_num_workers={workers}"]
         else:
             beam_runner = _FULL_NAMES.get(runner, runner)
-            # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
-            if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
-                extra = [f"--dask_npartitions={max(2, parts)}"]
-        with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
+        with dask.cluster_options(options, parts) if runner == "DaskRunner" else nullcontext([]) as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
             result, ended = pipeline.run(), is_waited_for(options)
@@ -153,22 +149,6 @@ class _Options(PipelineOptions):
         if cls not in views:
             views[cls] = super().view_as(cls)
         return views[cls]
-
-
-@contextmanager
-def _dask_cluster(options: Sequence[str]) -> Iterator[list[str]]:
-    """Options for the cluster that is named by `options` or Dask's configuration, or else for one on this machine.
-
-    The dashboard of one that Dask starts unasked is open to the network.
-    """
-    import dask
-    from dask.distributed import LocalCluster
-
-    if any(option.startswith(_DASK_CLUSTERS) for option in options) or dask.config.get("scheduler-address", None):
-        yield []
-    else:
-        with LocalCluster(host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
-            yield ["--dask_client_address", cluster.scheduler_address]
 
 
 def _clear(error: BaseException, log: str | None = None) -> BaseException:

@@ -96,8 +96,12 @@ def read_all(root: beam.Pipeline, plan: Plan, label: str, read: Step) -> beam.PC
 class ListInputs(Step):
     """A slice of the inputs, (first, behind the last), to (number, input) of each."""
 
+    def setup(self):
+        super().setup()
+        self._lists: dict[str, list] = {}  # slices can be smaller than the lists that they are read from
+
     def process(self, element: tuple[int, int]) -> Iterator[Keyed]:
-        for number, listed in enumerate(read_inputs(self.plan.run.listed, *element), element[0]):
+        for number, listed in enumerate(read_inputs(self.plan.run.listed, *element, self._lists), element[0]):
             yield number, self.plan.input(listed)
 
 

@@ -45,7 +45,6 @@ from c4build.flow.stages import (
     publish_all,
     put_validation_together,
     read_all,
-    tag,
 )
 from c4build.flow.validation import read_held_out
 from c4build.read.hosts import Transport
@@ -161,7 +160,7 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "Finish" >> par_do(Finish(plan))
     )
     validation = put_validation_together(finished, plan)
-    reports = cleaned | "Reports" >> keyed_map(tag, "report")
+    reports = cleaned | "Reports" >> keyed_map(_to_report)
     counts = decided | "Counts" >> beam.Filter(_below_zero)
     return publish_all((reports, counts, finished, validation), Publish(plan))
 
@@ -169,6 +168,11 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
 def _to_group(element: tuple[int, Report], size: int) -> Keyed:
     file, report = element
     return file // size, ("file", report.as_page_file(file))
+
+
+def _to_report(element: tuple[int, Report]) -> Keyed:
+    file, report = element
+    return file, ("report", report._replace(feet=()))
 
 
 def _as_it_is(element: Keyed) -> Keyed:

@@ -35,9 +35,9 @@ def exists(path: str) -> bool:
     return _request(path, "looked for", lambda store: store.head(path), (200, 404)).status == 200
 
 
-def open(path: str) -> BinaryIO:
-    """Raises FileNotFoundError, or OutputError with what is wrong."""
-    return io.BufferedReader(_Opened(path), _READ)
+def open(path: str, size: int = -1) -> BinaryIO:
+    """Raises FileNotFoundError, or OutputError with what is wrong; where the size is given, only as it is read."""
+    return io.BufferedReader(_Opened(path, size), _READ)
 
 
 def read(path: str) -> tuple[bytes, str]:
@@ -164,10 +164,10 @@ class _Upload(io.RawIOBase):
 class _Opened(SoughtFile):
     """An object that is read; errors are those of files."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, size: int = -1):
         self._path = path
         with self._errors():
-            super().__init__(path, _settings())
+            super().__init__(path, _settings(), size)
 
     def readinto(self, buffer) -> int:
         with self._errors():
