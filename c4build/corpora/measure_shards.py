@@ -99,7 +99,7 @@ class MeasureShard(beam.DoFn):
         save_order(stem + ".npy", np.sort(np.array(rows, PAGE), order=["order", "shard", "row"]), early.sums)
         fields = {"number": number, "read": read, "groups": early.groups, "features": early.features, "damage": damage}
         write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
-        why = damage[1] if damage else next(iter(remade), "")
+        why = str(damage[1]) if damage else next(iter(remade), "")
         task.done(read, shard.size, int(damage is not None), why=why)
 
 
