@@ -16,6 +16,7 @@ import typer
 from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.commands.explain import explain
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
@@ -95,6 +96,7 @@ def _next_commands(out: str) -> str:
 
 
 attach(app)
+app.command()(explain)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 

@@ -44,7 +44,7 @@ class Checked(NamedTuple):
 
     rules: RuleSet
     variants: list[Variant]
-    lists: "_Lists"
+    lists: "Lists"
     inputs: list[Input]
     out: str  # absolute: workers may have another working folder
 
@@ -81,12 +81,7 @@ def prepare(
 
 def check(request: Request) -> Checked:
     """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
-    try:
-        rules = load_rules(request.rules, tuple(request.settings))
-        named = [name.strip() for names in request.variants for name in names.split(",")]
-        variants = choose_variants([name for name in named if name])
-    except RuleError as error:
-        raise UsageError(str(error)) from error
+    rules, variants = check_rules(request)
     format = FORMATS.get(request.format)
     if format is None:
         raise UsageError(f"--format {request.format}: there are {', '.join(FORMATS)}")
@@ -99,20 +94,37 @@ def check(request: Request) -> Checked:
     if request.archive not in ARCHIVES:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     most_missing(request.allow_missing, 0)
-    lists = _Lists(
-        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
-        _domains(request, any(variant.news_only for variant in variants)),
-        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
-    )
+    lists = check_lists(request, variants)
     inputs = find_inputs(request.inputs, request.crawls, request.limit, ARCHIVES[request.archive])
     out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
     return Checked(rules, variants, lists, inputs, out)
 
 
-class _Lists(NamedTuple):
+def check_rules(request: Request) -> tuple[RuleSet, tuple[Variant, ...]]:
+    """The rules and the variants that are asked for. Raises UsageError."""
+    try:
+        rules = load_rules(request.rules, tuple(request.settings))
+        named = [name.strip() for names in request.variants for name in names.split(",")]
+        return rules, choose_variants([name for name in named if name])
+    except RuleError as error:
+        raise UsageError(str(error)) from error
+
+
+class Lists(NamedTuple):
+    """The lists that variants need; empty where none does."""
+
     bad_words: tuple[str, ...]
     news_domains: str | None
     urls: tuple[Input, ...]
+
+
+def check_lists(request: Request, variants: Sequence[Variant]) -> Lists:
+    """The lists that `variants` need. Raises UsageError."""
+    return Lists(
+        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
+        _domains(request, any(variant.news_only for variant in variants)),
+        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
+    )
 
 
 def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
@@ -176,7 +188,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
 
 
 def _made_from(
-    rules: RuleSet, variant: Variant, lists: _Lists, inputs: Sequence[Input], format: str, shards: int
+    rules: RuleSet, variant: Variant, lists: Lists, inputs: Sequence[Input], format: str, shards: int
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {

@@ -12,6 +12,16 @@ from c4build.rules.tables import RULE_SETS, VARIANTS
 
 Out = Annotated[str, Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 Rules = Annotated[str, Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")]
+Settings = Annotated[
+    list[str], Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")
+]
+BadWords = Annotated[
+    str | None, Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one.")
+]
+Domains = Annotated[str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")]
+SharedUrls = Annotated[
+    list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
+]
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
 Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
@@ -57,9 +67,7 @@ class Request(NamedTuple):
         str, Option(metavar="N|P%", help="Go on without so many inputs, or percent of them, that cannot be fetched.")
     ] = "0"
     rules: Rules = "paper"
-    settings: Annotated[
-        list[str], Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")
-    ] = []
+    settings: Settings = []
     variants: Annotated[
         list[str],
         Option(
@@ -67,14 +75,9 @@ class Request(NamedTuple):
             help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.",
         ),
     ] = ["en"]
-    bad_words: Annotated[
-        str | None,
-        Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one."),
-    ] = None
-    realnews_domains: Annotated[str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")] = None
-    webtext_urls: Annotated[
-        list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
-    ] = []
+    bad_words: BadWords = None
+    realnews_domains: Domains = None
+    webtext_urls: SharedUrls = []
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

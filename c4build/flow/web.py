@@ -24,10 +24,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import apache_beam as beam
-import numpy as np
 
-from c4build.dedup.keys import REPEAT_KEY, by_bucket, deal, hash_text, hashes, url_key_dtype
-from c4build.dedup.newest import newest
+from c4build.dedup.keys import by_bucket, deal, hash_text, hashes, repeat_key_dtype, url_key_dtype
+from c4build.dedup.newest import competing, newest
 from c4build.dedup.repeats import repeats
 from c4build.flow.clean import Cleaner
 from c4build.flow.elements import COUNTS, Keyed, by_kind, is_counts, is_of_group, lazily, par_do, publish_all, tag
@@ -42,7 +41,6 @@ from c4build.flow.validation import validation_shard_of, write_validation
 from c4build.read.hosts import Transport
 from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
-from c4build.rules.tables import CODE, REASONS
 from c4build.rules.urls import normalize_url
 from c4build.write.files import join, make_empty_folder
 
@@ -225,10 +223,11 @@ class Gate(_Step):
             inputs = read_inputs(self.plan.inputs, 0, self.plan.finish.files)
             paths = [(inputs[file][0].path, why) for file, why in missing]
             check_missing(paths, len(inputs), join(self.plan.finish.work, "missing.txt"), self.plan.most_missing)
-        url_key = url_key_dtype(len(self.plan.finish.variants)).itemsize
+        variants = len(self.plan.finish.variants)
+        url_key, repeat_key = url_key_dtype(variants).itemsize, repeat_key_dtype(variants).itemsize
         buckets = Buckets(
             self.plan.buckets(url_key * sum(rows for _, _, rows, _ in files)),
-            self.plan.buckets(REPEAT_KEY.itemsize * sum(keys for _, _, _, keys in files)),
+            self.plan.buckets(repeat_key * sum(keys for _, _, _, keys in files)),
         )
         for target in range(-len(self.plan.url_lists), self.plan.groups):
             yield target, ("buckets", buckets)
@@ -290,11 +289,8 @@ class Newest(_Step):
     def _decide(self, sent: list, listed: bytes | None) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         listed_bits = sum(1 << bit for bit, variant in enumerate(variants) if variant.listed_urls_only)
-        competes = np.full(len(REASONS), rules.newest_of == "all")
-        competes[CODE["kept"]] = True
-        competes[CODE["not_a_news_domain"]] = False
         keys = [(group, fetch(data)) for group, data in sent]
-        losses, counts = newest(keys, listed, listed_bits, competes, len(variants))
+        losses, counts = newest(keys, listed, listed_bits, competing(rules), len(variants))
         yield from losses.items()
         yield COUNTS, json.dumps([[*of, count] for of, count in sorted(counts.items())]).encode()
 
@@ -342,7 +338,8 @@ class Cut(_Step):
         kinds = by_kind(element[1])
         group = Group(kinds["file"])
         losses, gone = sorted(kinds.get("losses", [])), sorted(kinds.get("repeats", []))
-        parts = lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone))))
+        variants = len(self.plan.finish.variants)
+        parts = lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone)), variants))
         made_from = [group.contents(), _names(losses), _names(gone)]
         found = [data for _, data in self._send(parts, "cut", made_from)]  # two for each file
         for file, lost, repeated in zip(group.files, found[::2], found[1::2]):
@@ -359,7 +356,8 @@ class Finish(_Step):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
-        parts = [FilePart.of(file, fetch(losses), fetch(gone)) for file, losses, gone in values]
+        variants = len(self.plan.finish.variants)
+        parts = [FilePart.of(file, fetch(losses), fetch(gone), variants) for file, losses, gone in values]
         yield unit, ("unit", self._finisher.finish(unit, parts))
 
 

@@ -31,6 +31,9 @@ REASONS = (
 )
 CODE = {name: code for code, name in enumerate(REASONS)}
 
+# Steps that look for a phrase that drops the whole page: in its text, or in its lines (`RuleSet.page_phrases_in_lines`).
+PAGE_PHRASES = ("lorem_ipsum", "curly_bracket")
+
 # What TFDS's builder calls a policy line (`_POLICY_SUBSTRINGS` of c4_utils.py).
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
