@@ -23,6 +23,9 @@ from c4build.write.folder import read_manifest
 from c4build.write.tables import joined, read_table
 
 
+_LAST = (1 << 64) - 1  # rank behind all others
+
+
 class Asked(NamedTuple):
     """A page that is asked about, as its variant has it before deduplication."""
 
@@ -125,9 +128,12 @@ def find_fates(
       rules: of the build.
       listed: hashes of the URLs that stay, as `HASH`; None where all do.
       built: the corpus; None: there are no other pages than these.
-      identity: of the pages' input; if it is none of the corpus, they are taken as one more input, the last.
+      identity: of the pages' input; if it is none of the corpus, they are taken as one more input, which
+        loses all lines and spans that the corpus has.
     """
     own = built.inputs.get(identity, 1 + max(built.paths, default=0)) if built else 0
+    if built and own not in built.paths:
+        asked = [page._replace(rank=_LAST) for page in asked]
     rows = _rows_of(asked, built, own)
     pages = _of_asked(asked, own, rows)
     if built:

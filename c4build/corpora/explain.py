@@ -27,7 +27,8 @@ from c4build.page import Page
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, identify, open_input
 from c4build.read.url_list import read_urls
-from c4build.read.wet import Dropped, read_pages
+from c4build.read.wet import read_pages
+from c4build.read.wet_pages import Dropped
 from c4build.rules.tables import CODE, RuleSet, Variant
 from c4build.rules.told import Taken, Teller
 from c4build.rules.urls import news_test, normalize_url
