@@ -27,7 +27,9 @@ class Question(NamedTuple):
         str, Option(help="The page of this URL; of a text, the URL that it is taken to have.", show_default=False)
     ] = ""
     record: Annotated[int | None, Option(metavar="N", help="The Nth page of the file, from 1.")] = None
-    variant: Annotated[str, Option(metavar="NAME", help="The variant whose rules are meant.")] = "en"
+    variant: Annotated[
+        str, Option(metavar="NAME", help="Whose rules are meant; or one of your own, as in x='en - bad_words'.")
+    ] = "en"
     rules: Rules = "paper"
     settings: Settings = []
     against: Annotated[
@@ -54,12 +56,14 @@ def explain(request: Question):
         raise UsageError("give --url or --record, not both")
     from c4build.corpora.explain import Explainer, choose, open_source, read_source
 
+    name, equals, _ = request.variant.partition("=")
     rules_and_lists = Request(
         inputs=[request.path],
         out="",
         rules=request.rules,
         settings=request.settings,
-        variants=[request.variant],
+        variants=[name.strip()],
+        own_variants=[request.variant] if equals else [],
         bad_words=request.bad_words,
         realnews_domains=request.realnews_domains,
         webtext_urls=request.webtext_urls,

@@ -22,7 +22,6 @@ from c4build.write.files import base_name, digest, join, list_files, list_folder
 from c4build.write.folder import read_manifest
 from c4build.write.tables import joined, read_table
 
-
 _LAST = (1 << 64) - 1  # rank behind all others
 
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from c4build.corpora.c4 import Lists, check_lists, check_rules
+from c4build.corpora.c4 import check_rules
 from c4build.corpora.copies import Asked, Copy, Fate, find_built, find_fates
+from c4build.corpora.lists import Lists, check_lists
 from c4build.corpora.options import Request
 from c4build.dedup.keys import hash_text, hashes
 from c4build.dedup.repeats import rank
@@ -54,7 +55,8 @@ class Explainer:
     """Explains pages by what a request names: rules, one variant, lists; `against` is the folder of a build, or empty."""
 
     def __init__(self, request: Request, against: str = ""):
-        self.rules, variants = check_rules(request)
+        self.rules, found = check_rules(request)
+        variants = tuple(variant for variant in found if variant.name in request.variants)
         if len(variants) != 1:
             raise UsageError("name one variant: a page's fate is another in each")
         (self.variant,) = variants

@@ -75,6 +75,17 @@ class Request(NamedTuple):
             help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.",
         ),
     ] = ["en"]
+    own_variants: Annotated[
+        list[str],
+        Option(
+            "--variant",
+            metavar="NAME=FORMULA",
+            help="One of your own, as in no-bad-words='en - bad_words', made besides those of --variants; repeatable.",
+        ),
+    ] = []
+    leave_one_out: Annotated[
+        bool, Option("--leave-one-out", help="Besides, for every rule the variant that is en without it.")
+    ] = False
     bad_words: BadWords = None
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []

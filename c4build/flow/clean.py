@@ -28,7 +28,7 @@ from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
 from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
-from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
+from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
 from c4build.write.files import digest
 
@@ -71,7 +71,10 @@ def _track_keys(settings: CleanSettings) -> tuple[str, ...]:
 
 def _early_steps(rules: RuleSet, variant: Variant) -> list[str]:
     """The steps that the variant's pages take before deduplication; a raw one, which has none, takes all there."""
-    return [step for step in (*rules.before, *(rules.after if variant.raw else ())) if step in variant.steps]
+    steps = [step for step in (*rules.before, *(rules.after if variant.raw else ())) if step in variant.steps]
+    if rules.page_phrases_in_lines and "lines" in steps:
+        steps += [f"lines without {phrase}" for phrase in PAGE_PHRASES if phrase not in variant.steps]
+    return steps
 
 
 def tracks_of(rules: RuleSet, variants: Sequence[Variant]) -> tuple[tuple[Variant, ...], tuple[int, ...]]:
