@@ -11,7 +11,7 @@ from rich.text import Text
 from typer import Argument, Exit, Option
 
 from c4build.commands.commandline import DAMAGED, asks_for
-from c4build.corpora.options import BadWords, Domains, Request, Rules, Settings, SharedUrls
+from c4build.corpora.options import BadWords, Domains, Exclude, Request, Rules, Settings, SharedUrls
 from c4build.errors import UsageError, counted, visible
 
 _LABEL = 16  # characters of the column of fates
@@ -43,6 +43,7 @@ class Question(NamedTuple):
     bad_words: BadWords = None
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []
+    exclude: Exclude = None
     as_json: Annotated[bool, Option("--json", help="A JSON object for each page, one a line.")] = False
 
 
@@ -67,6 +68,7 @@ def explain(request: Question):
         bad_words=request.bad_words,
         realnews_domains=request.realnews_domains,
         webtext_urls=request.webtext_urls,
+        exclude=request.exclude,
     )
     explainer = Explainer(rules_and_lists, request.against)
     source, damages = open_source(request.path, request.url), []
@@ -131,7 +133,7 @@ def _steps(one, explainer) -> Iterator[tuple[str, str, str]]:
 
 
 def _as_json(one, explainer) -> dict:
-    told = {"record": one.number + 1, "fate": one.fate, "rule": one.step or None}
+    told = {"record": one.number + 1, "fate": one.fate, "rule": one.step or one.entry or None}
     told |= {"rules": explainer.rules.name, "variant": explainer.variant.name}
     if one.page is None:
         return told
@@ -207,7 +209,7 @@ class _Printer:
         self._say(f"bad words {', '.join(words) or 'none'}")
 
     def _fate(self, one) -> str:
-        by = f" by the step {one.step}" if one.step else ""
+        by = f" by the step {one.step}" if one.step else f" by the entry {one.entry}" if one.entry else ""
         displaced = f": {_name(one.copy)} is newer or comes first" if one.copy else ""
         what = "kept" if one.fate == "kept" else f"dropped{by}: {one.fate}"
         rules, variant = self._explainer.rules.name, self._explainer.variant.name

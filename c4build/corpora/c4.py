@@ -135,7 +135,7 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     tracks, track_of = tracks_of(rules, todo)
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
-    clean = CleanSettings(rules, tracks, bad_words, domains)
+    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded)
     fingerprint = digest([made_from[variant.name] for variant in todo])
     finish = FinishSettings(
         clean, tuple(todo), track_of, bad_words, request.format, shards, len(inputs), out, work, fingerprint
@@ -147,6 +147,9 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": words_digest(bad_words)} if bad_words else None,
+        "excluded": {"entries": len(lists.excluded.split("\n")), "sha256": digest(lists.excluded)}
+        if lists.excluded
+        else None,
         "news_domains": request.realnews_domains,
         "url_lists": [source.path for source in url_lists],
         "format": request.format,
@@ -185,6 +188,7 @@ def _made_from(
         "bad_words": words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
         "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
+        **({"excluded": digest(lists.excluded)} if lists.excluded else {}),
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,

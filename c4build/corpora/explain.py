@@ -30,6 +30,7 @@ from c4build.read.paths import Input, InputError, identify, open_input
 from c4build.read.url_list import read_urls
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
+from c4build.rules.exclude import exclude_test
 from c4build.rules.tables import CODE, RuleSet, Variant
 from c4build.rules.told import Taken, Teller
 from c4build.rules.urls import news_test, normalize_url
@@ -45,6 +46,7 @@ class Explained:
     fate: str  # kept, or why it goes
     page: Page | None = None  # None where the reader gave none
     step: str = ""  # that decided it; empty where none of the variant's did
+    entry: str = ""  # of the list of what is left out
     taken: list[Taken] = field(default_factory=list)
     text: str = ""  # what stays, or what the last step that it took was given
     copy: Copy | None = None  # that displaced it
@@ -61,10 +63,11 @@ class Explainer:
             raise UsageError("name one variant: a page's fate is another in each")
         (self.variant,) = variants
         lists = check_lists(request, variants)
-        self._settings = CleanSettings(self.rules, variants, lists.bad_words, lists.news_domains)
+        self._settings = CleanSettings(self.rules, variants, lists.bad_words, lists.news_domains, lists.excluded)
         self.teller = Teller(self.rules, self.variant, lists.bad_words)
         self._units = units_of(self.rules)
         self._is_news = news_test(json.loads(lists.news_domains)) if lists.news_domains else None
+        self._excluded_by = exclude_test(lists.excluded.split("\n") if lists.excluded else [])
         self._listed = _listed(self.variant, lists)
         self._built = find_built(against, self._settings) if against else None
 
@@ -85,6 +88,8 @@ class Explainer:
         """Up to deduplication."""
         if isinstance(page, Dropped):
             return Explained(number, page.reason)
+        if entry := self._excluded_by(normalize_url(page.url)):
+            return Explained(number, "excluded", page, entry=entry, text=page.text)
         if self._is_news and not self._is_news(normalize_url(page.url)):
             return Explained(number, "not_a_news_domain", page, text=page.text)
         text, fate, taken = self.teller.before(page)

@@ -10,17 +10,19 @@ import smart_open
 from c4build.corpora.options import Request
 from c4build.errors import UsageError
 from c4build.read.paths import Input, identify_all
+from c4build.rules.exclude import entries_in
 from c4build.rules.tables import Variant
 from c4build.rules.urls import load_domains
 from c4build.sample.resources import bad_words_file
 
 
 class Lists(NamedTuple):
-    """The lists that variants need; empty where none does."""
+    """The lists that variants need, empty where none does; and what all leave out."""
 
     bad_words: tuple[str, ...]
     news_domains: str | None
     urls: tuple[Input, ...]
+    excluded: str  # entries of `rules.exclude`, one a line
 
 
 def check_lists(request: Request, variants: Sequence[Variant]) -> Lists:
@@ -29,6 +31,7 @@ def check_lists(request: Request, variants: Sequence[Variant]) -> Lists:
         _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
         _domains(request, any(variant.news_only for variant in variants)),
         tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
+        _excluded(request),
     )
 
 
@@ -70,6 +73,18 @@ def _bad_words(request: Request, wanted: bool) -> tuple[str, ...]:
     if not words:
         raise UsageError(f"--badwords {path}: it holds no words")
     return words
+
+
+def _excluded(request: Request) -> str:
+    if not request.exclude:
+        return ""
+    try:
+        entries = entries_in(_read_text("--exclude", request.exclude))
+    except ValueError as error:
+        raise UsageError(f"--exclude {request.exclude}: {error}") from error
+    if not entries:
+        raise UsageError(f"--exclude {request.exclude}: it names no page")
+    return "\n".join(entries)
 
 
 def _read_text(option: str, path: str) -> str:

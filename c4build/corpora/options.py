@@ -22,6 +22,12 @@ Domains = Annotated[str | None, Option(metavar="FILE|URL", help="News domains, f
 SharedUrls = Annotated[
     list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
 ]
+Exclude = Annotated[
+    str | None,
+    Option(
+        metavar="FILE|URL", help="Leave out the pages of a list: URLs, hosts (a.org), suffixes (.a.org), one a line."
+    ),
+]
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
 Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
@@ -89,6 +95,7 @@ class Request(NamedTuple):
     bad_words: BadWords = None
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []
+    exclude: Exclude = None
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

@@ -23,7 +23,7 @@ def competing(rules: RuleSet) -> np.ndarray:
     """[reasons] bool: does a page that is out for this reason still displace an older copy of its URL?"""
     competes = np.full(len(REASONS), rules.newest_of == "all")
     competes[CODE["kept"]] = True
-    competes[CODE["not_a_news_domain"]] = False
+    competes[[CODE["not_a_news_domain"], CODE["excluded"]]] = False
     return competes
 
 

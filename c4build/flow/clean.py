@@ -26,6 +26,7 @@ from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
+from c4build.rules.exclude import exclude_test
 from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
@@ -43,6 +44,7 @@ class CleanSettings(NamedTuple):
     tracks: tuple[Variant, ...]  # a variant for each track
     bad_words: tuple[str, ...]
     news_domains: str | None  # the list as JSON text
+    excluded: str = ""  # entries of `exclude`, one a line
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -57,6 +59,7 @@ class CleanSettings(NamedTuple):
             "raw": track.raw,
             "bad_words": sorted(self.bad_words) if "bad_words" in steps else None,
             "news_domains": self.news_domains if track.news_only else None,
+            **({"excluded": digest(self.excluded)} if self.excluded else {}),
         }
 
     def folder_name(self) -> str:
@@ -94,6 +97,7 @@ class Cleaner:
         self._keys = units_of(settings.rules).keys
         self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
         self._is_news = news_test(json.loads(settings.news_domains)) if self._news else None
+        self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
@@ -222,6 +226,10 @@ class Cleaner:
         page.stripped = lines.stripped
         reasons = bytearray(len(counts))
         url = normalize_url(page.url)
+        if self._excluded_by and self._excluded_by(url):
+            for counter in counts:
+                counter[CODE["excluded"]] += 1
+            return
         running = steps.all
         elsewhere = self._news if self._news and not self._is_news(url) else 0
         if elsewhere:

@@ -28,6 +28,7 @@ REASONS = (
     "other_language",
     "nothing_left",
     "too_few_sentences_left",
+    "excluded",
 )
 CODE = {name: code for code, name in enumerate(REASONS)}
 
