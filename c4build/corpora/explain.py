@@ -93,9 +93,8 @@ class Explainer:
         if self._is_news and not self._is_news(normalize_url(page.url)):
             return Explained(number, "not_a_news_domain", page, text=page.text)
         text, fate, taken = self.teller.before(page)
-        return Explained(
-            number, fate, page, taken[-1].step if text is None else "", taken, taken[-1].text if text is None else text
-        )
+        step, left = (taken[-1].step, taken[-1].text) if text is None else ("", text)
+        return Explained(number, fate, page, step, taken=taken, text=left)
 
     def _asked(self, one: Explained) -> Asked:
         page = one.page
