@@ -279,7 +279,7 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
 
 def _rules_of(name: str, summary: Mapping) -> Iterable[str]:
     """The rules of a variant, which may be one's own."""
-    return summary["made_from"].get("variant") or VARIANTS[name].steps
+    return summary.get("made_from", {}).get("variant") or VARIANTS[name].steps
 
 
 def _one_of(names: Sequence[str]) -> str:

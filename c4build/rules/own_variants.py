@@ -55,7 +55,9 @@ def own_variants(rules: str, given: Iterable[str]) -> list[Variant]:
     for one in given:
         name, equals, formula = one.partition("=")
         if not equals:
-            raise RuleError(f"--variant {one}: write it as in NAME='en - bad_words'")
+            raise RuleError(
+                f"--variant {one}: write it as in NAME='en - bad_words'; --variants chooses from those that there are"
+            )
         formulas.append((name.strip(), formula))
     known = dict(VARIANTS)
     for name, formula in formulas:
