@@ -207,7 +207,7 @@ def choose(
         chosen = [
             (number, page) for number, page in found if isinstance(page, Page) and normalize_url(page.url) == same
         ]
-        wanted = f"page of {url}"
+        wanted = f"page of {url}; of pages that are empty, too long or damaged it is not known, --record shows them"
     else:
         chosen, wanted = list(found), "page"
     if not chosen:
