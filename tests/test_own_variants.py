@@ -97,7 +97,7 @@ def test_eleven_variants_come_of_one_read_and_tfds_reads_them(wet, bad_words, tm
         loaded = tfds.load(f"c4/{name}:1.1.0", data_dir=str(tmp_path / "out"), download=False)
         assert sum(len(split) for split in loaded.values()) == manifest["kept"], name
     again = run_command(*line, "--variant", "raw-en=en.noclean")
-    assert again.code == 2 and "variant = [bad_words, language], not [language]: give another --out" in again.err
+    assert again.code == 2 and "holds a corpus with variant = [bad_words, language], not [language], " in again.err
 
 
 def test_a_formula_takes_rules_out_and_puts_them_in():
