@@ -15,8 +15,8 @@ from small import make_corpus, make_vocabulary
 from test_model import t5s_beam_search
 
 from c4build.errors import UsageError
-from c4build.t5 import hf, sharding
-from c4build.t5.checkpoint import model_graph
+from c4build.t5 import digests, hf, sharding
+from c4build.t5.checkpoint import model_graph, read_run, write_run
 from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.finetune import finetune, predict
@@ -40,7 +40,7 @@ def model(architecture, **changes):
     config = model_config(
         "mini", vocab_size=128, d_ff=48, buckets=8, max_distance=12, architecture=architecture, **changes
     )
-    graph, params = nnx.split(T5(config, nnx.Rngs(4)))
+    graph, params = model_graph(config)[0], jax.jit(lambda: nnx.state(T5(config, nnx.Rngs(4))))()
     rng = np.random.default_rng(0)
     bent = jax.tree_util.tree_map_with_path(
         lambda path, x: x * rng.uniform(0.5, 1.5, x.shape).astype("float32") if "scale" in str(path) else x, params
@@ -154,7 +154,7 @@ def test_what_stands_behind_changes_nothing_before_it_and_in_a_prefix_it_does(ar
         tokens = row["tokens"].copy()
         tokens[0, place] = tokens[0, place] % 90 + 5
         after = np.asarray(joint_logits(graph, params, row | {"tokens": tokens}))[0]
-        return set(np.flatnonzero((before != after).any(1)))  # the places where a token's logits are others
+        return set(np.flatnonzero((before != after)[:35].any(1)))  # the places where a token's logits are others
 
     for target, end in ((9, 15), (12, 15), (22, 28), (30, 35)):
         assert changed(target) == set(range(target + 1, end))
@@ -200,21 +200,22 @@ def test_shared_weights_are_an_encoder_decoder_with_two_copies_of_them():
         [make_row(some_examples(5, ((9, 6), (5, 8))), 20, 16), make_row(some_examples(6, ((14, 3),)), 20, 16)]
     )
 
-    def losses(graph, params, key):
-        return jax.jit(lambda p: batch_losses(graph, p, batch, key)[0])(params)
+    def computed(graph, params):
+        def losses(p, key=None):
+            return batch_losses(graph, p, batch, key)[0]
 
-    np.testing.assert_array_equal(losses(graph, params, None), losses(other_graph, other, None))
-    key = jax.random.key(3)  # dropout too
-    np.testing.assert_array_equal(losses(graph, params, key), losses(other_graph, other, key))
-    gradients, others = (
-        jax.jit(jax.grad(lambda p, g=g: batch_losses(g, p, batch)[0].sum()))(p)
-        for g, p in ((graph, params), (other_graph, other))
+        dropped = losses(params, jax.random.key(3))
+        return losses(params), dropped, jax.grad(lambda p: losses(p).sum())(params)
+
+    (*found, gradients), (*expected, others) = (
+        jax.jit(computed, static_argnums=0)(*both) for both in ((graph, params), (other_graph, other))
     )
-    wi = [
-        g[s]["layers"]["feed_forward"]["wi"]["kernel"][...]
-        for g, s in ((gradients, "decoder"), (others, "encoder"), (others, "decoder"))
-    ]
-    np.testing.assert_allclose(wi[0], wi[1] + wi[2], rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (found[0] != found[1]).any()
+    ours = gradients["decoder"]["layers"]["feed_forward"]["wi"]["kernel"][...]
+    theirs = [others[stack]["layers"]["feed_forward"]["wi"]["kernel"][...] for stack in ("encoder", "decoder")]
+    np.testing.assert_allclose(ours, theirs[0] + theirs[1], rtol=1e-4, atol=1e-5)
     inputs, segments = batch["inputs"], (batch["input_segments"] == 1).astype(np.int32)
     np.testing.assert_array_equal(
         greedy(graph, params, inputs, segments, 4), greedy(other_graph, other, inputs, segments, 4)
@@ -255,7 +256,7 @@ def one_layer(vocabulary, **changes):
 
 
 @pytest.mark.parametrize(
-    "objective,filled", [("lm", 0.9), ("prefix_lm", 0.9), ("replace_spans", 0.75), ("span_corruption", 0.9)]
+    "objective,filled", [("lm", 0.9), ("prefix_lm", 0.9), ("replace_spans", 0.6), ("span_corruption", 0.9)]
 )
 def test_rows_of_a_decoder_alone_hold_the_examples_of_an_encoder_decoder_side_by_side(world, objective, filled):
     _, corpora, vocabulary = world
@@ -295,7 +296,14 @@ def pretrained(world, name, config, objective, mesh):
     return folder / name
 
 
-CASES = [("shared", "replace_spans"), ("lm", "lm"), ("prefix-lm", "prefix_lm")]
+SLOW = [
+    ("shared", "replace_spans"),
+    ("lm", "lm"),
+    ("lm", "replace_spans"),
+    ("prefix-lm", "span_corruption"),
+    ("shared", "prefix_lm"),
+]
+CASES = [("prefix-lm", "prefix_lm"), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 
 @pytest.mark.parametrize("architecture,objective", CASES)
@@ -307,38 +315,35 @@ def test_it_resumes_to_the_last_bit_and_eight_devices_have_the_losses_of_one(wor
         pretrained(world, name, config, objective, sharding.make_mesh(data, parallel))
         return [line["loss"] for line in read_metrics(folder / name) if "loss" in line]
 
-    whole = losses(architecture)
+    run = f"{architecture}-{objective}"
+    whole = losses(run)
     for name in ("again", "devices"):
-        shutil.copytree(folder / architecture, folder / f"{architecture}-{name}")
-        shutil.rmtree(folder / f"{architecture}-{name}" / "checkpoints" / "4")
-    assert losses(f"{architecture}-again") == whole
-    eight = losses(f"{architecture}-devices", 4, 2)
+        shutil.copytree(folder / run, folder / f"{run}-{name}")
+        shutil.rmtree(folder / f"{run}-{name}" / "checkpoints" / "4")
+    assert losses(f"{run}-again") == whole
+    eight = losses(f"{run}-devices", 4, 2)
     assert len(whole) == 4 and eight[2:] != whole[2:]
     np.testing.assert_allclose(eight, whole, rtol=1e-5)
     assert whole[-1] < whole[0]
 
 
-def test_a_run_of_before_there_were_architectures_goes_on(world):
-    folder, corpora, vocabulary = world
-    run = folder / "older"
-    training = Training(steps=1, batch=16, inputs_length=32, log_every=1)
-    arguments = corpora, vocabulary, one_layer(vocabulary)
-    pretrain(run, *arguments, training, mesh=sharding.make_mesh(1, 1), quiet=True)
-    from c4build.t5 import digests
-
-    fields = digests.read_json(run / "run.json")
+def test_a_run_of_before_there_were_architectures_goes_on(world, tmp_path):
+    _, _, vocabulary = world
+    settings = {"training": dataclasses.asdict(Training(steps=4))}
+    write_run(tmp_path, one_layer(vocabulary), vocabulary, **settings)
+    fields = digests.read_json(tmp_path / "run.json")
     del fields["model"]["architecture"], fields["model"]["adapter"], fields["training"]["trained"]
-    digests.write_json(run / "run.json", fields)
-    pretrain(run, *arguments, dataclasses.replace(training, steps=2), mesh=sharding.make_mesh(1, 1), quiet=True)
-    assert [line["step"] for line in read_metrics(run) if "loss" in line] == [1, 2]
+    digests.write_json(tmp_path / "run.json", fields)
+    write_run(tmp_path, one_layer(vocabulary), vocabulary, **settings)
+    assert read_run(tmp_path)[0] == one_layer(vocabulary)
     with pytest.raises(UsageError, match="was started with architecture = encoder-decoder, not shared"):
-        pretrain(run, *arguments[:2], one_layer(vocabulary, architecture="shared"), training, quiet=True)
+        write_run(tmp_path, one_layer(vocabulary, architecture="shared"), vocabulary, **settings)
 
 
 def test_a_decoder_alone_is_fine_tuned_scored_and_asked(world, tmp_path):
     _, _, vocabulary = world
     config = one_layer(vocabulary, architecture="prefix-lm")
-    start = pretrained(world, "prefix-lm", config, "prefix_lm", sharding.make_mesh(1, 1))
+    start = pretrained(world, "prefix-lm-prefix_lm", config, "prefix_lm", sharding.make_mesh(1, 1))
     for split in ("train", "validation"):
         lines = [{"sentence": f"Anna lost {n} lamps", "label": n % 2} for n in range(8)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
