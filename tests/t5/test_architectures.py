@@ -225,9 +225,6 @@ def test_a_model_that_transformers_has_not_is_no_export(tmp_path):
         model_config("mini", architecture="shared", decoder_layers=3)
 
 
-# ---- rows and training
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
