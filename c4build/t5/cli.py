@@ -145,6 +145,8 @@ def finetune(
     accumulate: int = 1,
     learning_rate: float = 0.001,
     dropout: Annotated[float | None, typer.Option(help="the model's own by default")] = None,
+    trained: Annotated[str, typer.Option(help="all, adapters (and layer norms), or gradual unfreezing")] = "all",
+    adapter: Annotated[int | None, typer.Option(help="inner width of new adapters, e.g. 128")] = None,
     z_loss: ZLoss = 1e-4,
     optimizer: Annotated[
         str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")
@@ -176,11 +178,11 @@ def finetune(
         mesh, parts = mesh_and_streams(data, model_parallel, streams)
         training = Training(
             steps=steps, batch=batch, inputs_length=length, targets_length=targets, accumulate=accumulate, seed=seed,
-            log_every=log_every, checkpoint_every=checkpoint_every, z_loss=z_loss,
+            log_every=log_every, checkpoint_every=checkpoint_every, z_loss=z_loss, trained=trained,
         )  # fmt: skip
         best = tune(
             out, start, task, training, task_data=task_data, learning_rate=learning_rate,
-            changes=model_changes([], dropout=dropout, attention=attention, remat=remat), optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
+            changes=model_changes([], dropout=dropout, attention=attention, remat=remat, adapter=adapter), optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
         )  # fmt: skip
         typer.echo(json.dumps(best, indent=2))
 

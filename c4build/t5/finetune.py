@@ -26,7 +26,7 @@ from c4build.t5.data import Feed
 from c4build.t5.decode import beam_search, greedy
 from c4build.t5.optimizer import constant
 from c4build.t5.progress import say, silent
-from c4build.t5.rows import Rows
+from c4build.t5.rows import Rows, row_lengths
 from c4build.t5.tasks import examples as task_examples
 from c4build.t5.tasks import group_score, suite_score, table_score, tasks_of
 from c4build.t5.train import Training, check_batch, train
@@ -83,15 +83,13 @@ def document_pairs(document, rng):
     return document["pairs"]
 
 
-def training_feed(source, training, mesh, streams, seed, window=16) -> Feed:
-    rows = {}
+def training_feed(source, config, training, mesh, streams, seed, window=16) -> Feed:
+    rows, lengths = {}, row_lengths(config, training.inputs_length, training.targets_length)
     for index in sharding.host_streams(mesh, streams):
         dataset = grain.MapDataset.source(source).seed(seed).shuffle()[index::streams].repeat()
         read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=64)
         parent = dataset.to_iter_dataset(read)
-        rows[index] = Rows(
-            parent, document_pairs, training.inputs_length, training.targets_length, seed + index, window
-        )
+        rows[index] = Rows(parent, document_pairs, *lengths, seed + index, window)
     return Feed(rows, training.batch // streams, of_streams=streams)
 
 
@@ -180,14 +178,14 @@ def finetune(
     mesh = mesh or sharding.make_mesh()
     tasks = list({task.name: task for name in names for task in tasks_of(name)}.values())
     scored_tasks(tasks)
-    goes_on = optimizer == "continue" and has_state(start)
+    goes_on = optimizer == "continue" and has_state(start, training.trained, changes)
     if goes_on:
         config, vocabulary = load_model(start, **(changes or {}))
         params = None
     else:
         config, params, vocabulary = load_parameters(start, **(changes or {}))
     if optimizer == "continue" and not goes_on and not quiet and jax.process_index() == 0:
-        say(f"{start} holds no optimiser's state: the optimiser starts anew")
+        say(f"{start} holds no optimiser's state of what is trained: the optimiser starts anew")
     check_batch(training, mesh, streams)
     source = TrainingPairs(tasks, task_data, vocabulary, training.inputs_length, training.targets_length)
     if not len(source):
@@ -225,7 +223,7 @@ def finetune(
                 digests.write_json(best_path, best)
                 best_checkpoints.keep_only({best["step"], *best["steps"].values()})
 
-    feed = training_feed(source, training, mesh, streams, training.seed)
+    feed = training_feed(source, config, training, mesh, streams, training.seed)
     with contextlib.closing(feed), contextlib.closing(best_checkpoints):
         state_from = start if goes_on else None
         train(run, config, training, feed, constant(learning_rate), mesh, params, state_from, after=score, quiet=quiet)

@@ -13,7 +13,7 @@ from c4build.t5.data import Feed, corpus_rows, held_out_batches
 from c4build.t5.optimizer import inverse_square_root
 from c4build.t5.progress import say
 from c4build.t5.records import corpus_files
-from c4build.t5.rows import corrupter
+from c4build.t5.rows import corrupter, row_lengths
 from c4build.t5.sources import Stream
 from c4build.t5.step import evaluate_loss
 from c4build.t5.train import Training, check_batch, train
@@ -47,11 +47,12 @@ def pretrain(
     rates = list(rates) if rates else [1.0 / len(corpora)] * len(corpora)
     if config.vocab_size < vocabulary.size:
         raise UsageError(f"{vocabulary.path} has {vocabulary.size} ids, the model only {config.vocab_size}")
-    corrupt, targets_length = corrupter(vocabulary, objective, training.inputs_length, noise_rate, mean_span)
+    rows = vocabulary, objective, training.inputs_length, noise_rate, mean_span
+    corrupt, targets_length = corrupter(*rows, config.decoder_only)
     training = dataclasses.replace(training, targets_length=targets_length)
     mesh = mesh or sharding.make_mesh()
     check_batch(training, mesh, streams)
-    lengths = (training.inputs_length, targets_length)
+    lengths = row_lengths(config, training.inputs_length, targets_length, objective)
     feed = make_feed(
         corpora, rates, vocabulary, corrupt, lengths, training.batch, mesh,
         streams=streams, seed=training.seed, limit=tokens, workers=workers, shuffle=shuffle, window=window, join=join,
@@ -82,9 +83,14 @@ def corpus_loss(run, corpora, *, batches: int | None = 20, batch: int = 32, mesh
     mesh = mesh or sharding.make_mesh(1, 1)
     inputs_length = settings["training"]["inputs_length"]
     corrupt, targets_length = corrupter(
-        vocabulary, settings["objective"], inputs_length, settings["noise_rate"], settings["mean_span"]
+        vocabulary,
+        settings["objective"],
+        inputs_length,
+        settings["noise_rate"],
+        settings["mean_span"],
+        config.decoder_only,
     )
-    lengths = (inputs_length, targets_length)
+    lengths = row_lengths(config, inputs_length, targets_length, settings["objective"])
     found = (
         arrays
         for corpus in corpora

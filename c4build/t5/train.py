@@ -20,7 +20,9 @@ from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.log import Log, hours
+from c4build.t5.packing import row_widths
 from c4build.t5.step import make_step, new_parameters, start_state
+from c4build.t5.trained import check_trained
 
 SOME = 20  # origins that an error names; the log has them all
 
@@ -39,6 +41,7 @@ class Training:
     checkpoint_every: int = 5000
     keep: int = 2
     z_loss: float = 1e-4  # T5's own; 0 for the loss of transformers
+    trained: str = "all"  # or "adapters", or "gradual", see `trained.py`
 
     def __post_init__(self):
         if (
@@ -48,8 +51,9 @@ class Training:
         ):
             raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
         for name, value in dataclasses.asdict(self).items():
-            if name != "z_loss" and (not isinstance(value, int) or (value < 1 and name != "seed")):
+            if name not in ("z_loss", "trained") and (not isinstance(value, int) or (value < 1 and name != "seed")):
                 raise UsageError(f"{name} = {value}: it must be 1 or more")
+        check_trained(self.trained)
 
 
 def check_batch(training: Training, mesh, streams: int) -> None:
@@ -79,13 +83,14 @@ def train(
     """
     from c4build.t5.optimizer import adafactor
 
+    check_trained(training.trained, config)
     graph, _shapes = model_graph(config)
     optimizer = adafactor(schedule)
     checkpoints = Checkpoints(Path(run) / "checkpoints", training.keep)
     first = checkpoints.latest()
     if params is None:
         params = new_parameters(config, training.seed, mesh)
-    state = start_state(params, optimizer, mesh)
+    state = start_state(params, optimizer, mesh, training.trained)
     del params
     if first is not None:
         state, data, first = checkpoints.restore(state)
@@ -94,9 +99,11 @@ def train(
         with contextlib.closing(Checkpoints(Path(state_from) / "checkpoints")) as before:
             state, _, _ = before.restore(state)
     first = first or 0
+    begun_at = int(state["step"]) - first  # the run's own steps count from there
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, mesh, training.accumulate, training.z_loss)
-    flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
+    step_function = make_step(
+        graph, optimizer, mesh, training.accumulate, training.z_loss, training.trained, training.steps
+    )
     peak, peak_source = device_peak(jax.devices()[0])
     peak *= mesh.size
 
@@ -132,8 +139,9 @@ def train(
             batch = sharding.put_batch(arrays, mesh)
             waiting += time.perf_counter() - before
             if step == first + 1:
+                flops = step_flops(config, training.batch, *row_widths(arrays), training.trained)
                 log.say(f"the first batch is there after {hours(time.perf_counter() - begun)}; compiling the step")
-            state, metrics = step_function(state, batch, training.seed)
+            state, metrics = step_function(state, batch, training.seed, begun_at)
             if pending:  # the step before: reading its loss now does not hold up the device
                 check(*pending)
             pending = (step, metrics, origins)
