@@ -5,7 +5,6 @@ stopped anywhere goes on to the same numbers.
 """
 
 import contextlib
-import dataclasses
 import math
 import time
 from pathlib import Path
@@ -20,36 +19,10 @@ from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.log import Log, hours
+from c4build.t5.settings import Training
 from c4build.t5.step import make_step, new_parameters, start_state
 
 SOME = 20  # origins that an error names; the log has them all
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """How long, how large, how often. The defaults are the paper's baseline (section 3.1)."""
-
-    steps: int = 2**19
-    batch: int = 128
-    inputs_length: int = 512
-    targets_length: int = 512
-    accumulate: int = 1
-    seed: int = 0
-    log_every: int = 100
-    checkpoint_every: int = 5000
-    keep: int = 2
-    z_loss: float = 1e-4  # T5's own; 0 for the loss of transformers
-
-    def __post_init__(self):
-        if (
-            isinstance(self.z_loss, bool)
-            or not isinstance(self.z_loss, (int, float))
-            or not 0 <= self.z_loss < math.inf
-        ):
-            raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
-        for name, value in dataclasses.asdict(self).items():
-            if name != "z_loss" and (not isinstance(value, int) or (value < 1 and name != "seed")):
-                raise UsageError(f"{name} = {value}: it must be 1 or more")
 
 
 def check_batch(training: Training, mesh, streams: int) -> None:
