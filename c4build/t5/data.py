@@ -16,7 +16,9 @@ from c4build.t5.rows import Rows, batch_of, ranges
 from c4build.t5.sources import CorpusTokens, JoinedTexts, Stream
 
 
-def corpus_texts(corpora, rates, vocabulary, text_length, *, limit=None, seed=0, stream=Stream(), shuffle=1000, join=False):
+def corpus_texts(
+    corpora, rates, vocabulary, text_length, *, limit=None, seed=0, stream=Stream(), shuffle=1000, join=False
+):
     """Texts of one or several corpora without end, in ids; several are mixed by `rates`, equally without them: text by text,
     or, with `join`, piece by piece of joined texts."""
     sources = []

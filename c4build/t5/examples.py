@@ -8,6 +8,7 @@ import numpy as np
 from c4build.errors import DamageError, UsageError
 from c4build.t5.tasks import Task
 
+
 class JsonLines:
     """A JSONL file as a sequence: only the lines' places are in memory."""
 
@@ -65,21 +66,30 @@ def as_text(value):
 DEMO = Path(__file__).with_name("demo_tasks")
 
 
-def examples(task: Task, split: str, task_data=None):
-    """The examples of a split: from `task_data`/TASK/SPLIT.jsonl or `task_data`/SPLIT.jsonl, else from TFDS.
-
-    Raises UsageError that names both places.
-    """
-    if task.tfds == "-" and task_data is None:
-        task_data = DEMO
-    if task_data is not None:
-        places = [Path(task_data) / task.name / f"{split}.jsonl", Path(task_data) / f"{split}.jsonl"]
-        for place in places:
-            if place.is_file():
-                return JsonLines(place, task)
-        if task.tfds == "-" and Path(task_data) != DEMO:
-            return JsonLines(DEMO / task.name / f"{split}.jsonl", task)
+def example_file(task: Task, split: str, task_data=None) -> Path | None:
+    """The JSONL file of a split: `task_data`/TASK/SPLIT.jsonl or `task_data`/SPLIT.jsonl, for the demonstration's tasks also
+    the one that ships; None where it comes from TFDS. Raises UsageError that names both places."""
+    demo = DEMO / task.name / f"{split}.jsonl"
+    if task_data is None:
+        return demo if task.tfds == "-" else None
+    places = [Path(task_data) / task.name / f"{split}.jsonl", Path(task_data) / f"{split}.jsonl"]
+    found = next((place for place in places if place.is_file()), demo if task.tfds == "-" else None)
+    if found is None:
         raise UsageError(f"{task.name}: neither {places[0]} nor {places[1]} exists")
+    return found
+
+
+def example_files(task: Task, task_data=None) -> list[Path]:
+    """All files of a task's examples; none where they come from TFDS."""
+    files = [example_file(task, split, task_data) for split in ("train", *task.validation)]
+    return [file for file in files if file]
+
+
+def examples(task: Task, split: str, task_data=None):
+    """The examples of a split, from its file, else from TFDS. Raises UsageError."""
+    file = example_file(task, split, task_data)
+    if file:
+        return JsonLines(file, task)
     try:
         return TfdsExamples(task, split)
     except Exception as error:

@@ -13,8 +13,6 @@ def finetune(folder, start, names, training: Training, *, mesh=None, quiet=False
     they start anew. A task of whose target tokens more than `unknown` are unknown to the vocabulary is refused. Resumes what
     is in `folder`.
     """
-    if "task_data" in options:
-        options["data"] = options.pop("task_data")
     stage = finetuning(tasks=tuple(names), **{**vars(training), **options})
     result, _ = run(
         folder, stage, go_on_from(start, stage, silent if quiet else say), start=start, mesh=mesh, quiet=quiet

@@ -141,7 +141,7 @@ class Mixture:
             self.targets_length = max(width, training.targets_length) if self.tasks else width
             self.sizes[TEXT] = mixing.size or mixing.cap or math.inf
         self.sources = [
-            TaskPairs(task, mixing.data, vocabulary, self.inputs_length, training.targets_length)
+            TaskPairs(task, mixing.task_data, vocabulary, self.inputs_length, training.targets_length)
             for task in self.tasks
         ]
         for source in self.sources:

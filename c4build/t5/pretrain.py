@@ -24,7 +24,18 @@ def make_feed(
     return Feed(rows, batch // streams, workers=workers, of_streams=streams)
 
 
-def pretrain(folder, corpora, vocabulary, config: ModelConfig, training: Training, *, mesh=None, params=None, quiet=False, **options):
+def pretrain(
+    folder,
+    corpora,
+    vocabulary,
+    config: ModelConfig,
+    training: Training,
+    *,
+    mesh=None,
+    params=None,
+    quiet=False,
+    **options,
+):
     """Trains a model on corpora (folders, mixed by `rates`) to `training.steps`; resumes what is in `folder`.
 
     `options` are those of `settings.Stage` by name. `tokens` cuts every corpus to its first so many tokens, read again and

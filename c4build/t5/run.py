@@ -100,7 +100,9 @@ def run(
     training = dataclasses.replace(stage.training, targets_length=mixture.targets_length)
     with contextlib.ExitStack() as stack:
         feed = stack.enter_context(contextlib.closing(mixture.feed(mesh, stage.feeding.streams)))
-        best = stack.enter_context(contextlib.closing(BestCheckpoints(folder, config, mixture, mesh))) if scored else None
+        best = (
+            stack.enter_context(contextlib.closing(BestCheckpoints(folder, config, mixture, mesh))) if scored else None
+        )
         state = train(
             folder, config, training, feed, schedule_of(stage), mesh, beginning.params, beginning.state_from, after=best,
             quiet=quiet,

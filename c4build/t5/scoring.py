@@ -20,7 +20,7 @@ from c4build.t5.decode import beam_search, greedy
 from c4build.t5.examples import examples as task_examples
 from c4build.t5.mixture import encode_pair, unique_tasks
 from c4build.t5.progress import say, silent
-from c4build.t5.tasks import group_score, suite_score, table_score
+from c4build.t5.tasks import group_score, suite_score, table_score, tasks_of
 
 ALPHA = 0.6  # of the length penalty, section 3.1.4
 
@@ -109,7 +109,7 @@ class BestCheckpoints:
             self.config, state["params"], mixture.vocabulary, self.mesh, training.inputs_length, training.targets_length,
             training.batch,
         )  # fmt: skip
-        scores, predictions = score_tasks(writer, mixture.tasks, stage.mixing.data, stage.scoring.limit, log.say)
+        scores, predictions = score_tasks(writer, mixture.tasks, stage.mixing.task_data, stage.scoring.limit, log.say)
         flat = {
             f"{t}/{s}/{m}": v for t, splits in scores.items() for s, found in splits.items() for m, v in found.items()
         }
@@ -156,6 +156,17 @@ def take_best(best: dict | None, step: int, scores: dict) -> dict:
         whole = {"step": best["step"], "mean": best["mean"]}
     steps = {name: step if name in better else best["steps"][name] for name in scores}
     return {**whole, "score": suite_score(kept), "scores": kept, "steps": steps}
+
+
+def column_score(name: str, scores: dict) -> float:
+    """The number of a task or a suite in the paper's table."""
+    return suite_score({task.name: scores[task.name] for task in tasks_of(name) if task.name in scores})
+
+
+def exact_matches(scores: dict) -> dict[str, float]:
+    """The exact match of MultiRC and ReCoRD, which the paper looks at by corpus (section 3.4.1)."""
+    found = {name: scores[name]["validation"] for name in ("multirc", "record") if name in scores}
+    return {name: metrics["em"] for name, metrics in found.items()}
 
 
 def describe(flat: dict) -> str:

@@ -111,9 +111,7 @@ class Text(Group):
     rates: tuple | None = None
     objective: Annotated[
         str,
-        Option(
-            help="replace_spans, span_corruption, prefix_lm, lm, bert_style, mass_style, drop_tokens, deshuffling"
-        ),
+        Option(help="replace_spans, span_corruption, prefix_lm, lm, bert_style, mass_style, drop_tokens, deshuffling"),
     ] = "replace_spans"
     noise_rate: Annotated[float, Option(help="share of the tokens to hide")] = 0.15
     mean_span: Annotated[float, Option(help="mean length of a hidden span (span_corruption)")] = 3.0
@@ -121,10 +119,8 @@ class Text(Group):
         int | None, Option(parser=token_count, help="only the corpus's first so many tokens, e.g. 2^25")
     ] = None
     shuffle: Annotated[int, Least(), Option(help="texts in the window that is shuffled")] = 1000
-    window: Annotated[int, Least(), Option(hidden=True)] = 64
-    join: Annotated[
-        bool, Option("--join", help="join texts before they are cut, as the paper's baseline does")
-    ] = False
+    window: Annotated[int, Least()] = 64
+    join: Annotated[bool, Option("--join", help="join texts before they are cut, as the paper's baseline does")] = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +129,7 @@ class Mixing(Group):
     most, to the power 1 / temperature; or all equal. Text counts as `size` examples, as `cap` without it."""
 
     tasks: Annotated[tuple, Option("--task")] = ()
-    data: Annotated[Path | None, Option("--task-data")] = None
+    task_data: Annotated[Path | None, Option(help="folder with TASK/SPLIT.jsonl, instead of TFDS")] = None
     mixing: Annotated[
         str, Choices(("proportional", "equal")), Option(help="share of a task: proportional to its size, or equal")
     ] = "proportional"
@@ -158,9 +154,9 @@ class Pace(Group):
 class Feeding(Group):
     """How batches are made."""
 
-    streams: Annotated[
-        int | None, Least(), Option(help="parts the data is dealt out in; a multiple of the hosts")
-    ] = None
+    streams: Annotated[int | None, Least(), Option(help="parts the data is dealt out in; a multiple of the hosts")] = (
+        None
+    )
     workers: Annotated[int, Least(0), Option(help="processes that prepare data; 0: a thread")] = 0
 
 
@@ -190,9 +186,7 @@ class Changes(Group):
     """Of the model, what a stage may have otherwise than the one before; as that by default."""
 
     dropout: Annotated[float | None, Option(help="the model's own by default")] = None
-    attention: Annotated[
-        str | None, Option(help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")
-    ] = None
+    attention: Annotated[str | None, Option(help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")] = None
     remat: Annotated[
         str | None, Option(help="what the backward pass computes again: none, minimal (all but products), full")
     ] = None
@@ -206,9 +200,7 @@ class Devices(Group):
     """How a batch and a model are split."""
 
     data: Annotated[int | None, Least(), Option(help="devices that share out a batch's rows; all by default")] = None
-    model: Annotated[
-        int, Least(), Option("--model-parallel", help="devices that share out each matrix")
-    ] = 1
+    model: Annotated[int, Least(), Option("--model-parallel", help="devices that share out each matrix")] = 1
 
 
 @dataclasses.dataclass(frozen=True)
