@@ -134,7 +134,7 @@ class Mixture:
         self.inputs_length, self.targets_length = training.inputs_length, training.targets_length
         self.corrupt, self.sizes = None, {}
         if text.corpora:
-            check_rates(text.corpora, text.rates)
+            check_rates(text.corpora, text.rates and list(text.rates))
             self.corrupt, width = corrupter(
                 vocabulary, text.objective, training.inputs_length, text.noise_rate, text.mean_span
             )
