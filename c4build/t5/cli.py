@@ -75,7 +75,14 @@ def started(options: dict):
 
 @app.command()
 @takes(
-    Text, Training, Pace, Feeding, Changes, Devices, Hosts, without=("window", "targets_length", "dropout", "schedule")
+    Text,
+    Training,
+    Pace,
+    Feeding,
+    Changes,
+    Devices,
+    Hosts,
+    without=("window", "targets_length", "dropout", "schedule", "trained", "adapter"),
 )
 def pretrain(
     corpus: Annotated[

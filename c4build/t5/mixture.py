@@ -11,9 +11,10 @@ import numpy as np
 
 from c4build.errors import UsageError
 from c4build.t5 import sharding
+from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, corpus_texts
 from c4build.t5.examples import examples as task_examples
-from c4build.t5.rows import Rows, corrupter
+from c4build.t5.rows import Rows, corrupter, row_lengths
 from c4build.t5.settings import Mixing, Stage, check_keys
 from c4build.t5.sources import Pieces, Stream
 from c4build.t5.tasks import tasks_of
@@ -127,7 +128,7 @@ class Mixture:
     read, or where a mixture does not say how many examples its text counts for.
     """
 
-    def __init__(self, stage: Stage, vocabulary):
+    def __init__(self, stage: Stage, vocabulary, config: ModelConfig):
         text, mixing, training = stage.text, stage.mixing, stage.training
         self.stage, self.vocabulary = stage, vocabulary
         self.tasks = unique_tasks(mixing.tasks)
@@ -136,7 +137,7 @@ class Mixture:
         if text.corpora:
             check_rates(text.corpora, text.rates and list(text.rates))
             self.corrupt, width = corrupter(
-                vocabulary, text.objective, training.inputs_length, text.noise_rate, text.mean_span
+                vocabulary, text.objective, training.inputs_length, text.noise_rate, text.mean_span, config.decoder_only
             )
             self.targets_length = max(width, training.targets_length) if self.tasks else width
             self.sizes[TEXT] = mixing.size or mixing.cap or math.inf
@@ -153,6 +154,8 @@ class Mixture:
             raise UsageError("text among tasks needs `size`, or `cap`: how many examples it counts for in the mixture")
         if not self.sizes:
             raise UsageError("nothing to train on: neither text nor tasks are named")
+        objective = text.objective if self.corrupt and not self.tasks else None
+        self.row_lengths = row_lengths(config, self.inputs_length, self.targets_length, objective)
         self.rates = mixing_rates(self.sizes, mixing) if len(self.sizes) > 1 else dict.fromkeys(self.sizes, 1.0)
 
     def said(self) -> list[str]:
@@ -182,7 +185,7 @@ class Mixture:
         mixed = parents[0] if len(parents) == 1 else Mixed(parents, list(self.rates.values()))
         seed = self.stage.training.seed + (104729 if self.corrupt else 1) * stream.index
         window = self.stage.text.window if self.corrupt else TASK_WINDOW
-        return Rows(mixed, Examples(self.corrupt), self.inputs_length, self.targets_length, seed=seed, window=window)
+        return Rows(mixed, Examples(self.corrupt), *self.row_lengths, seed=seed, window=window)
 
     def feed(self, mesh, streams: int) -> Feed:
         rows = {index: self.rows(Stream(index, streams)) for index in sharding.host_streams(mesh, streams)}

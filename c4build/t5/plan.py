@@ -1,7 +1,5 @@
 """What a study will do and cost, before anything runs: no data is read, and no array is made."""
 
-import dataclasses
-
 from c4build.t5.ablation import matches
 from c4build.t5.config import ModelConfig, changed, padded_vocabulary
 from c4build.t5.fingerprints import Names
@@ -79,15 +77,17 @@ def model_at(job: Job) -> ModelConfig:
 
 
 def widths(job: Job) -> tuple[int, int]:
-    """(inputs, targets) of a row."""
+    """(inputs, targets) of a row, as `packing` takes them."""
     from c4build.t5.objectives import lengths
+    from c4build.t5.rows import row_lengths
 
     text, training = job.stage.text, job.stage.training
     inputs, targets = training.inputs_length, training.targets_length
     if text.corpora:
         width = lengths(text.objective, inputs, text.noise_rate, text.mean_span)[1]
         targets = max(width, targets) if job.stage.mixing.tasks else width
-    return inputs, targets
+    objective = text.objective if text.corpora and not job.stage.mixing.tasks else None
+    return row_lengths(model_at(job), inputs, targets, objective)
 
 
 def cost_of(job: Job, model_devices: int, data_devices: int) -> dict:
@@ -95,37 +95,44 @@ def cost_of(job: Job, model_devices: int, data_devices: int) -> dict:
     training, config = job.stage.training, model_at(job)
     inputs, targets = widths(job)
     rows = -(-training.batch // training.accumulate // data_devices)
-    numbers, kept = kept_of(dataclasses.replace(config, attention="auto"), rows, inputs, targets)
+    numbers, kept = kept_of(config, rows, inputs, targets, training.trained)
     return {
-        "flops": training.steps * step_flops(config, training.batch, inputs, targets),
+        "flops": training.steps * step_flops(config, training.batch, inputs, targets, training.trained),
         "tokens": training.steps * training.batch * (inputs + targets),
-        "memory": (3 * numbers + kept) / model_devices,
+        "memory": (numbers + kept) / model_devices,
     }
 
 
 KEPT = {}
 
 
-def kept_of(config: ModelConfig, rows: int, inputs: int, targets: int) -> tuple[int, int]:
-    """(bytes of the parameters, bytes that the backward pass finds of the forward one), by tracing alone."""
+def kept_of(config: ModelConfig, rows: int, inputs: int, targets: int, trained: str) -> tuple[int, int]:
+    """(bytes of the parameters, and of the moments and gradients of what is trained; bytes that the backward pass finds of the
+    forward one), by tracing alone."""
     import jax
     import jax.numpy as jnp
 
     from c4build.t5.checkpoint import model_graph
+    from c4build.t5.optimizer import adafactor, inverse_square_root
+    from c4build.t5.packing import make_row
     from c4build.t5.step import training_loss
+    from c4build.t5.trained import joined, partition
 
-    key = config, rows, inputs, targets
+    key = config, rows, inputs, targets, trained
     if key not in KEPT:
         graph, params = model_graph(config)
-        sides = {"inputs": inputs, "input_segments": inputs, "targets": targets, "target_segments": targets}
-        batch = {name: jax.ShapeDtypeStruct((rows, width), jnp.int32) for name, width in sides.items()}
+        row = make_row([], inputs, targets)
+        batch = {name: jax.ShapeDtypeStruct((rows, *array.shape), jnp.int32) for name, array in row.items()}
+        free, fixed = partition(params, trained)
         seed = jax.eval_shape(lambda: jax.random.key(0))
 
-        def kept(params, batch, seed):
-            return jax.vjp(lambda p: training_loss(graph, p, batch, seed, 1e-4)[0], params)[1]
+        def kept(free, fixed, batch, seed):
+            return jax.vjp(lambda p: training_loss(graph, joined(p, fixed), batch, seed, 1e-4)[0], free)[1]
 
         def size(tree):
             return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
-        KEPT[key] = size(params), size(jax.eval_shape(kept, params, batch, seed))
+        moments = jax.eval_shape(adafactor(inverse_square_root()).init, free)
+        state = size(params) + size(free) + size(moments)
+        KEPT[key] = state, size(jax.eval_shape(kept, free, fixed, batch, seed))
     return KEPT[key]

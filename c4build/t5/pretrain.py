@@ -4,7 +4,7 @@ from c4build.t5 import sharding
 from c4build.t5.checkpoint import load_parameters, model_graph, read_run
 from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, corpus_rows, held_out_batches
-from c4build.t5.rows import corrupter
+from c4build.t5.rows import corrupter, row_lengths
 from c4build.t5.run import Beginning, run
 from c4build.t5.settings import Training, pretraining
 from c4build.t5.sources import Stream
@@ -55,9 +55,14 @@ def corpus_loss(folder, corpora, *, batches: int | None = 20, batch: int = 32, m
     mesh = mesh or sharding.make_mesh(1, 1)
     inputs_length = settings["training"]["inputs_length"]
     corrupt, targets_length = corrupter(
-        vocabulary, settings["objective"], inputs_length, settings["noise_rate"], settings["mean_span"]
+        vocabulary,
+        settings["objective"],
+        inputs_length,
+        settings["noise_rate"],
+        settings["mean_span"],
+        config.decoder_only,
     )
-    lengths = (inputs_length, targets_length)
+    lengths = row_lengths(config, inputs_length, targets_length, settings["objective"])
     found = (
         arrays
         for corpus in corpora

@@ -39,11 +39,11 @@ def go_on_from(start, stage: Stage, say=silent) -> Beginning:
     """From the run `start`, or a Hugging Face folder: with the optimiser's moments and step where there are any and the stage
     wants them."""
     changes = stage.changes.given()
-    if stage.start.optimizer == "continue" and has_state(start):
+    if stage.start.optimizer == "continue" and has_state(start, stage.training.trained, changes):
         return Beginning(*load_model(start, **changes), state_from=Path(start))
     config, params, vocabulary = load_parameters(start, **changes)
     if stage.start.optimizer == "continue":
-        say(f"{start} holds no optimiser's state: the optimiser starts anew")
+        say(f"{start} holds no optimiser's state of what is trained: the optimiser starts anew")
     return Beginning(config, vocabulary, params)
 
 
@@ -90,7 +90,7 @@ def run(
     scored = scored and bool(stage.mixing.tasks)
     first = jax.process_index() == 0
     check_batch(stage.training, mesh, stage.feeding.streams)
-    mixture = Mixture(stage, vocabulary)
+    mixture = Mixture(stage, vocabulary, config)
     if scored:
         scored_tasks(mixture.tasks)
     if first and not quiet:

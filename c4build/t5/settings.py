@@ -101,6 +101,11 @@ class Training(Group):
     z_loss: Annotated[
         float, Least(0), Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")
     ] = 1e-4  # T5's own
+    trained: Annotated[
+        str,
+        Choices(("all", "adapters", "gradual")),
+        Option(help="all, adapters (and layer norms), or gradual unfreezing"),
+    ] = "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +195,8 @@ class Changes(Group):
     remat: Annotated[
         str | None, Option(help="what the backward pass computes again: none, minimal (all but products), full")
     ] = None
+
+    adapter: Annotated[int | None, Least(0), Option(help="inner width of new adapters, e.g. 128")] = None
 
     def given(self) -> dict:
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}

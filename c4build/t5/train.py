@@ -19,8 +19,10 @@ from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
 from c4build.t5.flops import device_peak, step_flops
 from c4build.t5.log import Log, hours
+from c4build.t5.packing import row_widths
 from c4build.t5.settings import Training
 from c4build.t5.step import make_step, new_parameters, start_state
+from c4build.t5.trained import check_trained
 
 SOME = 20  # origins that an error names; the log has them all
 
@@ -52,13 +54,14 @@ def train(
     """
     from c4build.t5.optimizer import adafactor
 
+    check_trained(training.trained, config)
     graph, _shapes = model_graph(config)
     optimizer = adafactor(schedule)
     checkpoints = Checkpoints(Path(run) / "checkpoints", training.keep)
     first = checkpoints.latest()
     if params is None:
         params = new_parameters(config, training.seed, mesh)
-    state = start_state(params, optimizer, mesh)
+    state = start_state(params, optimizer, mesh, training.trained)
     del params
     if first is not None:
         state, data, first = checkpoints.restore(state)
@@ -67,9 +70,11 @@ def train(
         with contextlib.closing(Checkpoints(Path(state_from) / "checkpoints")) as before:
             state, _, _ = before.restore(state)
     first = first or 0
+    begun_at = int(state["step"]) - first  # the run's own steps count from there
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, mesh, training.accumulate, training.z_loss)
-    flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
+    step_function = make_step(
+        graph, optimizer, mesh, training.accumulate, training.z_loss, training.trained, training.steps
+    )
     peak, peak_source = device_peak(jax.devices()[0])
     peak *= mesh.size
 
@@ -105,8 +110,9 @@ def train(
             batch = sharding.put_batch(arrays, mesh)
             waiting += time.perf_counter() - before
             if step == first + 1:
+                flops = step_flops(config, training.batch, *row_widths(arrays), training.trained)
                 log.say(f"the first batch is there after {hours(time.perf_counter() - begun)}; compiling the step")
-            state, metrics = step_function(state, batch, training.seed)
+            state, metrics = step_function(state, batch, training.seed, begun_at)
             if pending:  # the step before: reading its loss now does not hold up the device
                 check(*pending)
             pending = (step, metrics, origins)
