@@ -173,8 +173,30 @@ class Study:
 
     def scores(self, cell: Cell) -> dict | None:
         """{task: {split: metrics}} of a cell, each task at its best checkpoint; None where it is not done."""
-        results = [result_of(self.folder(job)) for job in cell.members]
-        return results[0].get("scores") if all(results) else None
+        if len(cell.members) > 1:
+            folder = self.together(cell)
+            return files.read_json(folder / "scores.json") if (folder / "scores.json").exists() else None
+        result = result_of(self.folder(cell.members[0]))
+        return result and result.get("scores")
+
+    def together(self, cell: Cell) -> Path:
+        """The folder of an ensemble."""
+        return self.cache / f"ensemble-{digest([self.digests(job) for job in cell.members])[:16]}"
+
+    def score_together(self, cell: Cell) -> None:
+        """Scores an ensemble's members, all of them done, as one."""
+        from c4build.t5.scoring import evaluate_together
+
+        folder, stage = self.together(cell), cell.members[0].stage
+        with self.claimed(folder.name):
+            if not (folder / "scores.json").exists():
+                self.progress(f"{cell.row}, seed {cell.seed}: {len(cell.members)} models write together, {folder.name}")
+                scores = evaluate_together(
+                    [self.folder(job) for job in cell.members], stage.mixing.tasks, task_data=stage.mixing.task_data,
+                    inputs_length=stage.training.inputs_length, targets_length=stage.training.targets_length,
+                    batch=stage.training.batch, limit=stage.scoring.limit, mesh=self.mesh(),
+                )  # fmt: skip
+                files.write_json(folder / "scores.json", scores)
 
     def text_job(self, cell: Cell) -> Job | None:
         """The first stage of a cell's first member that reads text: the model whose loss is shown."""
@@ -240,6 +262,8 @@ def ablate(config, out=None, cache=None, only=(), shard=(1, 1), quiet: bool = Fa
         what = f"{cell.row}, seed {cell.seed}" + (f", {', '.join(cell.columns)}" if cell.columns else "")
         for job in cell.members:
             study.do(job, what)
+        if len(cell.members) > 1:
+            study.score_together(cell)
     table = study.table()
     undone = sum(result_of(study.folder(job)) is None for job in study.jobs.values())
     if undone:

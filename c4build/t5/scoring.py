@@ -17,6 +17,7 @@ from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
 from c4build.t5.checkpoint import Checkpoints, best_step, load_parameters, model_graph
 from c4build.t5.decode import beam_search, greedy
+from c4build.t5.ensemble import Ensemble, stacked
 from c4build.t5.examples import examples as task_examples
 from c4build.t5.mixture import encode_pair, unique_tasks
 from c4build.t5.progress import say, silent
@@ -28,8 +29,10 @@ ALPHA = 0.6  # of the length penalty, section 3.1.4
 class Writer:
     """Texts in, texts out, with one compiled program for each shape."""
 
-    def __init__(self, config, params, vocabulary, mesh=None, inputs_length=512, targets_length=128, batch=64):
-        self.graph, _ = model_graph(config)
+    def __init__(
+        self, config, params, vocabulary, mesh=None, inputs_length=512, targets_length=128, batch=64, graph=None
+    ):
+        self.graph = graph or model_graph(config)[0]
         self.params, self.vocabulary = params, vocabulary
         self.mesh = mesh or sharding.make_mesh(1, 1)
         self.inputs_length, self.targets_length = inputs_length, targets_length
@@ -199,6 +202,23 @@ def evaluate(
     scores = {task.name: scores[task.name] for task in tasks}
     numbers = {task.name: table_score(task, scores[task.name]) for task in tasks}
     return {"score": suite_score(scores), "numbers": numbers, "scores": scores}, predictions
+
+
+def evaluate_together(
+    runs, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, mesh=None
+):
+    """{task: {split: metrics}} of runs that write together, each with its own best checkpoint of the task."""
+    scores, params = {}, {}
+    for task in scored_tasks(unique_tasks(names)):
+        steps = tuple(best_step(run, task.name) for run in runs)
+        if steps not in params:
+            found = [load_parameters(run, best=step) for run, step in zip(runs, steps)]
+            config, _, vocabulary = found[0]
+            params = {steps: stacked([one for _, one, _ in found])}
+        graph = Ensemble(model_graph(config)[0])
+        writer = Writer(config, params[steps], vocabulary, mesh, inputs_length, targets_length, batch, graph)
+        scores |= score_tasks(writer, [task], task_data, limit)[0]
+    return scores
 
 
 def predict(run, texts, *, beams=1, kind="t5", inputs_length=512, targets_length=128, batch=16, step=None) -> list[str]:
