@@ -248,7 +248,13 @@ def tasks():
 
 
 def ablate(
-    config: Annotated[str, typer.Argument(help="a TOML file; those that ship are in c4build/t5/configs")],
+    configs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG...",
+            help="TOML files, or patterns; those that ship are in c4build/t5/configs, e.g. demo-*.toml",
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="instead of the config's own folder")] = None,
     cache: Annotated[
         Path | None,
@@ -272,11 +278,16 @@ def ablate(
         from c4build.t5.ablation import ablate as study
         from c4build.t5.ablation import shard_of
         from c4build.t5.plan import plan as planned
+        from c4build.t5.study import find_configs
 
-        if plan:
-            typer.echo(planned(config, only=only, mfu=mfu, peak=peak, devices=devices))
-            return
-        table = study(config, out, cache, only, shard_of(shard), quiet, say=lambda line: typer.echo(line, err=True))
-        typer.echo(table.read_text(encoding="utf-8"))
+        paths = [path for name in configs for path in find_configs(name)]
+        if out and len(paths) > 1:
+            raise UsageError(f"--out {out}: {len(paths)} studies cannot have one folder")
+        for path in paths:
+            if plan:
+                typer.echo(planned(path, only=only, mfu=mfu, peak=peak, devices=devices))
+                continue
+            table = study(path, out, cache, only, shard_of(shard), quiet, say=lambda line: typer.echo(line, err=True))
+            typer.echo(table.read_text(encoding="utf-8"))
 
     guarded(run)

@@ -18,6 +18,7 @@ A row becomes chains of jobs, a job one stage of one model: jobs of like digest 
 
 import dataclasses
 import functools
+import glob
 import hashlib
 import json
 import re
@@ -77,9 +78,15 @@ class Cell:
 
 def find_config(name) -> Path:
     """A file as it is named, else one that ships with the package."""
-    for path in (Path(name), CONFIGS / Path(name).name):
-        if path.is_file():
-            return path
+    return find_configs(name)[0]
+
+
+def find_configs(name) -> list[Path]:
+    """All files of a name or a pattern, here, else among those that ship."""
+    for folder, pattern in (("", str(name)), (CONFIGS, Path(name).name)):
+        found = [path for path in map(Path, sorted(glob.glob(str(Path(folder, pattern))))) if path.is_file()]
+        if found:
+            return found
     raise UsageError(f"{name}: no such file; {', '.join(p.name for p in sorted(CONFIGS.glob('*.toml')))} ship")
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -236,6 +237,93 @@ def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=250)
     assert child.returncode == 0, child.stderr
     assert (tmp_path / "table.csv").read_text() == (out / "table.csv").read_text()
+
+
+@pytest.mark.slow
+def test_strategies_ensembles_and_shards_end_in_one_table(world, finished, tmp_path):
+    """Two processes with one folder share a study of all kinds of rows; the stages that both need are made once."""
+    text = (world / "study.toml").read_text()
+    head, _, _ = text[text.index("[base.model]") :].partition("[[row]]")
+    (tmp_path / "s.toml").write_text(f"""
+{head.replace('each = ["squad"]', 'each = ["squad", "sst2"]')}
+[base.stage.multitask]
+corpora = ["C4"]
+tasks = ["squad", "sst2"]
+task_data = "{world}"
+size = 24
+steps = 4
+batch = 8
+inputs_length = 32
+targets_length = 4
+log_every = 2
+limit = 8
+[[row]]
+name = "multi-task"
+stages = ["multitask"]
+[[row]]
+name = "then fine-tuned, without the task"
+stages = ["multitask", "finetune"]
+stage.multitask.leave_out = true
+[[row]]
+name = "ensemble"
+stages = ["pretrain", "finetune"]
+stage.pretrain.corpora = ["C4"]
+stage.pretrain.steps = 4
+ensemble = 2
+apart = "finetune"
+""")
+    out = tmp_path / "out"
+    code = (
+        "import sys; from c4build.t5.cli import ablate; import typer; app = typer.Typer(); app.command()(ablate); app()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "s.toml"), "--out", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    children = [
+        subprocess.Popen(
+            [*command, "--shard", f"{n}/2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        )
+        for n in (1, 2)
+    ]
+    said = [child.communicate() for child in children]
+    assert [child.returncode for child in children] == [0, 0], said
+    made = [
+        re.search(r"(pretrain|multitask|finetune)-[0-9a-f]{16}  \[", line)
+        for _, err in said
+        for line in err.splitlines()
+    ]
+    made = [found[0] for found in made if found]
+    assert len(made) == len(set(made)) > 10
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0 and "still to be done" not in done.stderr
+    rows = {row["row"]: row for row in csv.DictReader(open(out / "table.csv"))}
+    assert all(0 <= float(row[column]) <= 100 for row in rows.values() for column in ("SQuAD", "sst2"))
+    # What is left out of the mixture is not in its run; the members are alike up to fine-tuning.
+    started = [json.loads(path.read_text()) for path in out.glob("stages/*/run.json")]
+    assert sorted(
+        run["tasks"] for run in started if "mixture" in run or run["kind"] == "pretrain" and "tasks" in run
+    ) == [["squad"], ["squad", "sst2"], ["sst2"]]
+    assert len([run for run in started if run["kind"] == "pretrain" and "tasks" not in run]) == 2  # one a seed
+    assert len(list(out.glob("stages/ensemble-*/scores.json"))) == 4
+
+
+def test_a_plan_needs_no_data_and_counts_what_is_shared(tmp_path):
+    out = run_command("ablate", "--plan", "demo-scaling.toml", "--devices", 2, folder=tmp_path)
+    assert out.code == 0, out.err
+    lines = [line for line in out.out.splitlines() if line.startswith(("| pretrain-", "| finetune-"))]
+    # The baseline, a member of both ensembles, is made once; each ensemble makes three more.
+    assert len(lines) == 30
+    assert "14 models and columns ask for 52 stages; 30 are different, 3 shared by several rows." in out.out
+    assert "Not there yet: c4-demo/c4/en." in out.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_or_a_shard_that_is_none_is_refused(world, tmp_path):
+    for options, message in [
+        (["--only", "C5"], "--only C5: there is no such row; there are C4, Two, cut"),
+        (["--shard", "3/2"], "--shard 3/2: write which of how many, as in 2/8"),
+    ]:
+        done = run_command("ablate", world / "study.toml", "--out", tmp_path / "out", *options, folder=tmp_path)
+        assert (done.code, done.out) == (2, "") and message in done.err
 
 
 ROW = "[[row]]\nname = 'x'\n"
