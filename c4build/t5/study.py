@@ -299,7 +299,7 @@ def vocabulary_sample(settings: dict, corpora: dict) -> tuple[list, list]:
     rates = settings.get("rates") or [1.0] * len(names)
     shares = {}
     for name, rate in zip(names, rates, strict=True):
-        folders = corpora[name]["folders"] if name in corpora else [name]
+        folders = corpora[name]["folders"] if name in corpora else sorted(glob.glob(name)) or [name]
         for folder in folders:
             shares[str(folder)] = shares.get(str(folder), 0.0) + rate / len(folders)
     return list(shares), list(shares.values())
