@@ -203,7 +203,9 @@ class T5(nnx.Module):
 
         Its last token, the end token of the inputs, is read once more by the first step, which writes the same over it.
         """
-        width = inputs.shape[1] + 1  # id 0 comes before the inputs, as in training
+        width = (
+            -(-(inputs.shape[1] + 1) // 8) * 8
+        )  # id 0 comes before the inputs, as in training; kernels like even lengths
         from_start = jnp.arange(width) - (width - (input_segments > 0).sum(1, keepdims=True))
         tokens = jnp.take_along_axis(inputs, jnp.maximum(from_start, 0), 1) * (from_start >= 0)
         real = from_start >= -1

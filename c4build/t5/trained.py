@@ -9,7 +9,6 @@
 Frozen arrays keep their bits.
 """
 
-import functools
 import re
 
 import jax
@@ -65,15 +64,17 @@ def unfrozen(updates: nnx.State, step, steps: int) -> nnx.State:
     return jax.tree_util.tree_map_with_path(of, updates)
 
 
-@functools.cache
-def fresh_adapters(config: ModelConfig) -> dict:
-    """The adapters' arrays by name, as a new model has them."""
-
-    def start():
-        flat = flatten(nnx.state(T5(config, nnx.Rngs(0))))
-        return {key: leaf for key, leaf in flat.items() if ADAPTER.search(key)}
-
-    return jax.jit(start)()
+def new_adapters(config: ModelConfig) -> dict:
+    """The adapters' arrays by name, as `layers.Adapter` starts them; always the same."""
+    shapes = flatten(nnx.state(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0)))))
+    found = {}
+    for number, (key, leaf) in enumerate(sorted(shapes.items())):
+        if key.endswith("adapter.down.kernel"):
+            draw = jax.random.normal(jax.random.fold_in(jax.random.key(0), number), leaf.shape)
+            found[key] = draw * config.d_model**-0.5
+        elif ADAPTER.search(key):
+            found[key] = jnp.full(leaf.shape, float(key.endswith(".scale")))
+    return found
 
 
 def with_adapters(config: ModelConfig, flat: dict) -> dict:
@@ -83,7 +84,7 @@ def with_adapters(config: ModelConfig, flat: dict) -> dict:
     """
     own = {key: leaf for key, leaf in flat.items() if ADAPTER.search(key)}
     if not own and config.adapter:
-        return flat | fresh_adapters(config)
+        return flat | new_adapters(config)
     widths = {leaf.shape[-1] for key, leaf in own.items() if key.endswith("adapter.down.kernel")} or {0}
     if widths != {config.adapter}:
         raise UsageError(f"adapter = {config.adapter}: the model has adapters of {widths.pop()}, and keeps them")
