@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -115,4 +117,13 @@ def test_a_template_asks_for_options_that_build_has():
     app = typer.Typer()
     app.command()(build)
     options = {name for option in typer.main.get_command(app).params for name in option.opts}
-    assert {f"--{one['name']}" for one in asked} <= options
+    assert {f"--{one['name']}" for one in asked} - {"--inputs"} <= options
+
+
+def test_the_program_of_a_template_takes_inputs_as_an_option_and_hands_the_job_over(sources, tmp_path):
+    given = [f"--inputs={','.join(sources.wet[:2])}", f"--out={tmp_path}", f"--badwords={sources.bad_words}"]
+    words = [sys.executable, ROOT / "docker/flex.py", *given, "--template_location", tmp_path / "job"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "the job was handed over" in done.stdout
+    (made,) = tmp_path.glob("c4/*/*/c4build.json")  # by Beam's own runner, which makes no templates
+    assert len(json.loads(made.read_text())["inputs"]) == 2

@@ -15,7 +15,8 @@ from wet_files import Written
 from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import CHUNK, Chunk, Damage, read_chunks
-from c4build.read.wet import _LEFT_OUT_BY_TFDS, Dropped, read_pages
+from c4build.read.wet import _LEFT_OUT_BY_TFDS, read_pages
+from c4build.read.wet_pages import Dropped
 
 RECORDS = ("warc", "tfds")
 GOOD = wet_files.pages(0, 10)

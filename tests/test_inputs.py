@@ -11,7 +11,8 @@ import wet_files
 from c4build.errors import UsageError
 from c4build.flow.inputs import read_inputs, slices_of, write_inputs
 from c4build.read import attempts, stores
-from c4build.read.paths import Input, InputError, find_inputs, identify, identify_all, open_input
+from c4build.read.finding import find_inputs
+from c4build.read.paths import Input, InputError, identify, identify_all, open_input
 
 WHOLE = b"".join(wet_files.members(wet_files.pages(0, 5)))
 

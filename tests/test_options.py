@@ -14,7 +14,9 @@ from command import run_command
 from c4build.commands.commandline import beam_program
 from c4build.commands.main import app
 from c4build.errors import UsageError
+from c4build.flow.beam_options import check_options
 from c4build.read.missing import most_missing
+from c4build.sample.resources import sample_dump
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,6 +69,41 @@ def test_what_a_beam_program_does_not_know_is_read_by_beam(sources, tmp_path, mo
     given = [*sources.wet[:1], "--out", str(tmp_path), "--badwords", sources.bad_words]
     with pytest.raises(UsageError, match="--direct_running_mode: c4build has workers of its own"):
         c4.run([*given, "--direct_running_mode", "multi_processing"])
+
+
+WRONG_FOR_BEAM = {
+    "one letter short": (
+        ["--max_num_worker", "3"],
+        "--max_num_worker: neither c4build nor Beam has such an option; is --max_num_workers meant",
+    ),
+    "with a value": (["--varients=en"], "--varients: neither c4build nor Beam has such an option"),
+    "no number": (["--max_num_workers", "many"], "--max_num_workers: invalid int value: 'many'"),
+}
+
+
+@pytest.mark.parametrize("options, message", WRONG_FOR_BEAM.values(), ids=WRONG_FOR_BEAM)
+def test_an_option_that_beam_does_not_have_is_told_of_before_any_work(sources, tmp_path, options, message):
+    words = ["build", *sources.wet[:1], "--out", tmp_path / "out", "--badwords", sources.bad_words, "--", *options]
+    done = run_command(*words)
+    assert done.code == 2 and message in done.err and len(done.error_lines) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_only_a_job_server_knows_are_handed_to_it():
+    check_options(["--flink_master", "localhost:8081"], "FlinkRunner")
+
+
+def test_a_job_may_be_handed_over_and_not_waited_for(sources, tmp_path):
+    words = ["build", *sources.wet[:1], "--out", tmp_path, "--badwords", sources.bad_words]
+    done = run_command(*words, "--", "--no_wait_until_finish")
+    assert (done.code, done.error_lines) == (
+        0,
+        [],
+    ) and "the job was handed over; run the same command again" in done.out
+    dump = run_command("wikipedia", sample_dump(), "--out", tmp_path, "--", "--no_wait_until_finish")
+    assert (dump.code, dump.error_lines) == (0, []) and "the job was handed over" in dump.out
+    again = run_command(*words)  # Beam's local runner has done by then
+    assert again.code == 0 and "kept" in again.out
 
 
 ALLOWED = [("0", 0), ("3", 3), ("2%", 1), (" 2% ", 1), ("0%", 0), ("100%", 99), ("200", 200)]

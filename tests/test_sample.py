@@ -9,7 +9,7 @@ import langdetect
 import pytest
 from warcio.archiveiterator import ArchiveIterator
 
-from c4build.sample import generate
+from c4build.sample import generate, pages
 from c4build.sample.resources import bad_words_file, sample_folder
 
 SAMPLE = sample_folder() / "sample.warc.wet.gz"
@@ -17,9 +17,9 @@ SAMPLE = sample_folder() / "sample.warc.wet.gz"
 
 def test_the_sample_is_what_its_generator_makes():
     assert gzip.decompress(SAMPLE.read_bytes()) == b"".join(generate.wet_records())
-    assert json.loads((sample_folder() / "realnews_domains.json").read_text()) == generate.NEWS_DOMAINS
+    assert json.loads((sample_folder() / "realnews_domains.json").read_text()) == pages.NEWS_DOMAINS
     urls = (sample_folder() / "webtext_urls.txt").read_text().splitlines()
-    assert urls == generate.shared_urls(generate.records())
+    assert urls == generate.shared_urls(pages.records())
 
 
 def test_warcio_reads_every_record_of_the_sample_with_its_digest():
@@ -29,13 +29,13 @@ def test_warcio_reads_every_record_of_the_sample_with_its_digest():
             for record in ArchiveIterator(file, check_digests="raise")
         ]
     assert [kind for kind, _, _ in records[:2]] == ["warcinfo", "conversion"]
-    assert [(url, body) for _, url, body in records[1:]] == [(page.url, page.body) for page in generate.records()]
+    assert [(url, body) for _, url, body in records[1:]] == [(page.url, page.body) for page in pages.records()]
 
 
 def test_the_sample_has_pages_in_seven_languages_and_more():
     langdetect.DetectorFactory.seed = 0
     found = collections.Counter()
-    for page in generate.records():
+    for page in pages.records():
         if sum(char.isalpha() for char in page.body) > 60:
             found[langdetect.detect(page.body[:2000])] += 1
     assert len([language for language, count in found.items() if count >= 3]) >= 7

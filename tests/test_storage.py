@@ -18,9 +18,9 @@ from object_servers import BUCKET, disk_of_beam, serving_gcs, serving_s3
 from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
 from c4build.page import FEATURES
 from c4build.read import attempts, hosts, stores
+from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport
 from c4build.read.listing import list_objects
-from c4build.read.paths import find_inputs
 from c4build.sample.resources import sample_folder
 from c4build.write import files, lease, objects
 from c4build.write.folder import claim, lock, unlock

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import c4build
 from c4build.read import hosts, stores, wikipedia
 from c4build.read.attempts import FetchError, InputError, ThrottledError, seconds_asked
+from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport, backoff
-from c4build.read.paths import Input, find_inputs, identify, identify_all, open_input
+from c4build.read.paths import Input, identify, identify_all, open_input
 from c4build.read.transport import open_remote
 
 BLOCK = 1 << 17  # bytes

@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from c4build.commands.commandline import DAMAGED, BeamCommand, cores
+from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores
 from c4build.corpora.options import Format, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
 
@@ -44,7 +44,7 @@ def wikipedia(
     """Make a corpus of Wikipedia's articles from dumps."""
     from c4build.corpora.wikipedia import prepare_wikipedia
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_wikipedia(dumps or [], out, rules, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
@@ -76,7 +76,7 @@ def books(
     """
     from c4build.corpora.books import prepare_books
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_books(paths or [], out, chapters, language, least, format, shards, overwrite)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
@@ -100,7 +100,7 @@ def webtext_urls(
     from c4build.corpora.reddit import prepare_webtext_urls
     from c4build.write.files import list_files, open_file, whole_file
 
-    check(workers, runner)
+    check(workers, runner, context.args)
     prepared = prepare_webtext_urls(dumps or [], out, overwrite)
 
     def put_together():
@@ -144,10 +144,11 @@ def truncate(
     from c4build.corpora.examples import newest_version
     from c4build.corpora.truncate import prepare_truncated
 
-    check(workers, runner)
+    check(workers, runner, context.args)
 
     def run(measuring, flow):
-        run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args)
+        if not run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
+            raise typer.Exit(0)
 
     numbers = [_number(size) for size in sizes.split(",")]
     prepared = prepare_truncated(newest_version(folder[0]), numbers, unit, out, run, vocab, seed, format, overwrite)
@@ -207,13 +208,15 @@ def verify(
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
-def check(workers: int | None, runner: str | None):
+def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong."""
+    from c4build.flow.beam_options import check_options
     from c4build.flow.local import check_runner
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 or more")
     check_runner(runner)
+    check_options(beam_options, runner)
 
 
 def run_collect(
@@ -240,7 +243,8 @@ def run_collect(
         print_complete(prepared.folders)
     else:
         doing = ("reading", plan.recipe.record)
-        run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options)
+        if not run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options):
+            return 0
     finish()
     summary = read_manifest(plan.folder)
     if not prepared.complete:
@@ -258,12 +262,15 @@ def run_collect(
 
 def run_watched(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
-):
-    """Runs what was prepared, and shows how far it is."""
+) -> bool:
+    """Runs what was prepared, and shows how far it is; returns False where the job was only handed over, which it says."""
     from c4build.commands.terminal import Progress
 
     with Progress(prepared, runner in (None, "DirectRunner"), *doing):
         from c4build.flow.local import run_flow
 
         parts = len(prepared.inputs)
-        run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+        ended = run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+    if not ended:
+        print(HANDED_OVER)
+    return ended

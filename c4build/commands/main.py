@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from c4build import __version__
-from c4build.commands.commandline import DAMAGED, FAILED, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
+from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
@@ -54,7 +54,7 @@ def build(
 ):
     """Make C4 and its variants from WET files."""
     if dry_run:
-        raise typer.Exit(run_dry(request, workers, runner))
+        raise typer.Exit(run_dry(request, workers, runner, context.args))
     raise typer.Exit(run_build(request, workers, runner, context.args))
 
 
@@ -106,7 +106,7 @@ def run_build(
     from c4build.commands.terminal import Progress, print_complete, print_outcome
 
     started = time.monotonic()
-    check(workers, runner)
+    check(workers, runner, beam_options)
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
     from c4build.write.card import write_card
@@ -120,7 +120,10 @@ def run_build(
         workers = workers or cores()
         with Progress(prepared, local):
             useful = max(len(prepared.inputs), prepared.plan.finish.shards)
-            run(prepared, min(workers, useful), runner, beam_options)
+            ended = run(prepared, min(workers, useful), runner, beam_options)
+        if not ended:
+            print(HANDED_OVER)
+            return 0
     summaries = read_summary(prepared.folders)
     if not prepared.complete:
         for line in dict.fromkeys(line for summary in summaries.values() for line in summary["made_again"]):
@@ -134,9 +137,9 @@ def run_build(
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
 
 
-def run_dry(request: Request, workers: int | None, runner: str | None) -> int:
+def run_dry(request: Request, workers: int | None, runner: str | None, beam_options: Sequence[str]) -> int:
     """Prints what a build would read and write; returns the exit code."""
-    check(workers, runner)
+    check(workers, runner, beam_options)
     from c4build.corpora.dry_run import dry_run
 
     for line in dry_run(request):

@@ -10,7 +10,8 @@ import mmh3
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError, counted
 from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, prepare
-from c4build.read.books import BookError, check_book, find_books, read_book
+from c4build.read.books import check_book, find_books, read_book
+from c4build.read.chapters import BookError
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError
 from c4build.rules.language import language_test

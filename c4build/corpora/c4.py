@@ -14,9 +14,10 @@ from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.kit import Prepared
 from c4build.flow.settings import DATASET, FinishSettings
+from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport
 from c4build.read.missing import most_missing
-from c4build.read.paths import ARCHIVES, Input, find_inputs, identify_all
+from c4build.read.paths import ARCHIVES, Input, identify_all
 from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.rules.urls import load_domains
 from c4build.sample.resources import bad_words_file

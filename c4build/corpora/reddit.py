@@ -17,8 +17,9 @@ import mmh3
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError
 from c4build.flow.records import URLS, Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.read.finding import find_files
 from c4build.read.gz import Damage
-from c4build.read.paths import Input, find_files
+from c4build.read.paths import Input
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.rules.urls import normalize_url
 from c4build.write.files import is_local, join

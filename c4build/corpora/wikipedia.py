@@ -10,8 +10,9 @@ from c4build.corpora.parser_process import PAGE_SECONDS, Parser, parser
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError
 from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.read.finding import find_files
 from c4build.read.gz import Damage
-from c4build.read.paths import Input, find_files
+from c4build.read.paths import Input
 from c4build.read.wikipedia import Piece, Site, cut_into_pieces, dump_date, page_url, placed_pages, read_site
 from c4build.rules.urls import in_validation, normalize_url
 from c4build.rules.wikitext import RULES, WikiRules, WikitextError, is_disambiguation, is_redirect

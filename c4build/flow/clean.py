@@ -24,7 +24,8 @@ from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
 from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
-from c4build.read.wet import Dropped, read_pages
+from c4build.read.wet import read_pages
+from c4build.read.wet_pages import Dropped
 from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant

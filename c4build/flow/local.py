@@ -14,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
 
 from c4build import errors
+from c4build.flow.beam_options import is_waited_for
 from c4build.flow.kit import Prepared
 from c4build.flow.web import build_corpus
 from c4build.flow.workers.runner import WorkersRunner
@@ -45,10 +46,12 @@ def check_runner(name: str | None):
             raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
-def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()):
+def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()) -> bool:
     """Runs a build to its end; see `run_flow`."""
     plan = prepared.plan
-    run_flow(lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options)
+    return run_flow(
+        lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options
+    )
 
 
 def run_flow(
@@ -58,7 +61,7 @@ def run_flow(
     workers: int = 1,
     runner: str | None = None,
     options: Sequence[str] = (),
-):
+) -> bool:
     """Runs a flow to its end.
 
     Args:
@@ -68,6 +71,9 @@ def run_flow(
       workers: processes on this machine; 1 is this very process. Other runners have their own options for it.
       runner: a Beam runner's name; None or DirectRunner is this machine.
       options: passed to Beam untouched.
+
+    Returns:
+      False where `options` ask for a job that is handed over, and not waited for.
 
     Raises:
       C4BuildError: whatever failed, wherever it happened, in a text for the person who runs it.
@@ -88,7 +94,10 @@ def run_flow(
         with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
-            pipeline.run().wait_until_finish()
+            result, ended = pipeline.run(), is_waited_for(options)
+            if ended:
+                result.wait_until_finish()
+            return ended
     except Exception as error:
         raise _clear(error, log) from error
     finally:

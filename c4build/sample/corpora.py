@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from c4build.sample.generate import prose
-from c4build.sample.prose import OTHER_LANGUAGES, THEMES
+from c4build.sample.prose import OTHER_LANGUAGES, THEMES, prose
 
 SEED = 1868
 DUMP = "samplewiki-20190420-pages-articles-multistream.xml.bz2"

@@ -1,7 +1,9 @@
-"""The words of the sample: templates of English sentences by theme, and a few sentences in other languages.
+"""The words of the sample, and the prose made of them: templates of English sentences by theme, and sentences in other languages.
 
 `{name}` stands for one of the words of that name, the theme's own first, then the common ones.
 """
+
+import random
 
 COMMON = {
     "time": "spring|summer|autumn|winter|early morning|late evening|the first week|the second year|the weekend|the holidays".split(
@@ -288,3 +290,24 @@ OTHER_LANGUAGES = {
         "في الشتاء تمتلئ الجبال بالثلج ويأتي الزوار من بعيد.",
     ],
 }
+
+
+def sentence(rng: random.Random, theme: str) -> str:
+    words = {**COMMON, **{name: values for name, values in THEMES[theme].items() if name != "say"}}
+    text = rng.choice(THEMES[theme]["say"])
+    while "{" in text:
+        name = text[text.index("{") + 1 : text.index("}")]
+        text = text.replace("{" + name + "}", rng.choice(words[name]), 1)
+    start = 1 if text.startswith('"') else 0
+    return text[:start] + text[start].upper() + text[start + 1 :]
+
+
+def paragraph(rng: random.Random, theme: str, sentences: int) -> str:
+    said = [sentence(rng, theme) for _ in range(sentences)]
+    if rng.random() < 0.3:
+        said.append(rng.choice(COMMON["opinion"]) + ".")
+    return " ".join(said)
+
+
+def prose(rng: random.Random, theme: str, paragraphs: int) -> list[str]:
+    return [paragraph(rng, theme, rng.randint(2, 4)) for _ in range(paragraphs)]

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c4build.errors import UsageError
-from c4build.read.books import BookError, decode, find_books, read_book, split_chapters
+from c4build.read.books import find_books, read_book
+from c4build.read.chapters import BookError, split_chapters
 from c4build.read.gutenberg import without_boilerplate
 from c4build.read.paths import identify
+from c4build.read.plain_text import decode
 
 BODY = (
     "CHAPTER I\n\nIt was the end of the summer, and nobody in the village had seen the ferry start for a week.\n\n"

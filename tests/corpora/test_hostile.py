@@ -28,13 +28,15 @@ from c4build.corpora.told import told_damages
 from c4build.corpora.wikipedia import WikipediaReader, prepare_wikipedia
 from c4build.errors import UsageError
 from c4build.flow.records import Found, Part, Unit
-from c4build.read import books
-from c4build.read.books import BookError, check_book, read_book, split_chapters
+from c4build.read.books import check_book, read_book
+from c4build.read.chapters import MAX_TEXT_BYTES, BookError, split_chapters
 from c4build.read.gutenberg import without_boilerplate
 from c4build.read.gz import Damage
 from c4build.read.paths import InputError
+from c4build.read.plain_text import decode, tidy
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.read.wikipedia import Site, WikiPage, read_pages, read_site
+from c4build.read.xhtml import read_document
 from c4build.rules.wikitext import LEFTOVERS, RULES, WikitextError, _without_leftovers, is_disambiguation, to_text
 
 SITE = Site("simplewiki", "https://simple.wikipedia.org/wiki/")
@@ -402,7 +404,7 @@ def epub(files: dict[str, bytes], package: str, rootfile: str = "", packing: int
      b"<![CDATA[", b"<pre> ", b"<br>"],
 )  # fmt: skip
 def test_markup_over_and_over_in_a_document_takes_time_in_step_with_it(repeated):
-    assert_linear(lambda count: books._document(b"<p>Before.</p>" + repeated * count), 3000)
+    assert_linear(lambda count: read_document(b"<p>Before.</p>" + repeated * count), 3000)
 
 
 def test_a_document_whose_tags_have_no_end_keeps_what_stands_before_and_says_so(tmp_path):
@@ -433,7 +435,7 @@ def test_cleaning_a_text_and_cutting_it_into_chapters_takes_time_in_step_with_it
     def work(count):
         made = text(count)
         for book in (made, "Project Gutenberg's X\n\n" + made):
-            split_chapters(books.tidy(book))
+            split_chapters(tidy(book))
             without_boilerplate(book)
 
     assert_linear(work, 8000)
@@ -441,11 +443,11 @@ def test_cleaning_a_text_and_cutting_it_into_chapters_takes_time_in_step_with_it
 
 def test_an_encoding_that_takes_the_square_of_the_length_is_none_of_a_book():
     def work(count):
-        books.decode(b"Character set encoding: punycode\n\n\xff-" + b"abcdefg9" * count)
-        books._document(b"<?xml version='1.0' encoding='punycode'?><p>" + b"abcdefg9" * count)
+        decode(b"Character set encoding: punycode\n\n\xff-" + b"abcdefg9" * count)
+        read_document(b"<?xml version='1.0' encoding='punycode'?><p>" + b"abcdefg9" * count)
 
     assert_linear(work, 5000)
-    assert books.decode(b"Character set encoding: a\0b\n\ncaf\xe9")[0].endswith("caf\u00e9")
+    assert decode(b"Character set encoding: a\0b\n\ncaf\xe9")[0].endswith("caf\u00e9")
 
 
 def test_twenty_thousand_references_to_one_document_are_one(tmp_path):
@@ -486,7 +488,8 @@ HOSTILE_EPUBS = {
 READ_BOOK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from c4build.read.books import BookError, read_book
+from c4build.read.books import read_book
+from c4build.read.chapters import BookError
 from c4build.read.paths import identify
 try:
     read_book(identify(sys.argv[1]))
@@ -516,7 +519,7 @@ def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
 @pytest.mark.parametrize("line", ["\u2014\n\n", "ab\n", "\n", "a b\n\nCHAPTER I\n\n"])
 def test_a_text_of_the_greatest_length_is_read_in_a_gigabyte(tmp_path, line):
     path = tmp_path / "b.txt"
-    path.write_bytes(line.encode() * (books.MAX_TEXT_BYTES // len(line.encode())))
+    path.write_bytes(line.encode() * (MAX_TEXT_BYTES // len(line.encode())))
     done = subprocess.run(
         [sys.executable, "-c", READ_BOOK, path],
         capture_output=True,

@@ -11,7 +11,7 @@ from command import kill_at_random_moments, run_command
 from typer.testing import CliRunner
 
 from c4build.commands.main import app
-from c4build.corpora import truncate as module
+from c4build.corpora import shuffle
 from c4build.corpora.examples import find_shards, read_shard
 
 
@@ -143,8 +143,8 @@ def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_many_small_blocks_hold_what_one_large_one_does(corpus, tmp_path, monkeypatch, workers):
     whole = truncate(corpus, tmp_path / "whole", "--words", "500,3000")
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 3000)
-    monkeypatch.setattr(module, "_GROUP_BYTES", 1000)
+    monkeypatch.setattr(shuffle, "_BLOCK_BYTES", 3000)
+    monkeypatch.setattr(shuffle, "_GROUP_BYTES", 1000)
     sizes = ["--words", "500,3000", "--out", str(tmp_path / "blocks"), "--workers", str(workers)]
     done = CliRunner().invoke(app, ["truncate", str(corpus), *sizes])
     assert done.exit_code == 0, done.output

@@ -1,0 +1,130 @@
+"""Measures the pages of a corpus that come early in a shuffle, a shard at a time, as many as a size can want."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+import mmh3
+import numpy as np
+
+from c4build.corpora.cutter import Cutter
+from c4build.corpora.examples import Shard, ShardError, read_shard
+from c4build.corpora.shuffle import PAGE, EarlyPages, first_pages, save_order
+from c4build.errors import CorruptFileError, UsageError
+from c4build.flow.records import Part, Unit, Watched, teller
+from c4build.read.gz import Damage
+from c4build.read.paths import Input
+from c4build.write.files import base_name, check_sums, join, read_own, read_sealed, write_sealed
+from c4build.write.folder import as_json, sums_in
+
+_UNIT_BYTES = 16  # more than a token or a word takes on average
+
+
+class Measuring(NamedTuple):
+    """The measuring of shards, as `terminal.Progress` watches it."""
+
+    shards: tuple[Shard, ...]
+    share: float
+    work: str
+    progress: str | None
+
+    def stem(self, number: int) -> str:
+        return join(self.work, f"{number:05d}-{self.share:.9f}")
+
+    def told(self, number: int) -> str | None:
+        return self.progress and join(self.progress, str(number))
+
+    @property
+    def inputs(self) -> list[Unit]:
+        parts = [Part(Input(shard.path, shard.size, "")) for shard in self.shards]
+        return [Unit(str(number), (part,)) for number, part in enumerate(parts)]
+
+    @property
+    def plan(self) -> "Measuring":
+        return self
+
+    @property
+    def finish(self) -> Watched:
+        return Watched(self.work, len(self.shards))
+
+    @property
+    def page_files(self) -> list[str]:
+        return [self.stem(number) + ".json" for number in range(len(self.shards))]
+
+
+class MeasureShard(beam.DoFn):
+    """The number of a shard to its files: pages in the order of their hashes, of the first `share` of all, and their texts."""
+
+    def __init__(self, measuring: Measuring, cutter: Cutter, seed: int):
+        self.measuring, self.cutter, self.seed = measuring, cutter, seed
+        self.bound = int(measuring.share * 2**64)
+
+    def setup(self):
+        self._length = self.cutter.measure.length
+
+    def process(self, number: int) -> Iterator[int]:
+        stem, remade = self.measuring.stem(number), []
+        try:
+            said = read_sealed(stem + ".json")
+            remade = [f"{name}: {what}" for name, what in check_sums(self.measuring.work, sums_in(said))]
+            if remade or said["number"] != number:
+                raise CorruptFileError(f"{stem}.json: it does not hold what was written")
+        except FileNotFoundError:
+            self._measure(number, stem, [])
+        except CorruptFileError as error:
+            self._measure(number, stem, remade or [str(error)])
+        yield number
+
+    def _measure(self, number: int, stem: str, remade: list[str]):
+        shard = self.measuring.shards[number]
+        rows, damage, read, text_size = [], None, 0, 0
+        early = EarlyPages(stem)
+        tell = teller(self.measuring.told(number), lambda: read)
+        try:
+            for row, example in enumerate(read_shard(shard)):
+                size = len(example["text"].encode())
+                read, text_size = row + 1, text_size + size
+                tell(text_size)
+                order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
+                if order < self.bound:
+                    rows.append((order, number, row, self._length(example["text"]), size))
+                    early.add((order, row, example), size)
+        except ShardError as error:
+            damage = [error.offset, error.what]
+        early.flush()
+        save_order(stem + ".npy", np.sort(np.array(rows, PAGE), order=["order", "shard", "row"]), early.sums)
+        fields = {"number": number, "groups": early.groups, "features": early.features, "damage": damage}
+        write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
+        tell(shard.size, True)
+
+
+def measured(
+    cutter: Cutter, measuring: Measuring, seed: int, size: int, run, say
+) -> tuple[Cutter, np.ndarray, tuple[str, ...]]:
+    """The cutter with the early pages at hand; the first of them, whose lengths sum to `size` and some to spare; features."""
+    numbers = range(len(measuring.shards))
+    needed = size * (1 if cutter.unit == "bytes" else _UNIT_BYTES)
+    share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in measuring.shards)))
+    while True:
+        measuring = measuring._replace(share=share)
+        step = beam.ParDo(MeasureShard(measuring, cutter, seed))
+        run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
+        stems = [measuring.stem(number) for number in numbers]
+        said = [read_own(stem + ".json") for stem in stems]
+        for stem, one in zip(stems, said):
+            for line in one["remade"]:
+                say(f"made again: {line}")
+            if one["remade"]:
+                write_sealed(stem + ".json", {**one, "remade": []})
+        pages = first_pages(
+            [(stem + ".npy", sums_in(one)[base_name(stem) + ".npy"]) for stem, one in zip(stems, said)], size
+        )
+        whole = int(pages["length"].sum())
+        if whole >= size:
+            break
+        if share == 1.0:
+            raise UsageError(f"the corpus has {whole:,} {cutter.unit}, fewer than {size:,}")
+        share = min(1.0, 4 * share)
+    damages = [(shard.path, Damage(*one["damage"])) for shard, one in zip(measuring.shards, said) if one["damage"]]
+    features = next(tuple(one["features"]) for one in said if one["features"])
+    return cutter._replace(early=tuple(stems), damages=tuple(damages)), pages, features
