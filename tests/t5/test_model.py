@@ -294,7 +294,9 @@ def test_the_papers_config_keeps_what_one_gpu_of_80_gb_holds(stage):
     from c4build.t5.plan import cost_of
     from c4build.t5.study import cells_of, find_config, read_config
 
-    job = {job.name: job for job in cells_of(read_config(find_config("ablation-paper.toml")))[0].members[0].chain}[stage]
+    job = {job.name: job for job in cells_of(read_config(find_config("ablation-paper.toml")))[0].members[0].chain}[
+        stage
+    ]
     assert 10 < cost_of(job, 1, 1)["memory"] / 2**30 < 50
 
 
