@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import Command, run_command
 
-from c4build.t5.study import find_config, read_config
+from c4build.t5.study import CONFIGS, find_config, read_config
 
 PNG = b"\x89PNG"
 
@@ -87,3 +87,17 @@ def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     assert float(losses["C4, 2^11 tokens"]["C4 = WebText-like"]) > float(losses["C4"]["C4 = WebText-like"])
     for picture in ("table.png", "losses.png", "curves.png"):
         assert (out / picture).read_bytes()[:4] == PNG
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("demo-*.toml")), ids=lambda path: path.stem)
+def test_every_study_of_the_paper_runs_as_a_demonstration(demo, path):
+    """In one folder, so that what the studies share is made once."""
+    done = Command("ablate", path.name, "--quiet", folder=demo).finish(2300)
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader(open(demo / path.stem / "table.csv")))
+    assert [row["row"] for row in rows] == [row["name"] for row in read_config(path)["row"]]
+    assert all(0 <= float(row[task]) <= 100 for row in rows for task in ("demo_mood", "demo_where"))
+    assert max(float(row["demo_mood"]) for row in rows) > 60
+    assert (demo / path.stem / "table.png").read_bytes()[:4] == PNG
