@@ -94,7 +94,9 @@ def notes(rows) -> list[str]:
     if quoted:
         of = [n for n in numbers if set(paper.CHECKED.get(n, [])) != set(paper.COLUMNS)]
         shown = ", ".join(column for column in paper.COLUMNS if column in quoted)
-        found.append(f"Tables {', '.join(map(str, of))}, {shown}: as quoted, not checked against the paper.")
+        found.append(
+            f"Table{'s' if len(of) > 1 else ''} {', '.join(map(str, of))}, {shown}: as quoted, not checked against the paper."
+        )
     return found
 
 

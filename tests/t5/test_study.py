@@ -395,6 +395,21 @@ def test_the_table_names_the_row_of_the_paper_that_it_compares_with():
     assert "| C4, 2^11 tokens | 2^23 tokens | 76.34 | 18.33 |" in apart
 
 
+def test_exact_matches_stand_by_row_and_quoted_numbers_are_called_so():
+    rows = [{"name": "Books", "paper": "Wikipedia + TBC"}, {"name": "K = 2^19", "paper": "K = 2^19"}]
+    exact = {"multirc": 40.0, "record": 60.0}
+    results = [{"row": "Books", "seed": seed, "column": "SGLUE", "score": 70.0, "exact": exact} for seed in (0, 1)]
+    text = tables.markdown("t", tables.score_rows(rows, ["SGLUE"], results), ["SGLUE"], ([], [], []))
+    assert "| Books | 40.00 ± 0.00 | 50.93 | 60.00 ± 0.00 |  |" in text
+    assert "Tables 1, 8, 11;" in text
+    assert "Table 11, GLUE, CNNDM, SQuAD, SGLUE, EnDe, EnFr, EnRo: as quoted, not checked against the paper." in text
+    checked = tables.markdown("t", tables.score_rows(rows[:1], ["SGLUE"], results), ["SGLUE"], ([], [], []))
+    assert "as quoted" not in checked and "Exact match" in checked
+    assert [paper.unchecked(name) for name in ("C4", "deshuffling", "spans of 3")] == [
+        [], ["CNNDM", "SQuAD", "EnDe", "EnFr", "EnRo"], paper.COLUMNS
+    ]  # fmt: skip
+
+
 def test_a_mean_and_a_deviation_are_written_as_such():
     assert tables.cell(tables.summary([1.0, 3.0])) == "2.00 ± 1.41"
     assert tables.cell(tables.summary([1.0])) == "1.00"
