@@ -256,6 +256,8 @@ def nearest(key: str, known) -> str:
 
 def check_keys(table: Mapping, known, where: str) -> None:
     """Raises UsageError for a key that means nothing, naming the nearest that does."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{where} = {table!r}: it must be a table")
     for key in table:
         if key not in known:
             raise UsageError(f"{where} has no {key!r}; {nearest(key, known)}")

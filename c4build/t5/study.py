@@ -43,7 +43,7 @@ BASE = ("model", "vocabulary", "stage", "stages", "ensemble", "apart")
 CORPUS = ("name", "folders", "rates")
 VOCABULARY = ("size", "file", "corpora", "characters", "strict", "sentinels", "rates")
 LOSSES = ("batches", "batch", "corpora")
-STAGE = (*OF_GROUP, "each", "leave_out")
+STAGE = (*(name for name in OF_GROUP if name != "seed"), "each", "leave_out")  # seeds are the study's
 MODEL = (*(field.name for field in dataclasses.fields(ModelConfig)), "size")
 MEMBERS_APART = 1000  # between the seeds of an ensemble's members
 # Of a stage, what changes no number of its parameters.
@@ -114,6 +114,7 @@ def checked(study: dict) -> dict:
             raise UsageError(f"a [[corpus]] has name and folders, and may have rates: {corpus}")
     if not rows:
         raise UsageError("no [[row]]")
+    check_lists(study, "the study", seeds=int)
     for table in [*rows, *study.get("corpus", [])]:
         if not isinstance(table.get("name"), str):
             raise UsageError(f"a [[row]] and a [[corpus]] have a name: {table}")
@@ -123,6 +124,16 @@ def checked(study: dict) -> dict:
             raise UsageError(f"two of [[{kind}]] have one name")
     corpora = {corpus["name"]: corpus for corpus in study.get("corpus", [])}
     return {**study, "row": [checked_row(merged(base, row), corpora) for row in rows]}
+
+
+def check_lists(table: dict, where: str, **kinds) -> None:
+    """Raises UsageError where a key's value is no list of its kind."""
+    for key, kind in kinds.items():
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
+            raise UsageError(
+                f"{where}: {key} = {value!r}: it must be a list of {'numbers' if kind is int else 'names'}"
+            )
 
 
 def merged(base: dict, changes: dict) -> dict:
@@ -153,7 +164,10 @@ def checked_row(row: dict, corpora: dict) -> dict:
     for name in order:
         check_keys({name: None}, stages, f"{where}: stages")
         check_keys(stages[name], STAGE, f"{where}, stage {name}")
+        check_lists(stages[name], f"{where}, stage {name}", each=str, corpora=str)
         stage_of(options_of(stages[name], corpora), f"{where}, stage {name}")
+    if not isinstance(row.get("ensemble", 1), int) or row.get("ensemble", 1) < 1:
+        raise UsageError(f"{where}: ensemble = {row['ensemble']!r}: it must be a whole number, 1 or more")
     if row.get("apart"):
         check_keys({row["apart"]: None}, order, f"{where}: apart")
     if len([name for name in order if stages[name].get("each")]) > 1 or any(stages[n].get("each") for n in order[:-1]):

@@ -342,6 +342,12 @@ ROW = "[[row]]\nname = 'x'\n"
     (f"{ROW}stage.a.each = ['cola']\nstage.b.steps = 1\n", "only its last stage may have `each`"),
     ("[[corpus]]\nname = 'x'\n" + ROW, "has name and folders"),
     (ROW, "row 'x' has no stage"),
+    (f"seeds = 3\n{ROW}", "the study: seeds = 3: it must be a list of numbers"),
+    (f"{ROW}stage.a.each = 'glue'\n", "row 'x', stage a: each = 'glue': it must be a list of names"),
+    (f"{ROW}model = 'small'\nstage.a.steps = 1\n", "row 'x', model = 'small': it must be a table"),
+    (f"{ROW}ensemble = 'four'\nstage.a.steps = 1\n", "ensemble = 'four': it must be a whole number"),
+    (f"{ROW}stage.a.tasks = 'glue'\n", "tasks = 'glue': it must be a list"),
+    (f"{ROW}stage.a.seed = 1\n", "stage a has no 'seed'"),
     ("", "no [[row]]"),
 ])  # fmt: skip
 def test_a_key_that_means_nothing_is_refused_with_the_nearest_that_does(tmp_path, text, message):
