@@ -82,21 +82,23 @@ def markdown(title, rows, columns, losses) -> str:
     return "\n".join(out) + "\n"
 
 
+def tables_said(numbers) -> str:
+    return f"Table{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
 def notes(rows) -> list[str]:
     numbers = sorted({paper.TABLE_OF[row["paper_row"]] for row in rows if row["paper"]})
     found = [
         "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
-        f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}, Tables "
-        f"{', '.join(map(str, [1, *numbers]))}; ten of its baseline runs spread by",
+        f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}, "
+        f"{tables_said([1, *numbers])}; ten of its baseline runs spread by",
         ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
     ]
     quoted = {c for row in rows if row["paper"] for c in paper.unchecked(row["paper_row"])}
     if quoted:
         of = [n for n in numbers if set(paper.CHECKED.get(n, [])) != set(paper.COLUMNS)]
         shown = ", ".join(column for column in paper.COLUMNS if column in quoted)
-        found.append(
-            f"Table{'s' if len(of) > 1 else ''} {', '.join(map(str, of))}, {shown}: as quoted, not checked against the paper."
-        )
+        found.append(f"{tables_said(of)}, {shown}: as quoted, not checked against the paper.")
     return found
 
 
