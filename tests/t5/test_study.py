@@ -292,7 +292,7 @@ apart = "finetune"
         for line in err.splitlines()
     ]
     made = [found[0] for found in made if found]
-    assert len(made) == len(set(made)) > 10
+    assert len(made) == len(set(made)) == 10
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0 and "still to be done" not in done.stderr
     rows = {row["row"]: row for row in csv.DictReader(open(out / "table.csv"))}
@@ -302,8 +302,8 @@ apart = "finetune"
     assert sorted(
         run["tasks"] for run in started if "mixture" in run or run["kind"] == "pretrain" and "tasks" in run
     ) == [["squad"], ["squad", "sst2"], ["sst2"]]
-    assert len([run for run in started if run["kind"] == "pretrain" and "tasks" not in run]) == 2  # one a seed
-    assert len(list(out.glob("stages/ensemble-*/scores.json"))) == 4
+    assert len([run for run in started if run["kind"] == "pretrain" and "tasks" not in run]) == 1
+    assert len(list(out.glob("stages/ensemble-*/scores.json"))) == 2
 
 
 def test_a_plan_needs_no_data_and_counts_what_is_shared(tmp_path):
