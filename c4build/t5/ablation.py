@@ -12,8 +12,6 @@ CACHE is OUT/stages, or a folder that several studies and machines share: a stag
 wait for it. A rerun skips what is done, and goes on with what was stopped from its last checkpoint.
 """
 
-import contextlib
-import fcntl
 import glob
 import hashlib
 import itertools
@@ -26,6 +24,7 @@ from c4build.t5 import digests as files
 from c4build.t5 import paper
 from c4build.t5.checkpoint import result_of
 from c4build.t5.fingerprints import Fingerprints
+from c4build.t5.locks import locked
 from c4build.t5.progress import silent
 from c4build.t5.study import (
     Cell,
@@ -97,17 +96,10 @@ class Study:
         devices = self.study.get("devices", {})
         return make_mesh(devices.get("data"), devices.get("model", 1))
 
-    @contextlib.contextmanager
     def claimed(self, name: str):
         """Holds what is made in CACHE/NAME against other processes; waits, and says so, while one of them has it."""
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with open(self.cache / f"{name}.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.progress(f"another process is making {name}: waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        said = f"another process is making {name}: waiting for it"
+        return locked(self.cache / f"{name}.lock", lambda: self.progress(said))
 
     def vocabulary(self, settings: dict):
         from c4build.t5.vocabulary import Vocabulary, train_vocabulary
@@ -264,7 +256,8 @@ def ablate(config, out=None, cache=None, only=(), shard=(1, 1), quiet: bool = Fa
             study.do(job, what)
         if len(cell.members) > 1:
             study.score_together(cell)
-    table = study.table()
+    with study.claimed("table"):
+        table = study.table()
     undone = sum(result_of(study.folder(job)) is None for job in study.jobs.values())
     if undone:
         say(f"{undone} of {len(study.jobs)} stages are still to be done: the table has what is there")

@@ -7,6 +7,7 @@ from pathlib import Path
 from c4build.errors import UsageError
 from c4build.t5 import digests
 from c4build.t5.examples import example_files
+from c4build.t5.locks import locked
 from c4build.t5.records import corpus_folder, is_corpus_file
 from c4build.t5.tasks import TASKS
 
@@ -16,11 +17,15 @@ class Fingerprints:
 
     def __init__(self, path):
         self.path = Path(path)
-        try:
-            self.known = digests.read_json(self.path) if self.path.exists() else {}
-        except digests.ChangedFile:
-            self.known = {}
+        self.known = self.read()
         self.memo = {}
+
+    def read(self) -> dict:
+        """What is kept; nothing where it has changed, since it can be had again."""
+        try:
+            return digests.read_json(self.path) if self.path.exists() else {}
+        except digests.ChangedFile:
+            return {}
 
     def file(self, path) -> str:
         return self.files([Path(path)])[0][1]
@@ -38,7 +43,9 @@ class Fingerprints:
             for path, found in zip(new, pool.map(digests.sha256, new)):
                 self.known[str(path.absolute())] = [*stats[path], found]
         if new:
-            digests.write_json(self.path, self.known)
+            with locked(self.path.with_suffix(".lock")):
+                self.known = self.read() | self.known
+                digests.write_json(self.path, self.known)
         return [(path.name, self.known[str(path.absolute())][2]) for path in paths]
 
     def corpus(self, folder) -> str:
