@@ -261,6 +261,13 @@ def test_a_file_name_that_the_terminal_cannot_write_is_no_failure(tmp_path):
     assert "\\u6771\\u4eac.wet.gz: there is no such file or folder" in done.stderr
 
 
+@pytest.mark.parametrize("closed, said", [(">&-", 1), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_without_a_place_to_print_to_a_command_ends_as_with_one(tmp_path, closed, said):
+    line = f"{shlex.join([sys.executable, '-m', 'c4build.commands.main', 'verify', str(tmp_path)])} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", said)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """(its folder, what the demo said on a terminal of 80 columns)."""

@@ -31,7 +31,8 @@ def wikipedia(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     rules: Annotated[
         str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
     ] = "tfds",
@@ -59,7 +60,8 @@ def books(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     chapters: Annotated[bool, typer.Option("--chapters", help="One example a chapter instead of one a book.")] = False,
     language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
     least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
@@ -91,7 +93,8 @@ def webtext_urls(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)] = ...,
+    *,
+    out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)],
     workers: Workers = None,
     runner: Runner = None,
     overwrite: Overwrite = False,
@@ -123,7 +126,8 @@ def truncate(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     tokens: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
     words: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in words.")] = None,
     bytes: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
@@ -135,7 +139,7 @@ def truncate(
     overwrite: Overwrite = False,
 ):
     """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
-    if len(folder or []) != 1:
+    if folder is None or len(folder) != 1:
         raise UsageError("give the folder of one corpus, as in OUT/c4/en")
     given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
     if len(given) != 1 or bool(vocab) != ("tokens" in given):
@@ -235,7 +239,7 @@ def run_collect(
     from c4build.commands.terminal import print_complete, print_damages
     from c4build.flow.records import collect
     from c4build.write.card import write_card
-    from c4build.write.folder import keeps_nothing, read_manifest
+    from c4build.write.folder import keeps_nothing, manifest_of
 
     plan = prepared.plan
     started = time.monotonic()
@@ -246,13 +250,13 @@ def run_collect(
         if not run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options):
             return 0
     finish()
-    summary = read_manifest(plan.folder)
+    summary = manifest_of(plan.folder)
     if not prepared.complete:
         for line in summary["made_again"]:
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
-    if left_alone := write_card(plan.work.rpartition("/")[0]):
+    if left_alone := write_card(plan.run.out):
         say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
@@ -270,7 +274,7 @@ def run_watched(
         from c4build.flow.local import run_flow
 
         parts = len(prepared.inputs)
-        ended = run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+        ended = run_flow(add, prepared.plan.run.work, parts, min(workers or cores(), parts), runner, beam_options)
     if not ended:
         print(HANDED_OVER)
     return ended

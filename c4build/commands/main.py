@@ -1,6 +1,7 @@
 """The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
+import io
 import logging
 import os
 import shlex
@@ -16,6 +17,7 @@ import typer
 from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.commands.plan import plan
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
@@ -95,6 +97,7 @@ def _next_commands(out: str) -> str:
 
 
 attach(app)
+app.command()(plan)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
@@ -119,7 +122,7 @@ def run_build(
         local = runner in (None, "DirectRunner")
         workers = workers or cores()
         with Progress(prepared, local):
-            useful = max(len(prepared.inputs), prepared.plan.finish.shards)
+            useful = max(len(prepared.inputs), prepared.plan.run.shards)
             ended = run(prepared, min(workers, useful), runner, beam_options)
         if not ended:
             print(HANDED_OVER)
@@ -131,7 +134,7 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
-    if left_alone := write_card(prepared.plan.finish.out):
+    if left_alone := write_card(prepared.plan.run.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
@@ -162,8 +165,12 @@ def main():
 def end_with(command: Callable[[], int | None], program: str = "c4build"):
     """Runs `command` and ends the process with the exit code that it returns, or that its error stands for."""
     _quiet_logs()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed, as by `c4build ... >&-`
+            setattr(sys, name, open(os.devnull, "w"))
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
     try:
         code = command()
         if code == INTERRUPTED:  # as newer versions of typer tell of it

@@ -32,10 +32,10 @@ class Progress:
 
     def __init__(self, prepared, local: bool, doing: str = "cleaning", record: str = "pages"):
         self._doing = doing, record
-        self._plan, self._inputs, self._page_files = prepared.plan, prepared.inputs, prepared.page_files
+        self._run, self._inputs, self._page_files = prepared.plan.run, prepared.inputs, prepared.page_files
         self._console = Console(stderr=True)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True) if local and self._plan.progress else None
+        self._thread = threading.Thread(target=self._watch, daemon=True) if local and self._run.progress else None
 
     def __enter__(self) -> "Progress":
         if self._thread:
@@ -59,12 +59,12 @@ class Progress:
                 transient=True,
             ) as bar:
                 task = bar.add_task("starting", total=1.0, state="")
-                meter = _Meter(self._plan, self._inputs, self._page_files, *self._doing)
+                meter = _Meter(self._run, self._inputs, self._page_files, *self._doing)
                 while not self._stop.wait(0.3):
                     what, share, state = meter.read()
                     bar.update(task, description=what, completed=share, state=state)
         else:
-            meter, said = _Meter(self._plan, self._inputs, self._page_files, *self._doing), None
+            meter, said = _Meter(self._run, self._inputs, self._page_files, *self._doing), None
             while not self._stop.wait(_PLAIN_SECONDS):
                 what, _, state = meter.read()
                 if (what, state) != said:
@@ -75,9 +75,9 @@ class Progress:
 class _Meter:
     """Reads how far a build is from the files it leaves: nothing is asked of its workers."""
 
-    def __init__(self, plan, inputs, page_files, doing: str, record: str):
+    def __init__(self, run, inputs, page_files, doing: str, record: str):
         self._doing, self._record = doing, record
-        self._plan, self._inputs = plan, inputs
+        self._run, self._inputs = run, inputs
         self._page_files = page_files
         names = {folder: set(_names_in(folder)) for folder in {os.path.dirname(path) for path in page_files}}
         self._there = {
@@ -97,7 +97,7 @@ class _Meter:
         pages, size = self._look()
         files = f"{len(self._there):,} of {counted(len(self._inputs), 'files')}"
         if len(self._there) == len(self._inputs):
-            total = self._plan.finish.shards
+            total = self._run.shards
             done = self._finished_units()
             if done is None:
                 return self._doing, 1.0, files
@@ -112,11 +112,11 @@ class _Meter:
     def _look(self) -> tuple[int, int]:
         """(pages, bytes) read by this run. Only what may have changed since the last time is looked at."""
         pages = size = 0
-        for name in _names_in(self._plan.progress):
+        for name in _names_in(self._run.progress):
             if name in self._settled or not name.isdecimal() or int(name) >= len(self._sizes):
                 continue
             index = int(name)
-            told, total = _told(os.path.join(self._plan.progress, name)), self._sizes[index]
+            told, total = _told(os.path.join(self._run.progress, name)), self._sizes[index]
             if index in self._old:  # it is made again
                 self._old.remove(index)
                 self._old_size -= total
@@ -132,7 +132,7 @@ class _Meter:
 
     def _finished_units(self) -> int | None:
         """How many shards are written; None where the inputs' own files are all that is made."""
-        units, shards = self._plan.finish.units, self._plan.finish.shards
+        units, shards = self._run.units, self._run.shards
         if any(os.path.dirname(path) == units for path in self._page_files):
             return None
         done = sum(bool(_FINISHED_UNIT.fullmatch(name)) for name in os.listdir(units)) if os.path.isdir(units) else 0
@@ -273,7 +273,7 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
     for name, summary in summaries.items():
         print(visible(f"{name}: {summary['folder']}"))
     inputs = counted(len(prepared.inputs), "inputs")
-    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.finish.work}"))
+    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.run.work}"))
     print_damages(said[0])
 
 

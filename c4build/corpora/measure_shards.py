@@ -11,7 +11,8 @@ from c4build.corpora.cutter import Cutter
 from c4build.corpora.examples import Shard, ShardError, read_shard
 from c4build.corpora.shuffle import PAGE, EarlyPages, first_pages, save_order
 from c4build.errors import CorruptFileError, UsageError
-from c4build.flow.records import Part, Unit, Watched, teller
+from c4build.flow.kit import Watched, teller
+from c4build.flow.units import Part, Unit
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.write.files import base_name, check_sums, join, read_own, read_sealed, write_sealed
@@ -44,8 +45,8 @@ class Measuring(NamedTuple):
         return self
 
     @property
-    def finish(self) -> Watched:
-        return Watched(self.work, len(self.shards))
+    def run(self) -> Watched:
+        return Watched(self.work, self.work, len(self.shards), self.progress)
 
     @property
     def page_files(self) -> list[str]:

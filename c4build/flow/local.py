@@ -50,7 +50,7 @@ def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options
     """Runs a build to its end; see `run_flow`."""
     plan = prepared.plan
     return run_flow(
-        lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options
+        lambda root: build_corpus(root, plan), plan.run.work, len(prepared.inputs), workers, runner, options
     )
 
 

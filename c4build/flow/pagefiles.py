@@ -6,7 +6,7 @@ metadata stands the `Report` of the reading. Each page is one row, in file order
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from c4build.write.tables import TableReader, TableWriter, joined, open_table, r
 FORMAT = 6  # of page files: part of their folders' names
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_OPTIONS = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+_OPTIONS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
 
 class PageFile(NamedTuple):
@@ -53,6 +53,10 @@ class Report(NamedTuple):
     content: str  # a digest of all columns of both files
     missing: str = ""  # why the input could not be fetched; then there is no page file
     remade: str = ""  # why a page file that was there was not taken
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.rows, self.keys
 
     def as_page_file(self, file: int) -> PageFile:
         return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content)

@@ -110,12 +110,15 @@ class Attempts:
             return ThrottledError(f"{why}: wait an hour, then run again with fewer connections", 0)
         if error is InputError:
             return InputError(str(why), 0)
+        return self._not_fetched(why)
+
+    def _not_fetched(self, why: Exception) -> FetchError:
         times = f" ({self._in_vain} tries in a row)" if self._in_vain > 1 else ""
         return FetchError(f"cannot be {'read on' if self.begun else self._doing}: {reason(why)}{times}", 0)
 
     def refused(self, answer: Answer) -> FetchError:
         """What to raise for an answer that is final."""
-        error = self.failure(OSError(status_of(answer)))
+        error = self._not_fetched(OSError(status_of(answer)))
         error.status = answer.status
         return error
 

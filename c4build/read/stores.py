@@ -7,7 +7,7 @@ The libraries' own retrying is switched off: all three fail and are tried again 
 import functools
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     """A server's answer, whatever its status. `read` gives some of the body's next bytes, none at its end."""
 
     status: int
-    headers: Mapping[str, str]  # by names in any case
+    headers: MutableMapping[str, str]  # by names in any case
     read: Callable[[int], bytes]
     close: Callable[[], None]
     why: str = ""  # the server's own word for what is wrong
@@ -127,12 +127,14 @@ class Http:
 
 def _kind_of(scheme: str) -> type:
     if scheme == "s3":
-        from c4build.read.s3 import S3 as kind
-    elif scheme == "gs":
-        from c4build.read.gcs import Google as kind
-    else:
-        kind = Http
-    return kind
+        from c4build.read.s3 import S3
+
+        return S3
+    if scheme == "gs":
+        from c4build.read.gcs import Google
+
+        return Google
+    return Http
 
 
 _stores: dict[tuple, Any] = {}  # of this process; connections are kept in them

@@ -96,7 +96,7 @@ def whole_file(path: str, sums: FileSums | None = None, lasting: bool = True) ->
         file = io.BufferedWriter(summing or raw, _BUFFER)
         yield file
         file.flush()
-    if summing:
+    if sums is not None and summing is not None:
         sums[base_name(path)] = summing.sum()
 
 

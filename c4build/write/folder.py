@@ -59,6 +59,14 @@ def read_manifest(folder: str) -> dict | None:
     return read_sealed(path) if path else None
 
 
+def manifest_of(folder: str) -> dict:
+    """The manifest of a folder that was complete a moment ago. Raises CorruptFileError, also where it is gone."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise CorruptFileError(f"{folder}: its manifest is gone; run the same command again")
+    return manifest
+
+
 def is_under_way(folder: str) -> bool:
     """True where c4build has begun to write a corpus and has not completed it."""
     return exists(join(folder, CLAIM)) and not find_manifest(folder)
@@ -260,15 +268,16 @@ def lock(work: str, out: str):
       InUseError: with who has it.
     """
     if work in _held:
-        release, times = _held[work]
-        _held[work] = release, times + 1
+        held, times = _held[work]
+        _held[work] = held, times + 1
         return
+    release: Callable[[], object] | None
     if is_local(work):
         release = _lock_file(work, out)
     else:
         taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
-        release = taken and functools.partial(_give_back, taken, work, out)
-    if release:
+        release = functools.partial(_give_back, taken, work, out) if taken else None
+    if release is not None:
         _held[work] = release, 1
 
 

@@ -76,7 +76,7 @@ def put(path: str, data: bytes, replaces: str | None = None) -> str | None:
 
 
 @contextmanager
-def new(path: str, lasting: bool) -> Iterator[BinaryIO]:
+def new(path: str, lasting: bool) -> Iterator[io.RawIOBase]:
     """A file for writing, which is there when the block ends well, and of which nothing is there when it does not."""
     upload = _Upload(path)
     try:

@@ -129,7 +129,7 @@ def _checksum(column: pa.Array) -> int:
     """A CRC of the column's type and values."""
     kind = str(column.type).encode()
     valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else np.ones(len(column), bool)
-    sizes = b""
+    sizes: np.ndarray | bytes = b""
     if column.type in (pa.string(), pa.binary()):
         data, sizes = joined(column)
     elif pa.types.is_boolean(column.type):
