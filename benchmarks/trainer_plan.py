@@ -106,15 +106,15 @@ def lowered_step(config, options, trained: str = "all", fresh: bool = False):
 
     from c4build.t5.optimizer import adafactor, inverse_square_root
     from c4build.t5.sharding import make_mesh
-    from c4build.t5.step import make_step
+    from c4build.t5.step import step_function
     from c4build.t5.trained import partition
 
     graph, params, batch = shapes_of(config, options)
     optimizer = adafactor(inverse_square_root())
     moments = jax.eval_shape(optimizer.init, partition(params, trained)[0])
     state = {"params": params, "optimizer": moments, "step": jax.ShapeDtypeStruct((), jnp.int32)}
-    make = make_step.__wrapped__ if fresh else make_step
-    return make(graph, optimizer, make_mesh(1, 1), options.accumulate, 1e-4, trained).lower(state, batch, 0)
+    make = step_function.__wrapped__ if fresh else step_function
+    return make(graph, optimizer, make_mesh(1, 1), options.accumulate, 1e-4, trained, None).lower(state, batch, 0)
 
 
 def planned(config, options, trained: str = "all"):

@@ -78,7 +78,6 @@ def training_loss(graph, params, batch, key, z_loss: float):
     return loss + z_loss * (log_z * log_z).sum(), (loss, target_count(batch))
 
 
-@functools.cache
 def make_step(
     graph, optimizer, mesh, accumulate: int = 1, z_loss: float = 0.0, trained: str = "all", steps: int | None = None
 ):
@@ -87,8 +86,14 @@ def make_step(
 
     The loss is the mean over the batch's target tokens, however it is cut up: with `accumulate`, gradients of sums are
     added up part by part and divided by the whole batch's count at the end. Gradients are those of what is `trained` alone;
-    "gradual" unfreezing takes `steps`, the run's.
+    "gradual" unfreezing takes `steps`, the run's. What is asked for twice is compiled once.
     """
+    return step_function(graph, optimizer, mesh, accumulate, z_loss, trained, steps if trained == "gradual" else None)
+
+
+@functools.cache
+def step_function(graph, optimizer, mesh, accumulate, z_loss, trained, steps):
+    """See `make_step`."""
 
     def whole(params, fixed, batch, key):
         compute = jax.value_and_grad(lambda p: training_loss(graph, joined(p, fixed), batch, key, z_loss), has_aux=True)

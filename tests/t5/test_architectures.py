@@ -22,7 +22,6 @@ from c4build.t5.decode import beam_search, greedy
 from c4build.t5.finetune import finetune, predict
 from c4build.t5.flops import step_flops
 from c4build.t5.log import read_metrics
-from c4build.t5.model import shift_right
 from c4build.t5.packing import make_row, pack, stack
 from c4build.t5.pretrain import make_feed, pretrain
 from c4build.t5.rows import corrupter, row_lengths
@@ -36,7 +35,6 @@ WIDTH = 40
 
 @functools.cache
 def model(architecture, **changes):
-    """(config, graph, parameters) of a small model."""
     config = model_config(
         "mini", vocab_size=128, d_ff=48, buckets=8, max_distance=12, architecture=architecture, **changes
     )
@@ -195,22 +193,14 @@ def test_shared_weights_are_an_encoder_decoder_with_two_copies_of_them():
         [make_row(some_examples(5, ((9, 6), (5, 8))), 20, 16), make_row(some_examples(6, ((14, 3),)), 20, 16)]
     )
 
-    def computed(graph, params):
-        def losses(p, key=None):
-            return batch_losses(graph, p, batch, key)[0]
+    @functools.partial(jax.jit, static_argnums=0)
+    def losses(graph, params):
+        return [batch_losses(graph, params, batch, key)[0] for key in (None, jax.random.key(3))]
 
-        dropped = losses(params, jax.random.key(3))
-        return losses(params), dropped, jax.grad(lambda p: losses(p).sum())(params)
-
-    (*found, gradients), (*expected, others) = (
-        jax.jit(computed, static_argnums=0)(*both) for both in ((graph, params), (other_graph, other))
-    )
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    found, expected = losses(graph, params), losses(other_graph, other)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])  # with dropout too
     assert (found[0] != found[1]).any()
-    ours = gradients["decoder"]["layers"]["feed_forward"]["wi"]["kernel"][...]
-    theirs = [others[stack]["layers"]["feed_forward"]["wi"]["kernel"][...] for stack in ("encoder", "decoder")]
-    np.testing.assert_allclose(ours, theirs[0] + theirs[1], rtol=1e-4, atol=1e-5)
     inputs, segments = batch["inputs"], (batch["input_segments"] == 1).astype(np.int32)
     np.testing.assert_array_equal(
         greedy(graph, params, inputs, segments, 4), greedy(other_graph, other, inputs, segments, 4)
@@ -233,9 +223,6 @@ def test_a_model_that_transformers_has_not_is_no_export(tmp_path):
         model_config("mini", architecture="gpt")
     with pytest.raises(UsageError, match="encoder_layers = 2 and decoder_layers = 3 must be the same number"):
         model_config("mini", architecture="shared", decoder_layers=3)
-
-
-# ---- rows and training
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +335,6 @@ def test_a_decoder_alone_is_fine_tuned_scored_and_asked(world, tmp_path):
     )  # fmt: skip
     assert 0 <= best["score"] <= 100 and best["step"] == 2
     assert len(predict(tmp_path / "run", ["sst2 sentence: Anna lost 3 lamps"], inputs_length=48, targets_length=8)) == 1
-    assert step_flops(config, 8, 0, 56) < step_flops(one_layer(vocabulary), 8, 56, 56)
 
 
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "shared", "lm", "prefix-lm"])
@@ -360,8 +346,3 @@ def test_the_flops_formula_counts_every_product_of_the_forward_pass(architecture
     batch = {name: jax.ShapeDtypeStruct((4, *array.shape), jnp.int32) for name, array in make_row([], *rows).items()}
     found = jax.jit(lambda p, b: batch_losses(graph, p, b)[0].sum()).lower(params, batch).cost_analysis()
     assert step_flops(config, 4, *rows) / 3 == pytest.approx(found["flops"], rel=0.12)
-
-
-def test_shift_right_begins_every_example_with_id_0():
-    tokens, segments = np.array([[5, 6, 7, 8, 0]]), np.array([[1, 1, 2, 2, 0]])
-    np.testing.assert_array_equal(shift_right(tokens, segments), [[0, 5, 0, 7, 0]])
