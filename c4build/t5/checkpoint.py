@@ -219,7 +219,7 @@ def model_graph(config: ModelConfig):
 
 
 # Of a run, from one start to the next: how long it goes, and how the same numbers are computed.
-MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit", "attention", "remat"}
+MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit", "attention", "remat", "done"}
 
 
 def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> None:
@@ -247,6 +247,18 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
     if Path(vocabulary.path).absolute() != (run / "vocab.model").absolute():
         digests.write_bytes(run / "vocab.model", model)
     digests.write_json(run / "run.json", fields)
+
+
+def finish_run(run, result: dict) -> None:
+    """Writes into run.json that the run is done, and with what result."""
+    path = Path(run) / "run.json"
+    digests.write_json(path, digests.read_json(path) | {"done": result})
+
+
+def result_of(run) -> dict | None:
+    """What `finish_run` was given, or None for a run that is not done."""
+    path = Path(run) / "run.json"
+    return digests.read_json(path).get("done") if path.exists() else None
 
 
 def differences(before: dict, now: dict):

@@ -18,7 +18,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+
+from c4build.t5.ensemble import model_of
 
 PAD, EOS = 0, 1
 WORST = -1e9
@@ -27,7 +28,7 @@ WORST = -1e9
 @partial(jax.jit, static_argnames=("graph", "length"))
 def greedy(graph, params, inputs, input_segments, length: int):
     """The likeliest next token, up to `length` times: int32 [batch, length], padded with 0 after the end token."""
-    model = nnx.merge(graph, params)
+    model = model_of(graph, params)
     first, cache, fixed = model.start_decoding(inputs, input_segments, length)
     batch = inputs.shape[0]
 
@@ -62,7 +63,7 @@ def beam_search(
 ):
     """The best of `beams` hypotheses: (int32 [batch, length], scores [batch]). `kind` is one of PENALTIES."""
     penalty, t5 = PENALTIES[kind], kind == "t5"
-    model = nnx.merge(graph, params)
+    model = model_of(graph, params)
     batch, vocabulary = inputs.shape[0], model.config.vocab_size
     first, cache, fixed = model.start_decoding(inputs, input_segments, length, beams)
 

@@ -185,7 +185,7 @@ def test_adapters_of_a_folder_are_new_ones_and_its_run_goes_on_to_the_same_losse
         )
         finetune(
             tmp_path / name, tmp_path / start, ["sst2"], training, task_data=tmp_path, mesh=sharding.make_mesh(1, 1),
-            limit=2, quiet=True, changes=changes, unknown=1.0, learning_rate=0.01,
+            limit=2, quiet=True, **(changes or {}), unknown=1.0, learning_rate=0.01,
         )  # fmt: skip
         with contextlib.closing(Checkpoints(tmp_path / name / "checkpoints")) as checkpoints:
             return checkpoints.parameters(), [line["loss"] for line in read_metrics(tmp_path / name) if "loss" in line]
