@@ -9,6 +9,7 @@ import apache_beam as beam
 from c4build.flow.corpus import Corpus, validation_shard_of, write_validation
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.kit import Run
+from c4build.flow.runs import marks
 from c4build.write.files import join
 from c4build.write.shards import Example
 
@@ -77,6 +78,12 @@ class Step(beam.DoFn):
         # Millions of small objects, no cycles among them: looking for some took a fifth of the time.
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
+
+    def start_bundle(self):
+        marks.begin(self.plan.run.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.plan.run.progress)
 
 
 def read_all(root: beam.Pipeline, plan: Plan, label: str, read: Step) -> beam.PCollection:

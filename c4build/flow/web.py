@@ -32,6 +32,7 @@ from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
 from c4build.flow.kit import Run, buckets
 from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
+from c4build.flow.runs import marks
 from c4build.flow.settings import FinishSettings
 from c4build.flow.stages import (
     Keyed,
@@ -68,6 +69,10 @@ class Plan(NamedTuple):
     transport: Transport = Transport()
     most_grouped: int = 64  # files that are taken as one
     bucket_bytes: int = 100_000_000  # of keys, about
+
+    def told_in(self, folder: str | None) -> "Plan":
+        """The same, where steps leave marks in a folder."""
+        return self._replace(finish=self.finish._replace(run=self.run._replace(progress=folder)))
 
     @property
     def run(self) -> Run:
@@ -209,7 +214,9 @@ class Finish(Step):
     def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
         parts = [FilePart.of(file, fetch(losses), fetch(gone)) for file, losses, gone in values]
-        yield unit, ("shard", self._finisher.finish(unit, parts))
+        result = self._finisher.finish(unit, parts)
+        marks.unit_done(self.plan.run.progress, unit)
+        yield unit, ("shard", result)
 
 
 class Publish(Step):

@@ -59,19 +59,20 @@ def delete(path: str, tries: int = 0):
     _request(path, "deleted", lambda store: store.delete(path), (*_GOOD, 404), tries)
 
 
-def put(path: str, data: bytes, replaces: str | None = None) -> str | None:
+def put(path: str, data: bytes, replaces: str | None = None, tries: int = 0) -> str | None:
     """Writes an object by one request.
 
     Args:
       path: of the object.
       data: its content.
       replaces: the version that may be there, empty for none; without, any.
+      tries: how often it is tried, if another number of times than usual.
 
     Returns:
       The version that is there now; None where another one is there than `replaces` says.
     """
     good = (*_GOOD, 409, 412) if replaces is not None else _GOOD
-    answer = _request(path, "written", lambda store: store.put(path, data, replaces), good)
+    answer = _request(path, "written", lambda store: store.put(path, data, replaces), good, tries)
     return None if answer.status in (409, 412) else state_in(answer.headers).version
 
 
