@@ -64,7 +64,8 @@ def test_the_graph_for_dask_is_of_the_size_of_the_cluster_and_not_of_the_inputs(
 
     def tasks(files: int, address: str) -> int:
         pipeline = beam.Pipeline(runner="DirectRunner")
-        build_corpus(pipeline, plan._replace(finish=plan.finish._replace(files=files)))
+        run = plan.run._replace(inputs=files)
+        build_corpus(pipeline, plan._replace(finish=plan.finish._replace(run=run)))
         pipeline.replace_all(dask_overrides())
         with cluster_options(["--dask_client_address", address], files) as (option,):
             visitor = DaskRunner.to_dask_bag_visitor({"npartitions": int(option.partition("=")[2])})

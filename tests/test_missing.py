@@ -35,9 +35,9 @@ def expected(sources, tmp_path_factory):
 def run_remote(sources, server, out, most: int = 0, **changes) -> dict:
     urls = [f"{server.url}/{name}" for name in server.files]
     prepared = prepare(sources.request(out, inputs=urls, shards=6, **changes))
-    finish = prepared.plan.finish
-    finish = finish._replace(run=finish.run._replace(most_missing=most))
-    run(prepared._replace(plan=prepared.plan._replace(finish=finish, transport=QUICK)))
+    plan = prepared.plan
+    finish = plan.finish._replace(run=plan.run._replace(most_missing=most))
+    run(prepared._replace(plan=plan._replace(transport=QUICK, finish=finish)))
     return read_summary(prepared.folders)
 
 

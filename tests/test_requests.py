@@ -7,13 +7,13 @@ import apache_beam as beam
 import pytest
 import wet_files
 from apache_beam.coders import registry
-from c4build.flow.elements import Keyed
 from command import run_command
 from object_servers import BUCKET, serving_gcs, serving_s3
 
 from c4build.corpora.c4 import prepare, read_summary
 from c4build.corpora.options import Request
 from c4build.flow.local import run
+from c4build.flow.stages import Keyed
 
 MOST_REQUESTS = 4  # an object
 MOST_READ = 1.3  # bytes read of OUT for each that was written there
