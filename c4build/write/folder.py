@@ -271,7 +271,6 @@ def lock(work: str, out: str):
         held, times = _held[work]
         _held[work] = held, times + 1
         return
-    release: Callable[[], object] | None
     if is_local(work):
         release = _lock_file(work, out)
     else:
