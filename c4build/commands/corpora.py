@@ -18,6 +18,7 @@ def attach(app: typer.Typer):
         app.command(cls=BeamCommand)(command)
     app.command()(inspect)
     app.command()(verify)
+    app.command()(status)
 
 
 def wikipedia(
@@ -151,7 +152,7 @@ def truncate(
     check(workers, runner, context.args)
 
     def run(measuring, flow):
-        if not run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
+        if not run_shown(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
             raise typer.Exit(0)
 
     numbers = [_number(size) for size in sizes.split(",")]
@@ -212,6 +213,17 @@ def verify(
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
+def status(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, a line for each look.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until the run ends.")] = False,
+):
+    """Show how far the newest run into a folder is, or how it ended: from any machine that sees the folder."""
+    from c4build.commands.status import show
+
+    show(out, as_json, watch)
+
+
 def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong."""
     from c4build.flow.beam_options import check_options
@@ -247,7 +259,7 @@ def run_collect(
         print_complete(prepared.folders)
     else:
         doing = ("reading", plan.recipe.record)
-        if not run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options):
+        if not run_shown(prepared, collect, doing, workers, runner, beam_options):
             return 0
     finish()
     summary = manifest_of(plan.folder)
@@ -264,17 +276,15 @@ def run_collect(
     return DAMAGED if summary["damaged"] else 0
 
 
-def run_watched(
+def run_shown(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
 ) -> bool:
     """Runs what was prepared, and shows how far it is; returns False where the job was only handed over, which it says."""
     from c4build.commands.terminal import Progress
+    from c4build.flow.local import run_watched
 
-    with Progress(prepared, runner in (None, "DirectRunner"), *doing):
-        from c4build.flow.local import run_flow
-
-        parts = len(prepared.inputs)
-        ended = run_flow(add, prepared.plan.run.work, parts, min(workers or cores(), parts), runner, beam_options)
+    workers = min(workers or cores(), len(prepared.inputs))
+    ended = run_watched(prepared, add, doing, workers, runner, beam_options, Progress)
     if not ended:
         print(HANDED_OVER)
     return ended

@@ -119,12 +119,8 @@ def run_build(
     if prepared.complete:
         print_complete(prepared.folders)
     else:
-        local = runner in (None, "DirectRunner")
-        workers = workers or cores()
-        with Progress(prepared, local):
-            useful = max(len(prepared.inputs), prepared.plan.run.shards)
-            ended = run(prepared, min(workers, useful), runner, beam_options)
-        if not ended:
+        useful = max(len(prepared.inputs), prepared.plan.run.shards)
+        if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress):
             print(HANDED_OVER)
             return 0
     summaries = read_summary(prepared.folders)

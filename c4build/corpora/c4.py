@@ -13,7 +13,7 @@ from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.corpus import check_format, make_ready
 from c4build.flow.inputs import write_inputs
-from c4build.flow.kit import Prepared, Run, absolute, locked, now, progress_folder
+from c4build.flow.kit import Prepared, Run, absolute, locked, now
 from c4build.flow.settings import DATASET, FinishSettings, corpus_of
 from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport
@@ -49,16 +49,13 @@ class Checked(NamedTuple):
     out: str  # absolute: workers may have another working folder
 
 
-def prepare(
-    request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None
-) -> Prepared:
+def prepare(request: Request, say: Callable[[str], object] = lambda line: None) -> Prepared:
     """Checks the request and plans it; touches nothing but the output folder, and that only when all else is right.
 
     The output folder is locked from here on until `run` is done, or nothing need be.
 
     Args:
       request: what is asked for.
-      track_progress: Clean tells how far it is.
       say: is told in a line what is there already, what must be made again and what is read again.
 
     Raises:
@@ -68,7 +65,7 @@ def prepare(
     """
     checked = check(request)
     with locked(checked.out):
-        prepared = _plan(request, *checked, track_progress, say)
+        prepared = _plan(request, *checked, say)
     if prepared.complete:
         unlock(prepared.plan.run.work)
     return prepared
@@ -95,7 +92,9 @@ def check(request: Request) -> Checked:
         _domains(request, any(variant.news_only for variant in variants)),
         tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
     )
-    inputs = find_inputs(request.inputs, request.crawls, request.limit, ARCHIVES[request.archive])
+    inputs = find_inputs(
+        request.inputs, request.crawls, request.limit, ARCHIVES[request.archive], request.max_connections
+    )
     return Checked(rules, variants, lists, inputs, absolute(request.out))
 
 
@@ -105,7 +104,7 @@ class _Lists(NamedTuple):
     urls: tuple[Input, ...]
 
 
-def _plan(request, rules, variants, lists, inputs, out, track_progress, say) -> Prepared:
+def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     from c4build.flow.web import Plan
 
     shards = request.shards or default_shards(inputs)
@@ -147,7 +146,6 @@ def _plan(request, rules, variants, lists, inputs, out, track_progress, say) -> 
         inputs=len(inputs),
         fingerprint=fingerprint,
         provenance=provenance,
-        progress=progress_folder(out) if track_progress else None,
         most_missing=most_missing(request.allow_missing, len(inputs)),
     )
     key_files = join(run.work, "keys") if is_local(out) else None

@@ -21,11 +21,11 @@ from c4build.corpora.examples import find_shards
 from c4build.corpora.measure_shards import Measuring, measured
 from c4build.corpora.shuffle import blocks, save_order
 from c4build.errors import UsageError, say
-from c4build.flow.kit import Prepared, absolute, progress_folder, work_folder
+from c4build.flow.kit import Prepared, absolute, work_folder
 from c4build.flow.records import prepare
 from c4build.flow.units import Part, Recipe, Unit
 from c4build.read.paths import Input, identify
-from c4build.write.files import digest, join, make_empty_folder, make_folder
+from c4build.write.files import digest, join, make_folder
 from c4build.write.folder import is_under_way, lock, sweep, unlock
 from c4build.write.metadata import Dataset
 
@@ -35,7 +35,7 @@ def prepare_truncated(
     sizes: Sequence[int],
     unit: str,
     out: str,
-    run: Callable[[Measuring, Callable[[beam.Pipeline], object]], None],
+    run: Callable[[Prepared, Callable[[beam.Pipeline, Measuring], object]], None],
     vocabulary: str | None = None,
     seed: int = 0,
     format: str = "tfrecord",
@@ -64,10 +64,7 @@ def prepare_truncated(
     try:
         make_folder(work)
         sweep(work)
-        progress = progress_folder(out)
-        if progress:
-            make_empty_folder(progress)
-        cutter, pages, features = measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run, say)
+        cutter, pages, features = measured(cutter, Measuring(shards, 1.0, work), seed, sizes[-1], run, say)
         pages, ends = _settle(pages, sizes, cutter)
         order = join(work, f"order-{digest(sizes)}.npy")
         save_order(order, pages)

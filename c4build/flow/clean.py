@@ -16,8 +16,9 @@ from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import printable
-from c4build.flow.kit import Damages, may_be_gone, read_once, teller
+from c4build.flow.kit import Damages, may_be_gone, read_once
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
+from c4build.flow.runs.marks import Task
 from c4build.page import Page
 from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
@@ -29,7 +30,7 @@ from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest
+from c4build.write.files import digest, is_local
 
 _BATCH_PAGES = 128  # whose lines are looked at together
 
@@ -95,24 +96,29 @@ class Cleaner:
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
-        """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
-        return read_once(
+        """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
+        task = Task(progress)
+        report = read_once(
             lambda: find_page_file(page_file, source, self._track_keys),
-            lambda: self._read_input(source, page_file, progress),
+            lambda: self._read_input(source, page_file, task),
         )
+        why = report.missing or next((f"byte {offset:,}: {what}" for offset, what in report.damages), report.remade)
+        damaged = len(report.damages) + report.more_damages
+        task.done(report.pages, report.size, damaged, missing=bool(report.missing), why=why)
+        return report
 
-    def _read_input(self, source: Input, page_file: str, progress: str | None) -> Report:
+    def _read_input(self, source: Input, page_file: str, task: Task) -> Report:
         try:
-            return self._make(source, page_file, progress)
+            return self._make(source, page_file, task)
         except FetchError as error:
             return self._missing(source, page_file, str(error))
 
-    def _make(self, source: Input, page_file: str, progress: str | None) -> Report:
+    def _make(self, source: Input, page_file: str, task: Task) -> Report:
+        task.begin()
         self._steps.lines.clear()
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True
-        tell = teller(progress, lambda: pages)
         with open_page_file(page_file) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
@@ -138,7 +144,7 @@ class Cleaner:
                         if table.full:
                             table.flush()
                         size = opened.read_bytes
-                        tell(size)
+                        task.at(pages, size)
                     size = opened.read_bytes
             except FetchError:
                 raise
@@ -166,7 +172,8 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
-        tell(size, True)
+        if not is_local(page_file):
+            report = report._replace(feet=table.feet())
         return report
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:

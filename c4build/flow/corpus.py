@@ -12,7 +12,6 @@ from c4build.write.files import (
     FileSums,
     check_sums,
     join,
-    make_empty_folder,
     make_folder,
     read_sealed,
     write_sealed,
@@ -76,8 +75,6 @@ def make_ready(run: Run, corpora: Sequence[Corpus], folders: Sequence[str]):
     for folder in (run.units, *folders):
         make_folder(folder)
     sweep(run.work)
-    if run.progress:
-        make_empty_folder(run.progress)
 
 
 class Written(NamedTuple):

@@ -24,10 +24,21 @@ def write_inputs(folder: str, inputs: Sequence[list]):
         write_sealed(_list_of_inputs(folder, first), {"inputs": list(inputs[first : first + _LISTED])})
 
 
-def read_inputs(folder: str, first: int, stop: int) -> list[list]:
-    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError."""
-    begun = first - first % _LISTED
-    found = [one for at in range(begun, stop, _LISTED) for one in read_own(_list_of_inputs(folder, at))["inputs"]]
+def read_inputs(folder: str, first: int, stop: int, lists: dict[str, list] | None = None) -> list[list]:
+    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError.
+
+    Args:
+      folder: where it was written.
+      first: number of the first input.
+      stop: number behind the last.
+      lists: what was read before by its path; what is read is added.
+    """
+    lists, begun = {} if lists is None else lists, first - first % _LISTED
+    paths = [_list_of_inputs(folder, at) for at in range(begun, stop, _LISTED)]
+    for path in paths:
+        if path not in lists:
+            lists[path] = read_own(path)["inputs"]
+    found = [one for path in paths for one in lists[path]]
     return found[first - begun : stop - begun]
 
 

@@ -16,6 +16,7 @@ from c4build.dedup.repeats import repeats
 from c4build.flow.finish import units_of_file
 from c4build.flow.groups import Group, cut, repeat_keys, url_keys
 from c4build.flow.keyfiles import Sent, fetch, name_of, send
+from c4build.flow.runs import marks
 from c4build.flow.stages import Keyed, Step, by_kind
 from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
@@ -39,7 +40,8 @@ class _KeyStep(Step):
     """A step that sends keys, or what they lose, to the next."""
 
     def _send(self, parts: Iterable[tuple[int, bytes]], kind: str, made_from: list) -> Iterator[tuple[int, Sent]]:
-        return send(parts, self.plan.key_files, kind, made_from)
+        noted = self.plan.key_files and self.plan.run.progress
+        return send(marks.noting_keys(noted, kind, parts), self.plan.key_files, kind, made_from)
 
 
 class UrlKeys(_KeyStep):

@@ -5,7 +5,6 @@ The stages that both are made of are in `stages`, what they write in `corpus`.
 
 import datetime
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -27,7 +26,7 @@ class Run(NamedTuple):
     inputs: int  # files, or pieces of them
     fingerprint: str  # of all that decides the shards
     provenance: dict  # how the run came about, for the manifest
-    progress: str | None  # a folder on this machine where is told how far the reading is
+    progress: str | None = None  # a folder for marks of how far it is, see `runs`
     most_missing: int | None = None  # inputs that may be left out where they cannot be fetched; None: no option has it
 
     @property
@@ -46,7 +45,7 @@ class Run(NamedTuple):
         return join(self.work, "units", self.fingerprint)
 
     def progress_file(self, number: int) -> str | None:
-        """Where is told how far the reading of an input is."""
+        """What a `Task` of the input is named by."""
         return self.progress and join(self.progress, str(number))
 
     def done_file(self, shard: int) -> str:
@@ -64,7 +63,6 @@ class Watched(NamedTuple):
     work: str
     units: str  # the folder of what finished shards leave
     shards: int
-    progress: str | None
 
 
 class Prepared(NamedTuple):
@@ -84,11 +82,6 @@ def absolute(path: str) -> str:
 
 def work_folder(out: str) -> str:
     return join(out, ".c4build")
-
-
-def progress_folder(out: str) -> str | None:
-    """Where is told how far the reading is, if that is on this machine."""
-    return join(work_folder(out), "progress") if is_local(out) else None
 
 
 def now() -> str:
@@ -154,26 +147,3 @@ def read_once(find: Callable[[], R | None], read: Callable[[], R]) -> R:
     except (CorruptFileError, OSError) as error:
         remade = str(error)
     return read()._replace(remade=remade)
-
-
-def teller(path: str | None, records: Callable[[], int]) -> Callable[..., None]:
-    """A function that leaves (records, bytes read) where the progress bar looks, twice a second at most."""
-    last = time.monotonic()
-
-    def tell(size: int, now: bool = False):
-        nonlocal last
-        if path and (now or time.monotonic() - last > 0.5):
-            last = time.monotonic()
-            tell_progress(path, records(), size)
-
-    return tell
-
-
-def tell_progress(path: str, records: int, size: int):
-    """Leaves (records, bytes read) where the progress bar looks for them; nothing depends on it."""
-    try:
-        with open(path + ".tmp", "w") as file:
-            file.write(f"{records} {size}")
-        os.replace(path + ".tmp", path)
-    except OSError:
-        pass

@@ -25,7 +25,8 @@ from c4build.flow.copies import KEY, copies, keys_of
 from c4build.flow.corpus import ALL_FORMATS, Corpus, check_format, make_ready
 from c4build.flow.examples import ExamplesFile, Report, read_examples
 from c4build.flow.inputs import write_inputs
-from c4build.flow.kit import Prepared, Run, absolute, buckets, locked, now, progress_folder
+from c4build.flow.kit import Prepared, Run, absolute, buckets, locked, now
+from c4build.flow.runs import marks
 from c4build.flow.stages import (
     Keyed,
     Step,
@@ -54,6 +55,10 @@ class Plan(NamedTuple):
     recipe: Recipe
     folder: str  # of the data set
     taken: str  # folder of the units' examples
+
+    def told_in(self, folder: str | None) -> "Plan":
+        """The same, where steps leave marks in a folder."""
+        return self._replace(run=self.run._replace(progress=folder))
 
     @property
     def corpora(self) -> list[Corpus]:
@@ -131,7 +136,7 @@ def prepare(
         "shards": shards,
         "made_from": made_from,
     }
-    run = Run(out, format, shards, len(units), fingerprint, provenance, progress_folder(out))
+    run = Run(out, format, shards, len(units), fingerprint, provenance)
     plan = Plan(run, recipe, folder, join(run.work, f"examples-{digest(settings)}"))
     sources = {path: source.identity for path, source in sources_of(units).items()}
     with locked(out):
@@ -215,7 +220,9 @@ class Write(Step):
             else:
                 lost[number].update(np.frombuffer(value, "<u4").tolist())
         parts = [(files[number], lost[number]) for number in sorted(files)]
-        yield shard, ("shard", write_shard(self.plan.run, self.plan.corpora[0], shard, parts))
+        result = write_shard(self.plan.run, self.plan.corpora[0], shard, parts)
+        marks.unit_done(self.plan.run.progress, shard)
+        yield shard, ("shard", result)
 
 
 class Publish(Step):

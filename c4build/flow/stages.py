@@ -9,6 +9,7 @@ import apache_beam as beam
 from c4build.flow.corpus import Corpus, validation_shard_of, write_validation
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.kit import Run
+from c4build.flow.runs import marks
 from c4build.write.files import join
 from c4build.write.shards import Example
 
@@ -78,6 +79,12 @@ class Step(beam.DoFn):
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
 
+    def start_bundle(self):
+        marks.begin(self.plan.run.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.plan.run.progress)
+
 
 def read_all(root: beam.Pipeline, plan: Plan, label: str, read: Step) -> beam.PCollection:
     """Deals the inputs out to `read`, which gets (number, (input,)) and yields (number, report) of each."""
@@ -89,8 +96,12 @@ def read_all(root: beam.Pipeline, plan: Plan, label: str, read: Step) -> beam.PC
 class ListInputs(Step):
     """A slice of the inputs, (first, behind the last), to (number, input) of each."""
 
+    def setup(self):
+        super().setup()
+        self._lists: dict[str, list] = {}  # slices can be smaller than the lists that they are read from
+
     def process(self, element: tuple[int, int]) -> Iterator[Keyed]:
-        for number, listed in enumerate(read_inputs(self.plan.run.listed, *element), element[0]):
+        for number, listed in enumerate(read_inputs(self.plan.run.listed, *element, self._lists), element[0]):
             yield number, self.plan.input(listed)
 
 

@@ -5,18 +5,25 @@ from collections.abc import Iterator
 
 from c4build.errors import CorruptFileError, CountsError
 from c4build.flow.examples import Report, find_examples, open_examples
-from c4build.flow.kit import Damages, may_be_gone, read_once, teller
+from c4build.flow.kit import Damages, may_be_gone, read_once
+from c4build.flow.runs.marks import Task
 from c4build.flow.units import Found, Recipe, Unit, Yielded
 from c4build.read.gz import Damage
 
 
 def take(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | None = None) -> Report:
-    """Makes the file of examples of a unit at `path`, or finds it made before. `progress` is a file to tell how far it is."""
-    report = read_once(lambda: find_examples(path, unit), lambda: _read(recipe, number, unit, path, progress))
+    """Makes the file of examples of a unit at `path`, or finds it made before. `progress` is where a `Task` tells how far it is."""
+    task = Task(progress)
+    report = read_once(lambda: find_examples(path, unit), lambda: _read(recipe, number, unit, path, task))
+    damaged = next((f"{name} at byte {offset:,}: {what}" for name, offset, what in report.damages), report.remade)
+    why = next((f"{name}: {what}" for name, what in report.missing), damaged)
+    damages = len(report.damages) + report.more_damages
+    task.done(sum(report.counts.values()), unit.likely_size, damages, missing=len(report.missing), why=why)
     return report._replace(unit=number)
 
 
-def _read(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | None) -> Report:
+def _read(recipe: Recipe, number: int, unit: Unit, path: str, task: Task) -> Report:
+    task.begin()
     counts: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     damages = Damages()
@@ -37,7 +44,9 @@ def _read(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | No
             failures.append(f"cannot be read on: {type(error).__name__}: {error}")
             yield unit.parts[0].source.path, Damage(unit.parts[0].start, failures[-1])
 
-    tell = teller(progress, lambda: sum(counts.values()))
+    def tell(size: int):
+        task.at(sum(counts.values()), size)
+
     with open_examples(path, recipe.dataset.features) as examples:
         for one in found():
             if isinstance(one, Found):
@@ -66,5 +75,4 @@ def _read(recipe: Recipe, number: int, unit: Unit, path: str, progress: str | No
             path=path,
         )
         examples.tell(report, unit)
-    tell(unit.likely_size, True)
     return report

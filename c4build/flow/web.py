@@ -32,6 +32,7 @@ from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
 from c4build.flow.kit import Run, buckets
 from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
+from c4build.flow.runs import marks
 from c4build.flow.settings import FinishSettings
 from c4build.flow.stages import (
     Keyed,
@@ -44,7 +45,6 @@ from c4build.flow.stages import (
     publish_all,
     put_validation_together,
     read_all,
-    tag,
 )
 from c4build.flow.validation import read_held_out
 from c4build.read.hosts import Transport
@@ -69,6 +69,10 @@ class Plan(NamedTuple):
     transport: Transport = Transport()
     most_grouped: int = 64  # files that are taken as one
     bucket_bytes: int = 100_000_000  # of keys, about
+
+    def told_in(self, folder: str | None) -> "Plan":
+        """The same, where steps leave marks in a folder."""
+        return self._replace(finish=self.finish._replace(run=self.run._replace(progress=folder)))
 
     @property
     def run(self) -> Run:
@@ -156,7 +160,7 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
         | "Finish" >> par_do(Finish(plan))
     )
     validation = put_validation_together(finished, plan)
-    reports = cleaned | "Reports" >> keyed_map(tag, "report")
+    reports = cleaned | "Reports" >> keyed_map(_to_report)
     counts = decided | "Counts" >> beam.Filter(_below_zero)
     return publish_all((reports, counts, finished, validation), Publish(plan))
 
@@ -164,6 +168,11 @@ def build_corpus(root: beam.Pipeline, plan: Plan) -> beam.PCollection:
 def _to_group(element: tuple[int, Report], size: int) -> Keyed:
     file, report = element
     return file // size, ("file", report.as_page_file(file))
+
+
+def _to_report(element: tuple[int, Report]) -> Keyed:
+    file, report = element
+    return file, ("report", report._replace(feet=()))
 
 
 def _as_it_is(element: Keyed) -> Keyed:
@@ -205,7 +214,9 @@ class Finish(Step):
     def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
         parts = [FilePart.of(file, fetch(losses), fetch(gone)) for file, losses, gone in values]
-        yield unit, ("shard", self._finisher.finish(unit, parts))
+        result = self._finisher.finish(unit, parts)
+        marks.unit_done(self.plan.run.progress, unit)
+        yield unit, ("shard", result)
 
 
 class Publish(Step):

@@ -106,6 +106,10 @@ class Http:
         """Asks for the headers alone."""
         return self._send("HEAD", path, _AS_STORED)
 
+    def close_idle(self):
+        """Closes the connections that are kept for another request; others can be made."""
+        self._session.close()
+
     @staticmethod
     def _from(start: int, seen: Mapping[str, str]) -> dict[str, str]:
         if not start:
@@ -156,6 +160,15 @@ def store_of(path: str, timeouts: tuple[float, float]):
         if (kind, timeouts) not in _stores:
             _stores[kind, timeouts] = kind(timeouts)
         return _stores[kind, timeouts]
+
+
+def close_idle():
+    """Closes what this process keeps open of connections to HTTP servers, which the bound on them counts no more."""
+    with _lock:
+        stores = list(_stores.values())
+    for store in stores:
+        if isinstance(store, Http):
+            store.close_idle()
 
 
 def forget_stores():

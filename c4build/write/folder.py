@@ -55,8 +55,14 @@ def find_manifest(folder: str) -> str | None:
 
 def read_manifest(folder: str) -> dict | None:
     """A complete folder's manifest, None where it is not complete. Raises CorruptFileError."""
-    path = find_manifest(folder)
-    return read_sealed(path) if path else None
+    for name in MANIFESTS:
+        try:
+            return read_sealed(join(folder, name))
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            return None
+    return None
 
 
 def manifest_of(folder: str) -> dict:
