@@ -175,7 +175,7 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
     if found:
         print_note("A page is counted under the first rule that takes it; the rules stand in their order.")
     if lines.get("read"):
-        cleaned = [name for name in summaries if "lines" in VARIANTS[name].steps]
+        cleaned = [name for name, of in summaries.items() if "lines" in _rules_of(name, of)]
         dropped = [
             f"{lines[name]:,} {name.replace('_', ' ')}"
             for name in lines
@@ -195,6 +195,11 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
     inputs = counted(len(prepared.inputs), "inputs")
     print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.run.work}"))
     print_damages(said[0])
+
+
+def _rules_of(name: str, summary: Mapping) -> Iterable[str]:
+    """The rules of a variant, which may be one's own."""
+    return summary.get("made_from", {}).get("variant") or VARIANTS[name].steps
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -1,14 +1,12 @@
 """One build, from what a person asks for to what came of it: checks everything first, then runs the flow of `web`."""
 
-import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import smart_open
-
 from c4build import __version__
+from c4build.corpora.lists import Lists, check_lists, words_digest
 from c4build.corpora.options import Request
+from c4build.dedup.keys import MOST_VARIANTS
 from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.corpus import check_format, make_ready
@@ -18,10 +16,9 @@ from c4build.flow.settings import DATASET, FinishSettings, corpus_of
 from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport
 from c4build.read.missing import most_missing
-from c4build.read.paths import ARCHIVES, Input, identify_all
-from c4build.rules.tables import RuleError, RuleSet, Variant, choose_variants, load_rules
-from c4build.rules.urls import load_domains
-from c4build.sample.resources import bad_words_file
+from c4build.read.paths import ARCHIVES, Input
+from c4build.rules.own_variants import leave_one_out, own_variants, rules_of
+from c4build.rules.tables import VARIANTS, RuleError, RuleSet, Variant, choose_variants, load_rules
 from c4build.write.files import (
     base_name,
     digest,
@@ -45,7 +42,7 @@ class Checked(NamedTuple):
 
     rules: RuleSet
     variants: tuple[Variant, ...]
-    lists: "_Lists"
+    lists: Lists
     inputs: list[Input]
     out: str  # absolute: workers may have another working folder
 
@@ -74,12 +71,7 @@ def prepare(request: Request, say: Callable[[str], object] = lambda line: None) 
 
 def check(request: Request) -> Checked:
     """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
-    try:
-        rules = load_rules(request.rules, tuple(request.settings))
-        named = [name.strip() for names in request.variants for name in names.split(",")]
-        variants = choose_variants([name for name in named if name])
-    except RuleError as error:
-        raise UsageError(str(error)) from error
+    rules, variants = check_rules(request)
     check_format(request.format)
     numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
     for name, number in numbers.items():
@@ -88,21 +80,26 @@ def check(request: Request) -> Checked:
     if request.archive not in ARCHIVES:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     most_missing(request.allow_missing, 0)
-    lists = _Lists(
-        _bad_words(request, any("bad_words" in variant.steps for variant in variants)),
-        _domains(request, any(variant.news_only for variant in variants)),
-        tuple(_url_lists(request, any(variant.listed_urls_only for variant in variants))),
-    )
+    lists = check_lists(request, variants)
     inputs = find_inputs(
         request.inputs, request.crawls, request.limit, ARCHIVES[request.archive], request.max_connections
     )
     return Checked(rules, variants, lists, inputs, absolute(request.out))
 
 
-class _Lists(NamedTuple):
-    bad_words: tuple[str, ...]
-    news_domains: str | None
-    urls: tuple[Input, ...]
+def check_rules(request: Request) -> tuple[RuleSet, tuple[Variant, ...]]:
+    """The rules and the variants that are asked for. Raises UsageError."""
+    try:
+        rules = load_rules(request.rules, tuple(request.settings))
+        named = [name.strip() for names in request.variants for name in names.split(",")]
+        own = own_variants(request.rules, request.own_variants)
+        own += leave_one_out(rules) if request.leave_one_out else []
+        variants = choose_variants([name for name in named if name], own)
+    except RuleError as error:
+        raise UsageError(str(error)) from error
+    if len(variants) > MOST_VARIANTS:
+        raise UsageError(f"{len(variants)} variants: one run makes up to {MOST_VARIANTS}")
+    return rules, variants
 
 
 def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
@@ -125,7 +122,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     tracks, track_of = tracks_of(rules, todo)
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
-    clean = CleanSettings(rules, tracks, bad_words, domains)
+    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded)
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
@@ -133,7 +130,10 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         "fingerprint": fingerprint,
         "started": now(),
         "rules": rules.to_json(),
-        "bad_words": {"words": len(bad_words), "sha256": _words_digest(bad_words)} if bad_words else None,
+        "bad_words": {"words": len(bad_words), "sha256": words_digest(bad_words)} if bad_words else None,
+        "excluded": {"entries": len(lists.excluded.split("\n")), "sha256": digest(lists.excluded)}
+        if lists.excluded
+        else None,
         "news_domains": request.realnews_domains,
         "url_lists": [source.path for source in url_lists],
         "format": request.format,
@@ -168,15 +168,17 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
 
 
 def _made_from(
-    rules: RuleSet, variant: Variant, lists: _Lists, inputs: Sequence[Input], format: str, shards: int
+    rules: RuleSet, variant: Variant, lists: Lists, inputs: Sequence[Input], format: str, shards: int
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {
         "corpus": f"{DATASET}/{variant.name}",
+        **({} if variant.name in VARIANTS else {"variant": sorted(rules_of(variant))}),
         "rules": rules.to_json(),
-        "bad_words": _words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
+        "bad_words": words_digest(lists.bad_words) if "bad_words" in variant.steps else None,
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
         "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
+        **({"excluded": digest(lists.excluded)} if lists.excluded else {}),
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,
@@ -242,61 +244,7 @@ def read_summary(folders: dict[str, str]) -> dict[str, dict]:
     return {name: manifest_of(folder) for name, folder in folders.items()}
 
 
-def _domains(request: Request, wanted: bool) -> str | None:
-    if not wanted:
-        return None
-    if not request.realnews_domains:
-        raise UsageError(
-            "realnewslike needs the news domains: give --realnews-domains FILE|URL, a JSON object of domains as the "
-            "RealNews list is (realnews/domain_to_allowed_subdomains.json of the repository rowanz/grover)"
-        )
-    text = _read_text("--realnews-domains", request.realnews_domains)
-    try:
-        load_domains(text)
-    except ValueError as error:
-        raise UsageError(f"--realnews-domains {request.realnews_domains}: {error}") from error
-    return text
-
-
-def _url_lists(request: Request, wanted: bool) -> list[Input]:
-    if not wanted:
-        return []
-    if not request.webtext_urls:
-        raise UsageError(
-            "webtextlike needs the URLs shared on Reddit: give --webtext-urls FILE..., one URL a line, such as "
-            "OpenWebText's lists"
-        )
-    for path in request.webtext_urls:
-        if "://" not in path and not os.path.isfile(path):
-            raise UsageError(f"--webtext-urls {path}: there is no such file")
-    return identify_all(path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls)))
-
-
-def _bad_words(request: Request, wanted: bool) -> tuple[str, ...]:
-    if not wanted:
-        return ()
-    path = request.bad_words or str(bad_words_file())
-    words = tuple(line.strip() for line in _read_text("--badwords", path).splitlines() if line.strip())
-    if not words:
-        raise UsageError(f"--badwords {path}: it holds no words")
-    return words
-
-
-def _read_text(option: str, path: str) -> str:
-    try:
-        with smart_open.open(path, "rt", encoding="utf-8") as file:
-            return file.read()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{option} {path}: it is not UTF-8 text") from error
-    except Exception as error:
-        raise UsageError(f"{option} {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
 def default_shards(inputs: list[Input]) -> int:
     """As many training shards as the inputs' size asks for."""
     size = sum(source.likely_size for source in inputs)
     return max(1, -(-size // _SHARD_INPUT_BYTES), min(len(inputs), _LEAST_UNITS))
-
-
-def _words_digest(words: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()

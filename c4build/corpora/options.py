@@ -12,6 +12,22 @@ from c4build.rules.tables import RULE_SETS, VARIANTS
 
 Out = Annotated[str, Option(help="Folder for the corpora, as in --out corpora; local or remote.", show_default=False)]
 Rules = Annotated[str, Option(help=f"{' | '.join(RULE_SETS)} | FILE.toml (docs/rules.md)")]
+Settings = Annotated[
+    list[str], Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")
+]
+BadWords = Annotated[
+    str | None, Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one.")
+]
+Domains = Annotated[str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")]
+SharedUrls = Annotated[
+    list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
+]
+Exclude = Annotated[
+    str | None,
+    Option(
+        metavar="FILE|URL", help="Leave out the pages of a list: URLs, hosts (a.org), suffixes (.a.org), one a line."
+    ),
+]
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
 Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
@@ -57,9 +73,7 @@ class Request(NamedTuple):
         str, Option(metavar="N|P%", help="Go on without so many inputs, or percent of them, that cannot be fetched.")
     ] = "0"
     rules: Rules = "paper"
-    settings: Annotated[
-        list[str], Option("--set", metavar="NAME=VALUE", help="Change one rule, as in min_sentences=4; repeatable.")
-    ] = []
+    settings: Settings = []
     variants: Annotated[
         list[str],
         Option(
@@ -67,14 +81,21 @@ class Request(NamedTuple):
             help=f"One or several, with commas: {', '.join(VARIANTS)}. One read makes them all.",
         ),
     ] = ["en"]
-    bad_words: Annotated[
-        str | None,
-        Option("--badwords", metavar="FILE|URL", help="Word list, one a line; by default the packaged one."),
-    ] = None
-    realnews_domains: Annotated[str | None, Option(metavar="FILE|URL", help="News domains, for realnewslike.")] = None
-    webtext_urls: Annotated[
-        list[str], Option(metavar="FILE|URL", help="URLs shared on Reddit, for webtextlike; repeatable.")
+    own_variants: Annotated[
+        list[str],
+        Option(
+            "--variant",
+            metavar="NAME=FORMULA",
+            help="One of your own, as in no-bad-words='en - bad_words', made besides those of --variants; repeatable.",
+        ),
     ] = []
+    leave_one_out: Annotated[
+        bool, Option("--leave-one-out", help="Besides, for every rule the variant that is en without it.")
+    ] = False
+    bad_words: BadWords = None
+    realnews_domains: Domains = None
+    webtext_urls: SharedUrls = []
+    exclude: Exclude = None
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

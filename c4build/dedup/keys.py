@@ -14,9 +14,33 @@ import numpy as np
 # What a date may weigh: the 20 characters of a WARC date, and of WARC 1.1 with fractions. Longer ones are cut.
 _DATE_BYTES = 32
 HASH = [("high", "<u8"), ("low", "<u8")]
-REPEAT_KEY = np.dtype([*HASH, ("rank", "<u8"), ("position", "<u4"), ("variants", "u1")])
-REPEAT = np.dtype([("position", "<u4"), ("variants", "u1")])
-LOSS = np.dtype([("page", "<u4"), ("variants", "u1")])
+MOST_VARIANTS = 60  # of one run: each is a bit of a number
+
+
+def bits_dtype(variants: int) -> np.dtype:
+    """A number with a bit for each variant, as small as can be."""
+    return np.dtype(next(f"<u{size}" for size in (1, 2, 4, 8) if variants <= 8 * size))
+
+
+def bit_weights(variants: int) -> np.ndarray:
+    """[variants]: the bit of each."""
+    return (1 << np.arange(variants)).astype(bits_dtype(variants))
+
+
+def repeat_key_dtype(variants: int) -> np.dtype:
+    return np.dtype([*HASH, ("rank", "<u8"), ("position", "<u4"), ("variants", bits_dtype(variants))])
+
+
+def repeat_dtype(variants: int) -> np.dtype:
+    return np.dtype([("position", "<u4"), ("variants", bits_dtype(variants))])
+
+
+def loss_dtype(variants: int) -> np.dtype:
+    return np.dtype([("page", "<u4"), ("variants", bits_dtype(variants))])
+
+
+# Of up to eight variants.
+REPEAT_KEY, REPEAT, LOSS = (of(8) for of in (repeat_key_dtype, repeat_dtype, loss_dtype))
 
 
 def url_key_dtype(variants: int) -> np.dtype:
@@ -78,13 +102,13 @@ def later_in_group(same_group: np.ndarray, variants: np.ndarray, bits: int) -> n
 
     Args:
       same_group: [n] int, equal for keys of one group, the keys of a group lying side by side, best first.
-      variants: [n] uint8, a bit for each variant the key competes in.
+      variants: [n] of `bits_dtype`, a bit for each variant the key competes in.
       bits: how many variants there are.
 
     Returns:
-      [n] uint8: the bits in which an earlier key of the group competes too.
+      [n] of that type: the bits in which an earlier key of the group competes too.
     """
-    lost = np.zeros(len(variants), dtype=np.uint8)
+    lost = np.zeros_like(variants)
     for bit in range(bits):
         rivals = np.flatnonzero(variants & (1 << bit))
         groups = same_group[rivals]
@@ -106,12 +130,12 @@ def join_parts(parts: list[tuple[int, bytes]], dtype: np.dtype) -> tuple[np.ndar
 
 
 def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """What is lost, as an array of `dtype` (`LOSS` or `REPEAT`).
+    """What is lost, as an array of `dtype`.
 
     Args:
       places: [n] int, what `dtype` has first: a key's page or position.
-      lost: [n] uint8, the variants that the key loses, a bit each.
-      dtype: `LOSS` or `REPEAT`.
+      lost: [n] of `bits_dtype`, the variants that the key loses, a bit each.
+      dtype: of `loss_dtype` or `repeat_dtype`.
     """
     gone = np.flatnonzero(lost)
     found = np.empty(len(gone), dtype)

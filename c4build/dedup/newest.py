@@ -4,8 +4,27 @@ from collections import Counter
 
 import numpy as np
 
-from c4build.dedup.keys import HASH, LOSS, by_group, group_numbers, join_parts, later_in_group, meeting, url_key_dtype
-from c4build.rules.tables import CODE
+from c4build.dedup.keys import (
+    HASH,
+    bit_weights,
+    bits_dtype,
+    by_group,
+    group_numbers,
+    join_parts,
+    later_in_group,
+    loss_dtype,
+    meeting,
+    url_key_dtype,
+)
+from c4build.rules.tables import CODE, REASONS, RuleSet
+
+
+def competing(rules: RuleSet) -> np.ndarray:
+    """[reasons] bool: does a page that is out for this reason still displace an older copy of its URL?"""
+    competes = np.full(len(REASONS), rules.newest_of == "all")
+    competes[CODE["kept"]] = True
+    competes[[CODE["not_a_news_domain"], CODE["excluded"]]] = False
+    return competes
 
 
 def newest(
@@ -17,30 +36,23 @@ def newest(
       parts: (group of files, keys of `url_key_dtype` as bytes), in any order.
       listed: hashes of the listed URLs of this bucket as bytes; None where no variant asks for a list.
       listed_bits: the variants that take listed URLs only, a bit each.
-      competes: [reasons] bool: does a page that is out for this reason still displace an older copy of its URL?
+      competes: [reasons] bool, see `competing`.
       variants: how many variants there are.
 
     Returns:
-      For each group the pages that lose variants here, as `LOSS` bytes; and (variant, reason code) counts of every page
+      For each group the pages that lose variants here, as `loss_dtype` bytes; and (variant, reason code) counts of every page
       that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
     """
     keys, groups = join_parts(parts, url_key_dtype(variants))
-    # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
-    several = meeting(keys)
-    fields = keys[several]
-    best_last = np.lexsort(
-        (-fields["page"].astype(np.int64), ~groups[several], fields["date"], fields["low"], fields["high"])
-    )
-    several = several[best_last[::-1]]
-    weights = (1 << np.arange(variants)).astype(np.uint8)
+    bits = bits_dtype(variants)
+    weights = bit_weights(variants)
     reasons = keys["reasons"]
-    running = (competes[reasons] * weights).sum(axis=1).astype(np.uint8)
-    displaced = np.zeros(len(keys), np.uint8)
-    displaced[several] = later_in_group(group_numbers(keys[several]), running[several], variants)
-    unlisted = np.zeros(len(keys), np.uint8)
+    running = (competes[reasons] * weights).sum(axis=1).astype(bits)
+    displaced = displaced_in(keys, groups, running, variants)
+    unlisted = np.zeros(len(keys), bits)
     if listed is not None and listed_bits:
-        found = np.isin(_joined(keys), _joined(np.frombuffer(listed, HASH)))
-        unlisted = np.where(found, 0, running & ~displaced & listed_bits).astype(np.uint8)
+        found = np.isin(as_values(keys), as_values(np.frombuffer(listed, HASH)))
+        unlisted = np.where(found, 0, running & ~displaced & listed_bits).astype(bits)
     counts: Counter = Counter()
     for variant in range(variants):
         bit = 1 << variant
@@ -50,11 +62,32 @@ def newest(
         for code, count in enumerate(np.bincount(ended).tolist()):
             if code and count:
                 counts[variant, code] += count
-    lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(np.uint8)
-    return by_group(groups, keys["page"], lost, LOSS), counts
+    lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(bits)
+    return by_group(groups, keys["page"], lost, loss_dtype(variants)), counts
 
 
-def _joined(keys: np.ndarray) -> np.ndarray:
+def displaced_in(keys: np.ndarray, groups: np.ndarray, running: np.ndarray, variants: int) -> np.ndarray:
+    """[n] of `bits_dtype`: the variants in which a better copy of its URL displaces each key.
+
+    Args:
+      keys: [n] of `url_key_dtype`.
+      groups: [n] uint32, the group of files of each.
+      running: [n] of `bits_dtype`, the variants in which it competes.
+      variants: how many variants there are.
+    """
+    # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
+    several = meeting(keys)
+    fields = keys[several]
+    best_last = np.lexsort(
+        (-fields["page"].astype(np.int64), ~groups[several], fields["date"], fields["low"], fields["high"])
+    )
+    several = several[best_last[::-1]]
+    displaced = np.zeros_like(running)
+    displaced[several] = later_in_group(group_numbers(keys[several]), running[several], variants)
+    return displaced
+
+
+def as_values(keys: np.ndarray) -> np.ndarray:
     """[n] complex: both halves of each hash as one value that NumPy can look up; only equality of its bits matters."""
     halves = np.stack([keys["high"], keys["low"]], axis=1)
     return np.ascontiguousarray(halves).view("V16").reshape(-1)

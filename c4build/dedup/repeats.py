@@ -5,14 +5,14 @@ import hashlib
 import numpy as np
 
 from c4build.dedup.keys import (
-    REPEAT,
-    REPEAT_KEY,
     by_group,
     group_numbers,
     join_parts,
     later_in_group,
     losses_of,
     meeting,
+    repeat_dtype,
+    repeat_key_dtype,
 )
 
 
@@ -25,35 +25,35 @@ def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:
     """Decides one bucket of lines or spans.
 
     Args:
-      parts: (group of files, keys of `REPEAT_KEY` as bytes), in any order; `position` counts the group's lines or spans.
+      parts: (group of files, keys of `repeat_key_dtype` as bytes), in any order; `position` counts the group's lines or spans.
       variants: how many variants there are.
 
     Returns:
-      For each group the positions that lose variants, as `REPEAT` bytes in order of position.
+      For each group the positions that lose variants, as `repeat_dtype` bytes in order of position.
     """
-    keys, groups = join_parts(parts, REPEAT_KEY)
-    return by_group(groups, keys["position"], _lost(keys, groups, variants), REPEAT)
+    keys, groups = join_parts(parts, repeat_key_dtype(variants))
+    return by_group(groups, keys["position"], lost_repeats(keys, groups, variants), repeat_dtype(variants))
 
 
 def combine(keys: np.ndarray, variants: int) -> tuple[np.ndarray, np.ndarray]:
     """Decides what some of the files can among themselves: what loses to one of them loses to all.
 
     Args:
-      keys: [n] of `REPEAT_KEY`, of one group.
+      keys: [n] of `repeat_key_dtype`, of one group.
       variants: how many variants there are.
 
     Returns:
-      The keys that are still in, without the variants that they lost, and the positions that lost any, as `REPEAT`.
+      The keys that are still in, without the variants that they lost, and the positions that lost any, as `repeat_dtype`.
     """
-    lost = _lost(keys, np.zeros(len(keys), np.uint32), variants)
+    lost = lost_repeats(keys, np.zeros(len(keys), np.uint32), variants)
     left = keys.copy()
     left["variants"] &= ~lost
-    return left[left["variants"] > 0], losses_of(keys["position"], lost, REPEAT)
+    return left[left["variants"] > 0], losses_of(keys["position"], lost, repeat_dtype(variants))
 
 
-def _lost(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
-    """[n] uint8: the variants that each key loses to another, a bit each."""
-    lost = np.zeros(len(keys), np.uint8)
+def lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
+    """[n] of `bits_dtype`: the variants that each key loses to another, a bit each."""
+    lost = np.zeros_like(keys["variants"])
     shared = meeting(keys)
     some = keys[shared]
     order = np.lexsort((some["position"], groups[shared], some["rank"], some["low"], some["high"]))

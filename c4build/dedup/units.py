@@ -1,7 +1,7 @@
 """What deduplication compares: the lines of a page, or its spans of consecutive sentences.
 
-Both are given by two functions of the cleaned text: the keys of all its units in order, and the text without the units
-that were lost. Positions in the second are indices into the first.
+Both are given by functions of the cleaned text: the keys of all its units in order, the text without the units that were
+lost, and the units themselves. Positions in the second are indices into the others.
 """
 
 from collections.abc import Callable, Collection
@@ -14,9 +14,15 @@ from c4build.rules.sentences import sentence_spans
 from c4build.rules.tables import RuleSet
 
 
+class Unit(NamedTuple):
+    text: str
+    lines: range  # of the page that have a part in it
+
+
 class Units(NamedTuple):
     keys: Callable[[str], bytes]  # 16 bytes a unit, joined
     remove: Callable[[str, Collection[int]], str]
+    listed: Callable[[str], list[Unit]]  # in their order
 
 
 def line_keys(text: str) -> bytes:
@@ -57,10 +63,25 @@ def span_units(length: int) -> Units:
                 kept[line].append(lines[line][start:stop].strip())
         return "\n".join(" ".join(sentences) for sentences in kept if sentences)
 
-    return Units(keys, remove)
+    def listed(text: str) -> list[Unit]:
+        lines, sentences = text.split("\n"), page_sentences(text)
+        spans = [sentences[first : first + length] for first in range(len(sentences) - length + 1)]
+        return [
+            Unit(
+                " ".join(lines[line][start:stop].strip() for line, start, stop in span),
+                range(span[0][0], span[-1][0] + 1),
+            )
+            for span in spans
+        ]
+
+    return Units(keys, remove, listed)
+
+
+def listed_lines(text: str) -> list[Unit]:
+    return [Unit(line, range(index, index + 1)) for index, line in enumerate(text.split("\n"))]
 
 
 def units_of(rules: RuleSet) -> Units:
     if rules.duplicates == "lines":
-        return Units(line_keys, remove_lines)
+        return Units(line_keys, remove_lines, listed_lines)
     return span_units(rules.span_sentences)

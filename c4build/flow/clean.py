@@ -26,9 +26,10 @@ from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, OpenedInput, open_input
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
+from c4build.rules.exclude import exclude_test
 from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
-from c4build.rules.tables import CODE, REASONS, RuleSet, Variant
+from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
 from c4build.write.files import digest, is_local
 
@@ -42,6 +43,7 @@ class CleanSettings(NamedTuple):
     tracks: tuple[Variant, ...]  # a variant for each track
     bad_words: tuple[str, ...]
     news_domains: str | None  # the list as JSON text
+    excluded: str = ""  # entries of `exclude`, one a line
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -56,6 +58,7 @@ class CleanSettings(NamedTuple):
             "raw": track.raw,
             "bad_words": sorted(self.bad_words) if "bad_words" in steps else None,
             "news_domains": self.news_domains if track.news_only else None,
+            **({"excluded": digest(self.excluded)} if self.excluded else {}),
         }
 
     def folder_name(self) -> str:
@@ -70,7 +73,10 @@ def _track_keys(settings: CleanSettings) -> tuple[str, ...]:
 
 def _early_steps(rules: RuleSet, variant: Variant) -> list[str]:
     """The steps that the variant's pages take before deduplication; a raw one, which has none, takes all there."""
-    return [step for step in (*rules.before, *(rules.after if variant.raw else ())) if step in variant.steps]
+    steps = [step for step in (*rules.before, *(rules.after if variant.raw else ())) if step in variant.steps]
+    if rules.page_phrases_in_lines and "lines" in steps:
+        steps += [f"lines without {phrase}" for phrase in PAGE_PHRASES if phrase not in variant.steps]
+    return steps
 
 
 def tracks_of(rules: RuleSet, variants: Sequence[Variant]) -> tuple[tuple[Variant, ...], tuple[int, ...]]:
@@ -92,6 +98,7 @@ class Cleaner:
         if self._news and settings.news_domains is None:
             raise ValueError("the news domains are not given")
         self._is_news = news_test(json.loads(settings.news_domains or "{}"))
+        self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
@@ -221,6 +228,10 @@ class Cleaner:
         page.stripped = lines.stripped
         reasons = bytearray(len(counts))
         url = normalize_url(page.url)
+        if self._excluded_by and self._excluded_by(url):
+            for counter in counts:
+                counter[CODE["excluded"]] += 1
+            return
         running = steps.all
         elsewhere = self._news if self._news and not self._is_news(url) else 0
         if elsewhere:

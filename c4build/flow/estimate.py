@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, url_key_dtype
+from c4build.dedup.keys import loss_dtype, repeat_dtype, repeat_key_dtype, url_key_dtype
 from c4build.errors import counted
 from c4build.flow.plan import Level, Sample
 from c4build.write.objects import PART
@@ -194,9 +194,9 @@ def _shuffled(of: Projection, rows: np.ndarray, keys: np.ndarray) -> Quantity:
     lost = of.total(rows) - of.falling(lambda level: rows - level.losses)
     travelling = of.falling(lambda level: keys - level.repeats, of.whole.group_size)
     repeated = of.total(keys) - of.falling(lambda level: keys - level.repeats)
-    url_keys = of.total(rows) * url_key_dtype(len(of.sample.variants)).itemsize
-    losses = 3 * lost * LOSS.itemsize + 2 * repeated * REPEAT.itemsize
-    return url_keys + travelling * REPEAT_KEY.itemsize + losses
+    variants = len(of.sample.variants)
+    losses = 3 * lost * loss_dtype(variants).itemsize + 2 * repeated * repeat_dtype(variants).itemsize
+    return of.total(rows) * url_key_dtype(variants).itemsize + travelling * repeat_key_dtype(variants).itemsize + losses
 
 
 def _requests(whole: Whole, page_files: Quantity, written: list[Quantity]) -> dict[str, Quantity]:

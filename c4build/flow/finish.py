@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from c4build.dedup.keys import LOSS, REPEAT
+from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.dedup.units import units_of
 from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
@@ -38,12 +38,12 @@ class FilePart(NamedTuple):
     """What is known of one page file when it is finished."""
 
     file: PageFile
-    losses: np.ndarray  # `LOSS`, by page
-    repeats: np.ndarray  # `REPEAT`, by position
+    losses: np.ndarray  # `loss_dtype`, by page
+    repeats: np.ndarray  # `repeat_dtype`, by position
 
     @classmethod
-    def of(cls, file: PageFile, losses: bytes, repeats: bytes) -> "FilePart":
-        return cls(file, np.frombuffer(losses, LOSS), np.frombuffer(repeats, REPEAT))
+    def of(cls, file: PageFile, losses: bytes, repeats: bytes, variants: int) -> "FilePart":
+        return cls(file, np.frombuffer(losses, loss_dtype(variants)), np.frombuffer(repeats, repeat_dtype(variants)))
 
     def digest(self) -> str:
         content = [self.file.file, self.file.content, self.file.pages]

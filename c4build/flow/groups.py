@@ -5,7 +5,17 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, by_bucket, deal, hashes, sortable_dates, url_key_dtype
+from c4build.dedup.keys import (
+    bit_weights,
+    by_bucket,
+    deal,
+    hashes,
+    loss_dtype,
+    repeat_dtype,
+    repeat_key_dtype,
+    sortable_dates,
+    url_key_dtype,
+)
 from c4build.dedup.repeats import combine
 from c4build.flow.pagefiles import PageFile, read_keys, reasons_in
 from c4build.flow.settings import FinishSettings
@@ -50,7 +60,7 @@ def repeat_keys(group: Group, losses: bytes, settings: FinishSettings, buckets: 
     What a line loses to another of its file or of its group it loses for good, and does not travel.
     """
     variants = len(settings.variants)
-    lost = _in_order(np.frombuffer(losses, LOSS))
+    lost = _in_order(np.frombuffer(losses, loss_dtype(variants)))
     dealt, gone = [], []
     for file, row, key in zip(group.files, group.rows, group.keys):
         keys, repeated = combine(_repeat_keys(file, key, _within(lost, row, file.rows), settings), variants)
@@ -61,22 +71,22 @@ def repeat_keys(group: Group, losses: bytes, settings: FinishSettings, buckets: 
             keys, repeated = combine(keys, variants)
             gone.append(repeated)
         yield bucket, keys.tobytes()
-    yield -1, np.concatenate([np.empty(0, REPEAT), *gone]).tobytes()
+    yield -1, np.concatenate([np.empty(0, repeat_dtype(variants)), *gone]).tobytes()
 
 
 def _repeat_keys(file: PageFile, start: int, losses: np.ndarray, settings: FinishSettings) -> np.ndarray:
     variants, columns = settings.variants, settings.columns_in(file)
-    lost = np.zeros(file.rows, np.uint8)
+    weights = bit_weights(len(variants))
+    lost = np.zeros(file.rows, weights.dtype)
     lost[losses["page"]] = losses["variants"]
     wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-    weights = (1 << np.arange(len(variants))).astype(np.uint8)
-    parts = [np.empty(0, REPEAT_KEY)]
+    parts = [np.empty(0, repeat_key_dtype(len(variants)))]
     for row, position, batch in read_keys(file, ["reasons", "rank", "keys"]):
-        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(np.uint8)
-        running &= ~lost[row : row + batch.num_rows] & np.uint8(wanted)
+        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(weights.dtype)
+        running &= ~lost[row : row + batch.num_rows] & weights.dtype.type(wanted)
         data, sizes = joined(batch.column("keys"))
         hashed, counts = hashes(data), sizes // 16
-        keys = np.empty(len(hashed), REPEAT_KEY)
+        keys = np.empty(len(hashed), repeat_key_dtype(len(variants)))
         keys["high"], keys["low"] = hashed["high"], hashed["low"]
         keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)
         keys["position"] = np.arange(start + position, start + position + len(keys))
@@ -85,10 +95,10 @@ def _repeat_keys(file: PageFile, start: int, losses: np.ndarray, settings: Finis
     return np.concatenate(parts)
 
 
-def cut(group: Group, losses: bytes, repeats: bytes) -> Iterator[tuple[int, bytes]]:
+def cut(group: Group, losses: bytes, repeats: bytes, variants: int) -> Iterator[tuple[int, bytes]]:
     """Yields (file, its losses), (file, its repeats) for each file in order, by place."""
-    lost = _in_order(np.frombuffer(losses, LOSS))
-    repeated = _merged(np.frombuffer(repeats, REPEAT))
+    lost = _in_order(np.frombuffer(losses, loss_dtype(variants)))
+    repeated = _merged(np.frombuffer(repeats, repeat_dtype(variants)))
     for file, row, key in zip(group.files, group.rows, group.keys):
         yield file.file, _within(lost, row, file.rows).tobytes()
         yield file.file, _within(repeated, key, file.keys).tobytes()
@@ -100,14 +110,14 @@ def _in_order(losses: np.ndarray) -> np.ndarray:
 
 def _place_in(losses: np.ndarray) -> str:
     """The field that says where they lie."""
-    return "page" if losses.dtype == LOSS else "position"
+    return losses.dtype.names[0]
 
 
 def _merged(repeats: np.ndarray) -> np.ndarray:
     """By position: one may lose some variants at home and others abroad."""
     repeats = _in_order(repeats)
     positions, starts = np.unique(repeats["position"], return_index=True)
-    merged = np.empty(len(positions), REPEAT)
+    merged = np.empty(len(positions), repeats.dtype)
     merged["position"] = positions
     merged["variants"] = np.bitwise_or.reduceat(repeats["variants"], starts) if len(positions) else 0
     return merged

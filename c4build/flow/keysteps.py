@@ -8,10 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
-
 from c4build.dedup.keys import by_bucket, deal, hash_text, hashes
-from c4build.dedup.newest import newest
+from c4build.dedup.newest import competing, newest
 from c4build.dedup.repeats import repeats
 from c4build.flow.finish import units_of_file
 from c4build.flow.groups import Group, cut, repeat_keys, url_keys
@@ -20,7 +18,6 @@ from c4build.flow.runs import marks
 from c4build.flow.stages import Keyed, Step, by_kind
 from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
-from c4build.rules.tables import CODE, REASONS
 from c4build.rules.urls import normalize_url
 
 _COUNTS = -1  # the key of counts among what groups of files lose
@@ -100,11 +97,8 @@ class Newest(_KeyStep):
     def _decide(self, sent: list, listed: bytes | None) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         listed_bits = sum(1 << bit for bit, variant in enumerate(variants) if variant.listed_urls_only)
-        competes = np.full(len(REASONS), rules.newest_of == "all")
-        competes[CODE["kept"]] = True
-        competes[CODE["not_a_news_domain"]] = False
         keys = [(group, fetch(data)) for group, data in sent]
-        losses, counts = newest(keys, listed, listed_bits, competes, len(variants))
+        losses, counts = newest(keys, listed, listed_bits, competing(rules), len(variants))
         yield from losses.items()
         yield _COUNTS, json.dumps([[*of, count] for of, count in sorted(counts.items())]).encode()
 
@@ -152,7 +146,8 @@ class Cut(_KeyStep):
         kinds = by_kind(element[1])
         group = Group(kinds["file"])
         losses, gone = sorted(kinds.get("losses", [])), sorted(kinds.get("repeats", []))
-        parts = _lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone))))
+        variants = len(self.plan.finish.variants)
+        parts = _lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone)), variants))
         made_from = [group.contents(), _names(losses), _names(gone)]
         found = [data for _, data in self._send(parts, "cut", made_from)]  # two for each file
         for file, lost, repeated in zip(group.files, found[::2], found[1::2]):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 
-from c4build.dedup.keys import LOSS, REPEAT
+from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.flow import web
 from c4build.flow.clean import Cleaner
 from c4build.flow.keyfiles import Sent, Slice
@@ -177,12 +177,13 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
     at_home = [(-1 - group, value) for group, value in repeated if group < 0]
     away = watch.run(Repeats(plan), _by_key((bucket, value) for bucket, value in repeated if bucket >= 0))
     units = list(_by_key(watch.run(Cut(plan), _by_key(by_group, losses, at_home, away))))
-    keys_cpu, finisher = watch.cpu, web.Finish(plan)
+    keys_cpu, finisher, variants = watch.cpu, web.Finish(plan), len(finish.variants)
     found = _empty_level(files, files, len(finish.variants))._replace(keys_cpu=keys_cpu)
     finisher.setup()
     for unit, parts in units:
         ((_, lost, gone),) = parts
-        found.losses[unit], found.repeats[unit] = _size(lost) // LOSS.itemsize, _size(gone) // REPEAT.itemsize
+        found.losses[unit] = _size(lost) // loss_dtype(variants).itemsize
+        found.repeats[unit] = _size(gone) // repeat_dtype(variants).itemsize
         start = time.process_time()
         ((_, (_, result)),) = finisher.process((unit, parts))
         found.finish_cpu[unit] = time.process_time() - start

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from c4build.dedup.keys import REPEAT_KEY, url_key_dtype
+from c4build.dedup.keys import repeat_key_dtype, url_key_dtype
 from c4build.flow.clean import Cleaner
 from c4build.flow.corpus import Corpus
 from c4build.flow.finish import FilePart, Finisher
@@ -99,10 +99,10 @@ class Plan(NamedTuple):
     def opened(self, sizes: Sequence[int]) -> Buckets:
         """For so many rows of pages and keys of lines or spans."""
         rows, keys = sizes
-        least, url_key = min(max(8, 4 * self.groups), 256), url_key_dtype(len(self.finish.variants)).itemsize
+        least, variants = min(max(8, 4 * self.groups), 256), len(self.finish.variants)
         return Buckets(
-            buckets(url_key * rows, least, self.bucket_bytes),
-            buckets(REPEAT_KEY.itemsize * keys, least, self.bucket_bytes),
+            buckets(url_key_dtype(variants).itemsize * rows, least, self.bucket_bytes),
+            buckets(repeat_key_dtype(variants).itemsize * keys, least, self.bucket_bytes),
         )
 
     def input(self, listed: list) -> tuple[Input, str]:
@@ -213,7 +213,8 @@ class Finish(Step):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         unit, values = element
-        parts = [FilePart.of(file, fetch(losses), fetch(gone)) for file, losses, gone in values]
+        variants = len(self.plan.finish.variants)
+        parts = [FilePart.of(file, fetch(losses), fetch(gone), variants) for file, losses, gone in values]
         result = self._finisher.finish(unit, parts)
         marks.unit_done(self.plan.run.progress, unit)
         yield unit, ("shard", result)

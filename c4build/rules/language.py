@@ -45,6 +45,16 @@ def language_test(language: str, least: float, detect: Detect | None = None) -> 
     return judge
 
 
+def likely_languages(text: str) -> list[tuple[str, float]]:
+    """The languages that langdetect finds likely, with their probabilities, the likeliest first: what `language_test` asks."""
+    first = fastest_detector()(_seen(text))
+    if first is None:
+        return []
+    library_detector(fastest_library)  # makes it ready
+    others = [(found.lang, found.prob) for found in fastest_library.detect_langs(_seen(text))]
+    return [first, *(found for found in others if found[0] != first[0])]
+
+
 @lru_cache(maxsize=1)
 def fastest_detector() -> Detect:
     if load_library() is None:

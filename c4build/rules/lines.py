@@ -14,11 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from c4build.errors import counted
+from c4build.rules.places import Seen, places_of
 from c4build.rules.prefilter import may_hold
-from c4build.rules.tables import RuleSet
+from c4build.rules.tables import PAGE_PHRASES, RuleSet
 
+_WORD = re.compile(r"\S+")
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_LOREM_IPSUM = "lorem ipsum"
+LOREM_IPSUM = "lorem ipsum"
 # What `str.splitlines` ends a line at, besides \n.
 _MORE_LINE_ENDS = [end.encode() for end in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"]
 
@@ -125,30 +128,33 @@ def has_longer_word(line: str, longest: int) -> bool:
     return max(map(len, line.split()), default=0) > longest
 
 
-def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, str | None]]:
+def line_filter(
+    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
+) -> Callable[[Lines, Counter], tuple[str, str | None]]:
     """A function of a page's lines and a counter of lines to the text that stays and why the page goes, if it does.
 
     The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
-    that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page.
+    that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page. Of the steps that look
+    for such phrases, where the rules look for them in lines, those named in `page_phrases` are taken.
     """
     marks = frozenset(rules.end_marks)
     refused = rules.refused_endings
     least_words = rules.min_words_per_line
-    in_lines = rules.page_phrases_in_lines
-    curly = rules.curly_brackets
+    lorem_ipsum = rules.page_phrases_in_lines and "lorem_ipsum" in page_phrases
+    curly = rules.curly_brackets if rules.page_phrases_in_lines and "curly_bracket" in page_phrases else ()
     citations = rules.remove_citations
-    might_hold = may_hold((*rules.drop_lines_with, *((_LOREM_IPSUM, *curly) if in_lines else ())))
+    might_hold = may_hold((*rules.drop_lines_with, *((LOREM_IPSUM,) if lorem_ipsum else ()), *curly))
 
     def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], str | None]:
         kept: list[str] = []
         for line in lines:
             lower = line.lower()
-            if in_lines and _LOREM_IPSUM in lower:
+            if lorem_ipsum and LOREM_IPSUM in lower:
                 return kept, "lorem_ipsum"
             if "javascript" in lower and "javascript" in rules.drop_lines_with:
                 counts["javascript"] += 1
                 continue
-            if in_lines and any(bracket in line for bracket in curly):
+            if any(bracket in line for bracket in curly):
                 return kept, "curly_bracket"
             if any(phrase in lower for phrase in rules.drop_lines_with):
                 counts["policy"] += 1
@@ -196,3 +202,59 @@ def line_filter(rules: RuleSet) -> Callable[[Lines, Counter], tuple[str, str | N
         return text.strip(), None
 
     return keep
+
+
+def line_judge(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], tuple[str, str]]:
+    """A function of a line to its fate and what stays of it, without spaces around it: the filter of pages, given a page
+    that is this line alone.
+
+    A fate is what `line_filter` counts a line under, or why a line drops its page.
+    """
+    keep = line_filter(rules, page_phrases)
+
+    def judge(line: str) -> tuple[str, str]:
+        (lines,) = candidate_lines([line.encode()], rules)
+        counts: Counter = Counter()
+        text, reason = keep(lines, counts)
+        del counts["read"]
+        return reason or next(fate for fate, count in counts.items() if count), text
+
+    return judge
+
+
+def line_marks(rules: RuleSet) -> Callable[[str, str], Seen]:
+    """A function of a line and its fate, of `line_judge`, to what of the line tripped the rule."""
+
+    def end(line: str) -> Seen:
+        left = _CITATION.sub("", line.strip()) if rules.remove_citations else line.strip()
+        if not left:
+            return Seen([], "nothing but a citation mark" if line.strip() else "it is blank")
+        refused = [ending for ending in rules.refused_endings if left.endswith(ending)]
+        ending = max(refused, key=len, default=left[-1])
+        stop = line.rindex(ending) + len(ending)
+        return Seen([(stop - len(ending), stop)], f"it ends in {ending}, which counts for no end" if refused else "")
+
+    def long_words(line: str) -> Seen:
+        words = [word for word in _WORD.finditer(line) if len(word.group()) > rules.max_word_chars]
+        longest = max((len(word.group()) for word in words), default=0)
+        return Seen(
+            [word.span() for word in words], f"a word of {longest:,} characters, {rules.max_word_chars:,} at most"
+        )
+
+    def few_words(line: str) -> Seen:
+        left = _CITATION.sub("", line) if rules.remove_citations else line
+        return Seen([], f"{counted(len(left.split()), 'words')}, {rules.min_words_per_line} at least")
+
+    def phrases(*words: str) -> Callable[[str], Seen]:
+        return lambda line: Seen(places_of(line, words))
+
+    tell = {
+        "no_end_mark": end,
+        "too_long_word": long_words,
+        "too_few_words": few_words,
+        "javascript": phrases("javascript"),
+        "policy": phrases(*(phrase for phrase in rules.drop_lines_with if phrase != "javascript")),
+        "lorem_ipsum": phrases(LOREM_IPSUM),
+        "curly_bracket": phrases(*rules.curly_brackets),
+    }
+    return lambda line, fate: tell[fate](line) if fate in tell else Seen([])

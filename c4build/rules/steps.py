@@ -9,9 +9,9 @@ from typing import Union
 from c4build.page import Page
 from c4build.rules.badwords import bad_word_test
 from c4build.rules.language import language_test
-from c4build.rules.lines import Lines, line_filter
+from c4build.rules.lines import LOREM_IPSUM, Lines, line_filter
 from c4build.rules.sentences import has_plain_ends, has_sentences, sentence_spans
-from c4build.rules.tables import CODE, RuleSet, Variant
+from c4build.rules.tables import CODE, PAGE_PHRASES, RuleSet, Variant
 
 # A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the lines of the page as
 # it was read instead: most pages go there, and their whole text is never needed.
@@ -34,8 +34,11 @@ class Steps:
         self.raw = sum(1 << bit for bit, variant in enumerate(variants) if variant.raw)
         self.clean = self.all & ~self.raw
         self.deduplicated = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        made = _make_steps(rules, bad_words)
-        self._keep_lines = line_filter(rules)
+        self._phrases = frozenset(PAGE_PHRASES) if rules.page_phrases_in_lines else frozenset()
+        self._having = {phrase: _having(phrase, variants) for phrase in self._phrases}
+        self._phrases -= {phrase for phrase, mask in self._having.items() if not mask & self.clean}
+        self._keep_lines = cache(lambda phrases: line_filter(rules, phrases))
+        made = self._make(rules, bad_words)
 
         def plan(names: Sequence[str], among: int) -> list[tuple[str, int]]:
             masks = [(name, _having(name, variants) & among) for name in names]
@@ -58,9 +61,11 @@ class Steps:
             if not taking:
                 continue
             if step is None:
-                result = self._lines(lines)
-            else:
-                result = step(page.text if text is None else text)
+                text, running = self._lines(lines, taking, running, reasons)
+                if not running:
+                    return None
+                continue
+            result = step(page.text if text is None else text)
             if type(result) is Drop:
                 running = _drop(result, taking, running, reasons)
                 if not running:
@@ -84,9 +89,24 @@ class Steps:
                 text = result
         return text
 
-    def _lines(self, lines: Lines) -> str | Drop:
-        text, reason = self._keep_lines(lines, self.lines)
-        return Drop(reason) if reason else text
+    def _lines(self, lines: Lines, taking: int, running: int, reasons: bytearray) -> tuple[str | None, int]:
+        """(the text that stays for the variants `taking`, those of `running` that are left).
+
+        A page that goes for a phrase in a line stays in the variants that do not look for it, and is counted once.
+        """
+        phrases, counts = self._phrases, self.lines
+        while taking:
+            text, reason = self._keep_lines(phrases)(lines, counts)
+            if not reason:
+                return text, running
+            dropped = taking & self._having[reason]
+            running = _drop(Drop(reason), dropped, running, reasons)
+            taking &= ~dropped
+            phrases, counts = phrases - {reason}, Counter()
+        return None, running
+
+    def _make(self, rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
+        return _make_steps(rules, bad_words)
 
 
 def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
@@ -115,7 +135,7 @@ def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
     in_text = rules.duplicates == "lines"
 
     def lorem_ipsum(text):
-        return Drop("lorem_ipsum") if "lorem ipsum" in text.lower() else text
+        return Drop("lorem_ipsum") if LOREM_IPSUM in text.lower() else text
 
     def curly_bracket(text):
         return Drop("curly_bracket") if any(bracket in text for bracket in rules.curly_brackets) else text
@@ -164,3 +184,10 @@ def sentences_in_lines(text: str, least: int) -> bool:
         if missing <= 0:
             return True
     return False
+
+
+def count_sentences(text: str, by_line: bool) -> int:
+    """How many sentences `sentences_in_lines` finds in `text`, or, not by line, `has_sentences`."""
+    if not text:
+        return 0
+    return sum(1 for line in (text.split("\n") if by_line else [text]) for _ in sentence_spans(line))

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # Why a page is dropped. A reason's name is its counter's name and the word a person reads in the table.
@@ -28,8 +28,12 @@ REASONS = (
     "other_language",
     "nothing_left",
     "too_few_sentences_left",
+    "excluded",
 )
 CODE = {name: code for code, name in enumerate(REASONS)}
+
+# Steps that look for a phrase that drops the whole page: in its text, or in its lines (`RuleSet.page_phrases_in_lines`).
+PAGE_PHRASES = ("lorem_ipsum", "curly_bracket")
 
 # What TFDS's builder calls a policy line (`_POLICY_SUBSTRINGS` of c4_utils.py).
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -191,13 +195,8 @@ def load_rules(name: str, settings: tuple[str, ...] = ()) -> RuleSet:
     if name in RULE_SETS:
         rules, changes = RULE_SETS[name], {}
     elif name.endswith(".toml"):
-        try:
-            with open(name, "rb") as file:
-                changes = tomllib.load(file)
-        except OSError as error:
-            raise RuleError(f"cannot read the rules {name}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise RuleError(f"{name} is not valid TOML: {error}") from error
+        changes = read_toml(name)
+        changes.pop("variants", None)  # see `own_variants`
         base = changes.pop("base", "paper")
         if base not in RULE_SETS:
             raise RuleError(f"{name}: base = {base!r} is not one of {', '.join(RULE_SETS)}")
@@ -220,6 +219,17 @@ def load_rules(name: str, settings: tuple[str, ...] = ()) -> RuleSet:
     changed = dataclasses.replace(rules, **values)
     _check(changed)
     return changed
+
+
+def read_toml(name: str) -> dict:
+    """What a TOML file of rules says. Raises RuleError."""
+    try:
+        with open(name, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise RuleError(f"cannot read the rules {name}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RuleError(f"{name} is not valid TOML: {error}") from error
 
 
 def own_version(base: str, changes: Mapping) -> str:
@@ -281,11 +291,12 @@ def _check(rules: RuleSet):
         raise RuleError("min_language_probability lies between 0 and 1")
 
 
-def choose_variants(names: list[str]) -> tuple[Variant, ...]:
-    """The variants called `names`, each once, in the order of `VARIANTS`."""
+def choose_variants(names: Sequence[str], own: Sequence[Variant] = ()) -> tuple[Variant, ...]:
+    """The variants called `names`, each once, in the order of the table, then all of one's own. Raises RuleError."""
+    known = {**VARIANTS, **{variant.name: variant for variant in own}}
     for name in names:
-        if name not in VARIANTS:
-            raise RuleError(f"no variant is called {name!r}: there are {', '.join(VARIANTS)}")
+        if name not in known:
+            raise RuleError(f"no variant is called {name!r}: there are {', '.join(known)}")
     if not names:
-        raise RuleError(f"name at least one variant of {', '.join(VARIANTS)}")
-    return tuple(variant for variant in VARIANTS.values() if variant.name in names)
+        raise RuleError(f"name at least one variant of {', '.join(known)}")
+    return tuple(variant for variant in known.values() if variant.name in names or variant in own)

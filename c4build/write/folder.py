@@ -197,21 +197,22 @@ def is_complete(
 def _differences(manifest: Mapping, made_from: Mapping, sources: Mapping[str, str]) -> Iterator[str]:
     """In what a complete folder differs from what is asked for: `shards = 2, not 3`."""
     old, new = ({**of, **of.get("rules", {})} for of in (manifest.get("made_from", {}), made_from))
-    for name in new:
-        if name in ("inputs", "rules") or old.get(name) == new[name]:
+    for name in dict.fromkeys([*new, *old]):
+        was, is_now = old.get(name), new.get(name)
+        if name in ("inputs", "rules") or was == is_now:
             continue
-        if isinstance(new[name], dict):  # of identities, by path
-            yield f"other {name}: " + _changed(old.get(name) or {}, new[name])
+        if isinstance(is_now, dict):  # of identities, by path
+            yield f"other {name}: " + _changed(was or {}, is_now)
         elif name in _LISTS:
             yield f"another list of {name}"
         else:
-            yield f"{name} = {_short(old.get(name))}, not {_short(new[name])}"
+            yield f"{name} = {_short(was)}, not {_short(is_now)}"
     if old.get("inputs") != new["inputs"]:
         before = {source["path"]: source.get("identity") for source in manifest.get("inputs", [])}
         yield "other inputs: " + (_changed(before, sources) or "in other pieces")
 
 
-_LISTS = ("bad_words", "news_domains")  # digests in place of content
+_LISTS = ("bad_words", "news_domains", "excluded")  # digests in place of content
 
 
 def _short(value) -> str:
