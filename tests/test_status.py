@@ -14,7 +14,7 @@ from object_servers import BUCKET, serving_s3
 from c4build.corpora.c4 import Request, prepare
 from c4build.errors import C4BuildError
 from c4build.flow.runs import look
-from c4build.write.folder import unlock
+from c4build.write.lock import unlock
 
 FILES = 6
 

@@ -23,7 +23,8 @@ from c4build.read.hosts import Transport
 from c4build.read.listing import list_objects
 from c4build.sample.resources import sample_folder
 from c4build.write import files, lease, objects
-from c4build.write.folder import claim, lock, unlock
+from c4build.write.folder import claim
+from c4build.write.lock import lock, unlock
 from c4build.write.shards import FORMATS
 from c4build.write.tables import open_table, read_table
 

@@ -30,7 +30,8 @@ from c4build.write.files import (
     read_sealed,
     write_sealed,
 )
-from c4build.write.folder import is_complete, manifest_of, unlock
+from c4build.write.folder import is_complete, manifest_of
+from c4build.write.lock import unlock
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers

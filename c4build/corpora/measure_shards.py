@@ -81,7 +81,8 @@ class MeasureShard(beam.DoFn):
 
     def _measure(self, number: int, stem: str, remade: list[str], task: marks.Task):
         shard = self.measuring.shards[number]
-        rows, damage, read, text_size = [], None, 0, 0
+        rows, read, text_size = [], 0, 0
+        damage: tuple[int, str] | None = None
         task.begin()
         early = EarlyPages(stem)
         try:
@@ -94,7 +95,7 @@ class MeasureShard(beam.DoFn):
                     rows.append((order, number, row, self._length(example["text"]), size))
                     early.add((order, row, example), size)
         except ShardError as error:
-            damage = [error.offset, error.what]
+            damage = error.offset, error.what
         early.flush()
         save_order(stem + ".npy", np.sort(np.array(rows, PAGE), order=["order", "shard", "row"]), early.sums)
         fields = {"number": number, "read": read, "groups": early.groups, "features": early.features, "damage": damage}

@@ -13,7 +13,8 @@ from c4build.errors import MissingInputsError, NothingReadError, counted, visibl
 from c4build.flow.estimate import Projection, Whole, estimate
 from c4build.flow.plan import FileCost, Sample, measure, read_sample
 from c4build.flow.prices import Prices, money
-from c4build.write.folder import nothing_read, unlock
+from c4build.write.folder import nothing_read
+from c4build.write.lock import unlock
 
 
 class Measured(NamedTuple):

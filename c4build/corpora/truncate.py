@@ -26,7 +26,8 @@ from c4build.flow.records import prepare
 from c4build.flow.units import Part, Recipe, Unit
 from c4build.read.paths import Input, identify
 from c4build.write.files import digest, join, make_folder
-from c4build.write.folder import is_under_way, lock, sweep, unlock
+from c4build.write.folder import is_under_way, sweep
+from c4build.write.lock import lock, unlock
 from c4build.write.metadata import Dataset
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from c4build.errors import CorruptFileError, printable
 from c4build.read.gz import Damage
 from c4build.write.files import is_local, join
-from c4build.write.folder import lock, unlock
+from c4build.write.lock import lock, unlock
 
 _MOST_DAMAGES = 100  # of one input that are told; the others are counted
 

@@ -23,7 +23,7 @@ from c4build.flow.runs.run import RunRecord, work_folder
 from c4build.flow.web import build_corpus
 from c4build.flow.workers.runner import WorkersRunner
 from c4build.write.files import is_local
-from c4build.write.folder import lock, unlock
+from c4build.write.lock import lock, unlock
 
 LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.

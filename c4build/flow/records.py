@@ -44,7 +44,8 @@ from c4build.flow.take import take
 from c4build.flow.units import Recipe, Unit
 from c4build.flow.writing import publish_records, sources_of, write_shard
 from c4build.write.files import digest, join
-from c4build.write.folder import is_complete, unlock
+from c4build.write.folder import is_complete
+from c4build.write.lock import unlock
 from c4build.write.shards import Example
 
 

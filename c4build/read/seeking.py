@@ -43,8 +43,9 @@ class SoughtFile(SeekableFile):
         return len(data)
 
     def close(self):
-        if not self.closed and getattr(self, "_opened", None):
-            self._opened.close()
+        opened: RemoteFile | None = getattr(self, "_opened", None)
+        if not self.closed and opened:
+            opened.close()
         super().close()
 
     def _open(self, start: int) -> RemoteFile:

@@ -1,4 +1,4 @@
-"""A corpus' folder: which of its files are ours, when it is complete, and who is writing below an output folder.
+"""A corpus' folder: which of its files are ours, and when it is complete.
 
 A folder is complete when its manifest is there, which is written last and lists every file with its size and digest. A
 hidden file, the claim, is written first: it lists the names that are written, and those written before. Only files that
@@ -6,15 +6,11 @@ one of the two names are ever replaced or deleted.
 """
 
 import datetime
-import errno
-import functools
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
-from c4build.write import lease, objects
+from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import (
     FileSum,
     base_name,
@@ -26,20 +22,19 @@ from c4build.write.files import (
     list_files,
     list_folder,
     make_folder,
-    output_errors,
     read_sealed,
     sweep,
     sync_folder,
     write_sealed,
 )
-from c4build.write.storage import storage_of, temporary_for
+from c4build.write.lock import claimed_folders
+from c4build.write.storage import temporary_for
 
 MANIFEST = "c4build.json"
 # Readers of Parquet take every file of a folder for Parquet, unless its name begins with a _ or a dot.
 PARQUET_MANIFEST = "_c4build.json"
 MANIFESTS = (MANIFEST, PARQUET_MANIFEST)
 CLAIM = ".c4build-files.json"
-_LOCK = "lock"
 _NAMED = 3  # files that an error names
 _MUCH = 1 << 30  # bytes: to read them takes a while
 
@@ -143,7 +138,7 @@ def claim(folder: str, names: Collection[str]):
             delete(join(folder, name))
     if not is_local(folder):
         sweep(folder)
-        _claimed.add(folder)
+        claimed_folders.add(folder)
 
 
 def complete(folder: str, format: str, sums: Mapping[str, FileSum], fields: dict):
@@ -255,101 +250,6 @@ def keeps_nothing(name: str, record: str, manifest: Mapping) -> str | None:
 def seconds_since(started: str) -> float:
     """From an ISO date to now."""
     return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(started)).total_seconds()
-
-
-# One process at a time writes below an output folder
-
-
-_claimed: set[str] = set()  # remote folders that this process writes to
-_held: dict[str, tuple[Callable[[], object], int]] = {}  # by folder: what gives the lock back, how often it was taken
-
-
-def lock(work: str, out: str):
-    """Takes the lock of an output folder for this process, until as many calls of `unlock` or its end.
-
-    Args:
-      work: the folder that the lock lies in; one on what Beam alone has a file system for has none.
-      out: what the error names.
-
-    Raises:
-      InUseError: with who has it.
-    """
-    if work in _held:
-        held, times = _held[work]
-        _held[work] = held, times + 1
-        return
-    release: Callable[[], object] | None
-    if is_local(work):
-        release = _lock_file(work, out)
-    else:
-        taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
-        release = functools.partial(_give_back, taken, work, out) if taken else None
-    if release is not None:
-        _held[work] = release, 1
-
-
-def unlock(work: str):
-    """Gives the lock of `work` back where this process has it."""
-    if work in _held:
-        release, times = _held.pop(work)
-        if times > 1:
-            _held[work] = release, times - 1
-        else:
-            release()
-
-
-def _give_back(taken: lease.Lease, work: str, out: str):
-    """Ends the lock of a remote folder, and what uploads a run that was stopped left unfinished in it."""
-    claimed = {folder for folder in _claimed if folder.startswith(f"{out}/")}
-    _claimed.difference_update(claimed)
-    try:
-        for folder in {*claimed, work} if claimed else ():
-            sweep(folder)
-    except OutputError:
-        pass  # the next run does it
-    taken.release()
-
-
-def _lock_file(work: str, out: str) -> Callable[[], object] | None:
-    """Locks a file in a local folder; the end of the process, however it comes, ends the lock as `os.close` does."""
-    make_folder(work)
-    path = join(work, _LOCK)
-    with output_errors(path):
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except OSError as error:
-            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                return None  # who cannot write disturbs nobody; what must be written says so
-            raise
-    if not _take(handle):
-        holder = _holder(handle)
-        os.close(handle)
-        raise InUseError(f"{out} is being written to by {holder}: wait for it, stop it, or give another --out")
-    with output_errors(path):
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(lease.this_process()).encode() + b"\n", 0)
-    return functools.partial(os.close, handle)
-
-
-def _take(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no lock
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
-
-
-def _holder(handle: int) -> str:
-    try:
-        return lease.told(json.loads(os.pread(handle, 1 << 12, 0)))
-    except (OSError, ValueError):
-        return "another process"
 
 
 def version_key(path: str) -> list:

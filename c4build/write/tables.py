@@ -50,7 +50,8 @@ class TableWriter:
 @contextmanager
 def open_table(path: str, schema: pa.Schema, sums: FileSums | None = None, **options) -> Iterator[TableWriter]:
     """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
-    options = {**options, "write_page_checksum": True, "metadata_collector": (told := [])}
+    told: list = []
+    options = {**options, "write_page_checksum": True, "metadata_collector": told}
     with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, **options) as writer:
         table = TableWriter(writer, schema)
         yield table
