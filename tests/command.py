@@ -29,7 +29,7 @@ class Finished(NamedTuple):
     @property
     def error_lines(self) -> list[str]:
         """What was said on stderr, but for how far it was."""
-        said = ("cleaning", "reading", "measuring", "writing")
+        said = ("starting", "cleaning", "reading", "measuring", "deduplicating", "writing", "publishing")
         how_far = tuple(f"c4build: {doing} " for doing in said)
         return [line for line in self.err.splitlines() if line.strip() and not line.startswith(how_far)]
 

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import re
+import select
 import socket
 import struct
 import threading
@@ -30,12 +31,12 @@ class Sent(NamedTuple):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`. `fault` gives what becomes of the next GET, empty for nothing wrong."""
+    """Serves `files`, as a server or as the proxy of any. `fault` gives what becomes of the next GET, empty for nothing wrong."""
 
     daemon_threads = True
 
-    def __init__(self, files: dict[str, bytes], fault: Callable[[str], str] | None = None):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, files: dict[str, bytes], fault: Callable[[str], str] | None = None, host: str = "127.0.0.1"):
+        super().__init__((host, 0), _Handler)
         self.files, self.fault = files, fault or (lambda path: "")
         self.etags = {path: f'"{path}-1"' for path in files}
         self.sent: list[Sent] = []
@@ -46,25 +47,63 @@ class Server(ThreadingHTTPServer):
         self.choose = random.Random(5)
         self.block, self.between = 1 << 16, 0.0  # how it sends: bytes, and seconds between them
         self.stall = 1.5
-        self.open = self.most_open = self.connections = 0
+        self.live: set[socket.socket] = set()  # connections
+        self.busy: set[socket.socket] = set()  # those with a body under way
+        self.most_open = self.most_connected = self.connections = 0  # bodies and connections at once; ever made
         self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return "http://{}:{}".format(*self.server_address)
 
     def handle_error(self, *_):
         pass  # the other side has gone
 
-    def count(self, change: int):
+    def connect(self, connection: socket.socket):
         with self.lock:
-            self.open += change
-            self.most_open = max(self.most_open, self.open)
+            self.connections += 1
+            self.live.add(connection)
+            self.most_connected = max(self.most_connected, sum(map(_is_open, self.live)))
+
+    def begin(self, connection: socket.socket):
+        with self.lock:
+            self.busy.add(connection)
+            self.most_open = max(self.most_open, sum(map(_is_open, self.busy)))
+
+    def end(self, connection: socket.socket, live: bool = True):
+        with self.lock:
+            self.busy.discard(connection)
+            if not live:
+                self.live.discard(connection)
+
+    def sent_twice(self, name: str) -> int:
+        """Bytes of a file that were sent more than once; what is no part of the file is not counted."""
+        seen, total = bytearray(len(self.files[name])), 0
+        for sent in self.sent:
+            if sent.path == name and sent.fault != "html":
+                seen[sent.start : sent.start + sent.size] = b"\1" * sent.size
+                total += sent.size
+        return total - sum(seen)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """False where the other side has closed it, though the server may not have noticed yet."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _name_in(target: str) -> str:
+    """The file that a request names; a proxy is asked for whole addresses."""
+    return re.sub(r"^http://[^/]*", "", target).lstrip("/")
 
 
 @contextlib.contextmanager
-def serving(files: dict[str, bytes], fault: Callable[[str], str] | None = None):
-    with Server(files, fault) as server:
+def serving(files: dict[str, bytes], fault: Callable[[str], str] | None = None, host: str = "127.0.0.1"):
+    with Server(files, fault, host) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
@@ -79,14 +118,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        with self.server.lock:
-            self.server.connections += 1
+        # What is sent and never read by who asked is little: below the block that it may cost.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+        self.server.connect(self.connection)
+
+    def finish(self):
+        self.server.end(self.connection, live=False)
+        super().finish()
 
     def log_message(self, *_):
         pass
 
     def do_HEAD(self):
-        name = self.path.lstrip("/")
+        name = _name_in(self.path)
         body = self.server.files.get(name)
         self.server.heads.append(name)
         if status := next(self.server.head_faults, None):
@@ -98,18 +142,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self):
-        self.server.count(1)
-        self.counted = True
+        self.server.begin(self.connection)
         try:
-            self._get(self.path.lstrip("/"))
+            self._get(_name_in(self.path))
         finally:
             self._leave()
 
     def _leave(self):
         """Counts the request as done: before its last byte, or else the client would know first."""
-        if self.counted:
-            self.counted = False
-            self.server.count(-1)
+        self.server.end(self.connection)
 
     def _get(self, name: str):
         server = self.server
@@ -177,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             if done < len(data):
                 self._note(name, fault, start, done)
         if fault == "stall":
-            time.sleep(server.stall)
+            select.select([self.connection], [], [], server.stall)
         if fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

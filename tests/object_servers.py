@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import re
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -27,11 +29,14 @@ class S3Server:
         self._app = app
         self.fault: Callable[[Request], str] = lambda request: ""
         self.seen: list[Request] = []
+        self.bytes_in: Counter = Counter()  # by path, of what was written and is read: bodies
+        self.bytes_out: Counter = Counter()
 
     def __call__(self, environ, start_response):
         path, query = unquote(environ["PATH_INFO"]).lstrip("/"), environ.get("QUERY_STRING", "")
         request = Request(environ["REQUEST_METHOD"], path, query, environ.get("HTTP_RANGE", ""))
         self.seen.append(request)
+        self.bytes_in[path] += int(environ.get("CONTENT_LENGTH") or 0)
         fault = self.fault(request)
         if fault.isdecimal():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -42,7 +47,15 @@ class S3Server:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
         body = b"".join(self._app(environ, start_response))
-        return self._cut(body) if fault == "cut" else [body]
+        # What is sent and never read by who asked is little.
+        environ["werkzeug.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+        return self._cut(body) if fault == "cut" else self._whole(path, body)
+
+    def _whole(self, path: str, body: bytes):
+        for start in range(0, len(body), 1 << 14):
+            part = body[start : start + (1 << 14)]
+            self.bytes_out[path] += len(part)
+            yield part
 
     def _cut(self, body):
         yield body[: len(body) // 2]
@@ -54,7 +67,7 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
+def serving_s3(host: str = "127.0.0.1") -> Iterator[tuple[S3Server, dict[str, str]]]:
     """A server with an empty bucket, and the environment in which a process finds it."""
     moto = pytest.importorskip("moto.server")
     from werkzeug.serving import WSGIRequestHandler, make_server
@@ -66,7 +79,7 @@ def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
             pass
 
     app = S3Server(moto.DomainDispatcherApplication(moto.create_backend_app))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    server = make_server(host, 0, app, threaded=True, request_handler=Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     environment = {
@@ -74,15 +87,30 @@ def serving_s3() -> Iterator[tuple[S3Server, dict[str, str]]]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{server.server_port}",
     }
     yield app, environment
     server.shutdown()
     thread.join()
 
 
+class GCSServer(dict):
+    """The environment in which a process finds the emulator; `seen` is what its log says of requests."""
+
+    def __init__(self, environment: dict[str, str]):
+        super().__init__(environment)
+        self.seen: list[Request] = []
+
+    def read_log(self, log):
+        for line in iter(log.readline, b""):
+            if found := re.search(r'"(GET|PUT|POST|DELETE) (/\S+) HTTP', line.decode().replace('\\"', '"')):
+                path, _, query = found[2].partition("?")
+                name = re.search(r"/b/(.*)$", path)
+                self.seen.append(Request(found[1], unquote(name[1] if name else "").replace("/o/", "/", 1), query, ""))
+
+
 @contextlib.contextmanager
-def serving_gcs() -> Iterator[dict[str, str]]:
+def serving_gcs() -> Iterator[GCSServer]:
     """The environment in which a process finds an emulator of Google Cloud Storage."""
     pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
     emulator = pytest.importorskip(
@@ -90,10 +118,12 @@ def serving_gcs() -> Iterator[dict[str, str]]:
     )
     before = os.environ.get("STORAGE_EMULATOR_HOST")
     with emulator.FakeGCSServer() as server:
+        environment = GCSServer(
+            {"STORAGE_EMULATOR_HOST": server.url, "NO_GCE_CHECK": "true", "GOOGLE_CLOUD_PROJECT": "test"}
+        )
         # It logs each request, and stands still when nobody reads that.
-        said = server._process.stderr
-        threading.Thread(target=lambda: all(iter(lambda: said.read(1 << 12), b"")), daemon=True).start()
-        yield {"STORAGE_EMULATOR_HOST": server.url, "NO_GCE_CHECK": "true", "GOOGLE_CLOUD_PROJECT": "test"}
+        threading.Thread(target=environment.read_log, args=(server._process.stderr,), daemon=True).start()
+        yield environment
     if before is not None:
         os.environ["STORAGE_EMULATOR_HOST"] = before
 

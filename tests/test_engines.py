@@ -4,10 +4,15 @@ import os
 import shutil
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 import wet_files
 from builds import shards
 from command import run_command
+
+from c4build.corpora.c4 import Request, prepare
+from c4build.flow.dask import cluster_options
+from c4build.flow.web import build_corpus
 
 JARS = Path.home() / ".apache_beam/cache/jars"  # Beam's own
 
@@ -48,3 +53,26 @@ def test_flink_and_spark_write_what_a_local_build_writes(made, tmp_path, engine)
     done = run_command(*arguments, "--out", tmp_path, *options)
     assert (done.code, done.error_lines) == (0, [])
     assert shards(tmp_path) == expected
+
+
+def test_the_graph_for_dask_is_of_the_size_of_the_cluster_and_not_of_the_inputs(sources, tmp_path):
+    distributed = pytest.importorskip("dask.distributed")
+    from apache_beam.runners.dask.dask_runner import DaskRunner
+    from apache_beam.runners.dask.overrides import dask_overrides
+
+    plan = prepare(Request(sources.wet, str(tmp_path), bad_words=sources.bad_words)).plan
+
+    def tasks(files: int, address: str) -> int:
+        pipeline = beam.Pipeline(runner="DirectRunner")
+        build_corpus(pipeline, plan._replace(finish=plan.finish._replace(files=files)))
+        pipeline.replace_all(dask_overrides())
+        with cluster_options(["--dask_client_address", address], files) as (option,):
+            visitor = DaskRunner.to_dask_bag_visitor({"npartitions": int(option.partition("=")[2])})
+            pipeline.visit(visitor)
+        return len(dict(list(visitor.bags.values())[-1].__dask_graph__()))
+
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        found = [tasks(files, cluster.scheduler_address) for files in (3, 200, 64_000)]
+    assert found[0] < found[1] == found[2] < 3000

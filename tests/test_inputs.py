@@ -12,7 +12,7 @@ from c4build.errors import UsageError
 from c4build.flow.inputs import read_inputs, slices_of, write_inputs
 from c4build.read import attempts, stores
 from c4build.read.finding import find_inputs
-from c4build.read.paths import Input, InputError, identify, identify_all, open_input
+from c4build.read.paths import InputError, identify, identify_all, open_input
 
 WHOLE = b"".join(wet_files.members(wet_files.pages(0, 5)))
 
@@ -240,7 +240,7 @@ def test_a_damaged_file_is_not_refused(tmp_path, data):
 @pytest.mark.parametrize("files", [1, 5, 64, 65, 999, 1000, 1001, 2500, 64_000])
 def test_inputs_are_dealt_out_in_as_many_slices_as_a_runner_may_work_on_and_each_once(tmp_path, files):
     """What is created at the start bounds what Dask works on side by side; a list is parsed once a slice at the most."""
-    inputs = [(Input(f"/in/{number}", number, f"{number:016x}"), f"/pages/{number}") for number in range(files)]
+    inputs = [[f"/in/{number}", number, f"{number:016x}", f"/pages/{number}"] for number in range(files)]
     slices = slices_of(files)
     assert min(files, 1000) // 2 < len(slices) <= 1000
     assert [number for first, stop in slices for number in range(first, stop)] == list(range(files))

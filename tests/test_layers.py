@@ -14,6 +14,8 @@ LAYERS = {
     "__init__": 0, "errors": 0, "page": 0, "rules": 1, "read": 2, "dedup": 2, "write": 3, "sample": 4, "flow": 5, "corpora": 6,
     "commands": 7,
 }  # fmt: skip
+LONGEST = 350  # lines of a file
+STILL_LONGER = {"t5/tasks.py"}
 TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}
 
 
@@ -22,10 +24,10 @@ def modules() -> list[Path]:
     return [path for path in found if path.relative_to(ROOT / "c4build").parts[0] != "t5"]
 
 
-def imported(path: Path) -> set[str]:
-    """Full names of what a module imports, wherever in it the import stands."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(path: Path, when_loaded: bool = False) -> set[str]:
+    """Full names of what a module imports, wherever in it the import stands, or else when it is loaded."""
+    names, tree = set(), ast.parse(path.read_text())
+    for node in tree.body if when_loaded else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -45,6 +47,20 @@ def test_a_module_imports_lower_layers_only(path):
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("c4build.")}
     parts = {part for part in ours if part in LAYERS and part != "__init__"} - {own}
     assert {part for part in parts if LAYERS[part] >= LAYERS[own]} == set()
+
+
+def test_no_module_imports_one_that_imports_it():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in modules()}
+    left = {name: imported(path, when_loaded=True) & names.keys() for name, path in names.items()}
+    while free := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert sorted(left) == []
+
+
+def test_no_file_is_longer_than_can_be_read_at_once():
+    folder = ROOT / "c4build"
+    lines = {str(path.relative_to(folder)): len(path.read_text().splitlines()) for path in folder.rglob("*.py")}
+    assert {name for name, count in lines.items() if count > LONGEST} - STILL_LONGER == set()
 
 
 @pytest.mark.parametrize("folder", ["rules", "dedup"])
@@ -108,7 +124,7 @@ def loaded_after(code: str) -> set[str]:
 
 
 COMMANDS = [
-    "", "build", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "explain", "ablate",
+    "", "build", "plan", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "explain", "status", "ablate",
     "t5", "t5 vocab", "t5 pretrain", "t5 finetune", "t5 eval", "t5 predict", "t5 export", "t5 tasks",
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@ import pytest
 import wet_files
 from command import run_command
 
-from c4build.commands.terminal import _Meter, duration, print_damages, print_outcome
+from c4build.commands.terminal import duration, print_damages, print_outcome
 from c4build.corpora.examples import newest_version
 from c4build.errors import UsageError, counted, visible
 from c4build.rules.tables import REASONS, RULE_SETS, VARIANTS
@@ -74,7 +74,7 @@ def summaries(factor: int) -> dict[str, dict]:
     }
 
 
-PREPARED = SimpleNamespace(inputs=[None], plan=SimpleNamespace(finish=SimpleNamespace(work="/corpora/.c4build")))
+PREPARED = SimpleNamespace(inputs=[None], plan=SimpleNamespace(run=SimpleNamespace(work="/corpora/.c4build")))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -175,58 +175,6 @@ def test_inspect_shows_texts_and_urls_of_others_harmlessly(tmp_path):
     assert "not complete" in done.out
 
 
-def test_progress_counts_no_more_shards_than_there_are_and_never_0_left(tmp_path):
-    for name in ("00000-0.5.json", "00001-0.5.json", "00000-1.0.json", "00001-1.0.json"):  # two rounds of measuring
-        (tmp_path / name).write_text("{}")
-    files = [str(tmp_path / f"0000{n}-1.0.json") for n in range(2)]
-    plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path), shards=2), progress=str(tmp_path))
-    meter = _Meter(plan, [SimpleNamespace(likely_size=1)] * 2, files, "measuring", "pages")
-    assert meter.read() == ("measuring", 1.0, "2 of 2 files")
-    plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path))
-    meter = _Meter(plan, [SimpleNamespace(likely_size=1)] * 2, files, "cleaning", "pages")
-    (tmp_path / "units").mkdir()
-    for name in ("00000.json", "00001.json", "00000.validation.json", "00000.json.tmp-1"):
-        (tmp_path / "units" / name).write_text("{}")
-    assert meter.read() == ("writing", 1.0, "1 of 1 shard")
-
-
-def test_no_estimate_is_given_that_says_no_time_is_left(tmp_path):
-    (tmp_path / "0").write_text("50 100")  # read to its end, but not finished
-    plan = SimpleNamespace(finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path))
-    doing, share, state = _Meter(
-        plan, [SimpleNamespace(likely_size=100)], [str(tmp_path / "none")], "cleaning", "pages"
-    ).read()
-    assert (doing, share) == ("cleaning", 1.0)
-    assert state.startswith("0 of 1 file, ") and "left" not in state
-
-
-def test_progress_looks_only_at_the_files_that_are_being_read(tmp_path, monkeypatch):
-    """Of thousands of files that are done, or were done before, or not begun, none is opened at every look."""
-    count, old, done = 3000, 500, 1500
-    (tmp_path / "pages").mkdir()
-    (tmp_path / "progress").mkdir()
-    files = [str(tmp_path / f"pages/{number}.parquet") for number in range(count)]
-    plan = SimpleNamespace(
-        finish=SimpleNamespace(units=str(tmp_path / "units"), shards=1), progress=str(tmp_path / "progress")
-    )
-    for number in range(old):
-        Path(files[number]).touch()
-    meter = _Meter(plan, [SimpleNamespace(likely_size=10)] * count, files, "cleaning", "pages")
-    for number in range(old, done):
-        Path(files[number]).touch()
-        (tmp_path / f"progress/{number}").write_text("7 10")
-    (tmp_path / f"progress/{done}").write_text("3 5")
-    for _ in range(2):  # what is told last may be told after a file is there
-        what, share, state = meter.read()
-    assert (what, share) == ("cleaning", (done * 10 + 5) / (count * 10)) and state.startswith("1,500 of 3,000 files, ")
-    looked = []
-    monkeypatch.setattr(
-        "builtins.open", lambda path, *rest, do=open, **more: (looked.append(path), do(path, *rest, **more))[1]
-    )
-    monkeypatch.setattr(os.path, "exists", lambda path, do=os.path.exists: (looked.append(path), do(path))[1])
-    assert meter.read()[:2] == (what, share) and len(looked) == 2
-
-
 NEAR = [
     (["biuld"], "'build'"),
     (["build", "x.wet.gz", "--out", "o", "--variant", "en"], "--variants"),
@@ -259,6 +207,13 @@ def test_a_file_name_that_the_terminal_cannot_write_is_no_failure(tmp_path):
     )  # fmt: skip
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "\\u6771\\u4eac.wet.gz: there is no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize("closed, said", [(">&-", 1), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_without_a_place_to_print_to_a_command_ends_as_with_one(tmp_path, closed, said):
+    line = f"{shlex.join([sys.executable, '-m', 'c4build.commands.main', 'verify', str(tmp_path)])} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", said)
 
 
 @pytest.fixture(scope="module")

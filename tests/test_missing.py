@@ -100,7 +100,8 @@ def test_a_server_that_throttles_is_asked_no_more(sources, server, tmp_path, mon
 def test_what_the_key_stages_made_is_found_by_the_next_run(sources, tmp_path):
     request = sources.request(tmp_path, shards=2)
     prepared = prepare(request)
-    broken = prepared.plan._replace(finish=prepared.plan.finish._replace(format="no such format"))
+    finish = prepared.plan.finish
+    broken = prepared.plan._replace(finish=finish._replace(run=finish.run._replace(format="no such format")))
     with pytest.raises(Exception, match="no such format"):
         run(prepared._replace(plan=broken))
     made = {path: path.stat().st_ino for path in tmp_path.glob(".c4build/keys/*")}

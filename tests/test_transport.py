@@ -58,17 +58,6 @@ def fetch(url: str, transport: Transport = FAST, size: int = 100_000) -> bytes:
     return read_all(open_input(identify(url), transport), size)
 
 
-def twice(server, name: str = "x.gz") -> int:
-    """Bytes that were sent more than once; what is no part of the file is not counted."""
-    seen = bytearray(len(server.files[name]))
-    total = 0
-    for sent in server.sent:
-        if sent.path == name and sent.fault != "html":
-            seen[sent.start : sent.start + sent.size] = b"\1" * sent.size
-            total += sent.size
-    return total - sum(seen)
-
-
 # How long is waited
 
 
@@ -115,7 +104,7 @@ def test_a_body_that_breaks_off_goes_on_where_it_was():
     with serving({"x.gz": BODY}, in_turn("cut", "chunked cut", "cut", "cut")) as server:
         file = open_input(identify(f"{server.url}/x.gz"), FAST)
         assert read_all(file) == BODY
-        assert sum(sent.size for sent in server.sent) == len(BODY) and twice(server) == 0
+        assert sum(sent.size for sent in server.sent) == len(BODY) and server.sent_twice("x.gz") == 0
         assert [sent.start for sent in server.sent] == list(
             itertools.accumulate([0, *(sent.size for sent in server.sent)])
         )[:-1]
@@ -134,7 +123,7 @@ def test_what_is_gone_on_with_is_to_be_the_same_file_where_its_etag_can_say_so(e
 def test_what_came_before_a_stall_is_kept():
     with serving({"x.gz": BODY}, in_turn("stall")) as server:
         assert fetch(f"{server.url}/x.gz", FAST._replace(read_timeout=1)) == BODY
-        assert sum(sent.size for sent in server.sent) == len(BODY) and twice(server) == 0
+        assert sum(sent.size for sent in server.sent) == len(BODY) and server.sent_twice("x.gz") == 0
 
 
 def test_a_connection_that_is_reset_loses_a_block_at_most():
@@ -163,7 +152,7 @@ def test_a_third_of_bad_answers_gives_the_bytes_and_no_byte_twice_beyond_a_block
         assert 1 < server.most_open <= FAST.most_connections
         for name in names:
             broken = [sent for sent in server.sent if sent.path == name and sent.fault in (*CUTS, *LIES)]
-            assert twice(server, name) <= BLOCK * len(broken)
+            assert server.sent_twice(name) <= BLOCK * len(broken)
         assert {sent.agent for sent in server.sent} == {f"c4build/{c4build.__version__}"}
 
 

@@ -12,7 +12,10 @@ import pytest
 from command import run_command
 from corpus_folders import MANIFESTS, complete_folders, make, manifest, manifest_path, stamps, tree, write_library
 
+from c4build.corpora.c4 import read_summary
+from c4build.errors import CorruptFileError
 from c4build.sample.resources import sample_dump
+from c4build.write.verify import verify
 
 FORMATS = ["tfrecord", "array_record", "jsonl", "parquet"]
 
@@ -98,6 +101,14 @@ def test_the_manifest_has_the_size_and_the_sha256_of_every_file(sound):
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in lying.items()
         }
         assert any("train" in name for name in lying)
+
+
+def test_a_folder_whose_manifest_goes_meanwhile_is_not_complete(out):
+    folder = out / "c4/en/1.0.0"
+    manifest_path(folder).unlink()
+    assert [verify(str(folder)).wrong] == [["it is not complete: run the command that makes it again"]]
+    with pytest.raises(CorruptFileError, match=f"{folder}: its manifest is gone; run the same command again"):
+        read_summary({"en": str(folder)})
 
 
 @pytest.mark.parametrize("spoil", SPOIL, ids=lambda spoil: spoil.__name__)

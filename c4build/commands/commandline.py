@@ -83,20 +83,23 @@ def beam_program(command: Callable, name: str) -> Callable[[Sequence[str] | None
     return run
 
 
-def asks_for(kind: Any) -> Callable[[Callable], Callable]:
-    """A command that takes a `request` gets in its place a parameter for each field of the named tuple `kind`."""
+def asks_for(kind: Any, **fixed: Any) -> Callable[[Callable], Callable]:
+    """A command that takes a `request` gets in its place a parameter for each field of the named tuple `kind`, but for
+    those whose values are `fixed`."""
 
     def decorate(command: Callable) -> Callable:
         hints, defaults = get_type_hints(kind, include_extras=True), kind._field_defaults
         fields = [
             Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name, Parameter.empty), annotation=hints[name])
             for name in kind._fields
+            if name not in fixed
         ]
         own = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(command).parameters.values()]
         parameters = fields + [one for one in own if one.name != "request"]
 
         def with_fields(**given: Any) -> Any:
-            return command(request=kind(**{name: given.pop(name) for name in kind._fields}), **given)
+            asked = {field.name: given.pop(field.name) for field in fields}
+            return command(request=kind(**asked, **fixed), **given)
 
         expanded: Any = wraps(command)(with_fields)
         expanded.__signature__ = Signature(parameters)

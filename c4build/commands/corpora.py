@@ -18,6 +18,7 @@ def attach(app: typer.Typer):
         app.command(cls=BeamCommand)(command)
     app.command()(inspect)
     app.command()(verify)
+    app.command()(status)
 
 
 def wikipedia(
@@ -31,7 +32,8 @@ def wikipedia(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     rules: Annotated[
         str, typer.Option(help="tfds (what TFDS keeps) | strict (no categories, no sections of references either)")
     ] = "tfds",
@@ -59,7 +61,8 @@ def books(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     chapters: Annotated[bool, typer.Option("--chapters", help="One example a chapter instead of one a book.")] = False,
     language: Annotated[str, typer.Option(help="Keep books in this language; any keeps all.")] = "en",
     least: Annotated[float, typer.Option(help="langdetect's probability of that language, at least.")] = 0.99,
@@ -91,7 +94,8 @@ def webtext_urls(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)] = ...,
+    *,
+    out: Annotated[str, typer.Option(help="The list to make, as in --out urls.txt.gz.", show_default=False)],
     workers: Workers = None,
     runner: Runner = None,
     overwrite: Overwrite = False,
@@ -123,7 +127,8 @@ def truncate(
             show_default=False,
         ),
     ] = None,
-    out: Out = ...,
+    *,
+    out: Out,
     tokens: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in tokens, as in 2^25,2^23.")] = None,
     words: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in words.")] = None,
     bytes: Annotated[str | None, typer.Option(metavar="N,...", help="Sizes in bytes of text.")] = None,
@@ -135,7 +140,7 @@ def truncate(
     overwrite: Overwrite = False,
 ):
     """Cut a corpus to exact sizes, each a prefix of the next: the first pages in a shuffle fixed by a seed."""
-    if len(folder or []) != 1:
+    if folder is None or len(folder) != 1:
         raise UsageError("give the folder of one corpus, as in OUT/c4/en")
     given = {unit: sizes for unit, sizes in (("tokens", tokens), ("words", words), ("bytes", bytes)) if sizes}
     if len(given) != 1 or bool(vocab) != ("tokens" in given):
@@ -147,7 +152,7 @@ def truncate(
     check(workers, runner, context.args)
 
     def run(measuring, flow):
-        if not run_watched(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
+        if not run_shown(measuring, flow, ("measuring", "pages"), workers, runner, context.args):
             raise typer.Exit(0)
 
     numbers = [_number(size) for size in sizes.split(",")]
@@ -208,6 +213,17 @@ def verify(
     raise typer.Exit(DAMAGED if wrong else 0)
 
 
+def status(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, a line for each look.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until the run ends.")] = False,
+):
+    """Show how far the newest run into a folder is, or how it ended: from any machine that sees the folder."""
+    from c4build.commands.status import show
+
+    show(out, as_json, watch)
+
+
 def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong."""
     from c4build.flow.beam_options import check_options
@@ -235,7 +251,7 @@ def run_collect(
     from c4build.commands.terminal import print_complete, print_damages
     from c4build.flow.records import collect
     from c4build.write.card import write_card
-    from c4build.write.folder import keeps_nothing, read_manifest
+    from c4build.write.folder import keeps_nothing, manifest_of
 
     plan = prepared.plan
     started = time.monotonic()
@@ -243,16 +259,16 @@ def run_collect(
         print_complete(prepared.folders)
     else:
         doing = ("reading", plan.recipe.record)
-        if not run_watched(prepared, lambda root: collect(root, plan), doing, workers, runner, beam_options):
+        if not run_shown(prepared, collect, doing, workers, runner, beam_options):
             return 0
     finish()
-    summary = read_manifest(plan.folder)
+    summary = manifest_of(plan.folder)
     if not prepared.complete:
         for line in summary["made_again"]:
             say(f"made again: {line}")
     if warning := keeps_nothing(summary["corpus"], plan.recipe.record, summary):
         say(warning)
-    if left_alone := write_card(plan.work.rpartition("/")[0]):
+    if left_alone := write_card(plan.run.out):
         say(left_alone)
     summary["folder"] = result or summary["folder"]
     print_collected(plan.recipe, summary, time.monotonic() - started)
@@ -260,17 +276,15 @@ def run_collect(
     return DAMAGED if summary["damaged"] else 0
 
 
-def run_watched(
+def run_shown(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
 ) -> bool:
     """Runs what was prepared, and shows how far it is; returns False where the job was only handed over, which it says."""
     from c4build.commands.terminal import Progress
+    from c4build.flow.local import run_watched
 
-    with Progress(prepared, runner in (None, "DirectRunner"), *doing):
-        from c4build.flow.local import run_flow
-
-        parts = len(prepared.inputs)
-        ended = run_flow(add, prepared.plan.work, parts, min(workers or cores(), parts), runner, beam_options)
+    workers = min(workers or cores(), len(prepared.inputs))
+    ended = run_watched(prepared, add, doing, workers, runner, beam_options, Progress)
     if not ended:
         print(HANDED_OVER)
     return ended

@@ -33,7 +33,9 @@ def look(folder: str, length: Callable[[str], int], draw: int = 3, seed: int = 0
     shards = find_shards(folder)
     if not shards:
         raise UsageError(f"{folder}: no finished shard of a corpus lies in this folder{_under_way(folder)}")
-    examples, lengths, unread = Counter(), Counter(), []
+    examples: Counter[str] = Counter()
+    lengths: Counter[int] = Counter()
+    unread: list[str] = []
     units = size = seen = 0
     chance = random.Random(seed)
     drawn: list[dict[str, str]] = []

@@ -1,6 +1,7 @@
 """The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
+import io
 import logging
 import os
 import shlex
@@ -17,6 +18,7 @@ from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.commands.explain import explain
+from c4build.commands.plan import plan
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
@@ -97,6 +99,7 @@ def _next_commands(out: str) -> str:
 
 attach(app)
 app.command()(explain)
+app.command()(plan)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
@@ -118,12 +121,8 @@ def run_build(
     if prepared.complete:
         print_complete(prepared.folders)
     else:
-        local = runner in (None, "DirectRunner")
-        workers = workers or cores()
-        with Progress(prepared, local):
-            useful = max(len(prepared.inputs), prepared.plan.finish.shards)
-            ended = run(prepared, min(workers, useful), runner, beam_options)
-        if not ended:
+        useful = max(len(prepared.inputs), prepared.plan.run.shards)
+        if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress):
             print(HANDED_OVER)
             return 0
     summaries = read_summary(prepared.folders)
@@ -133,7 +132,7 @@ def run_build(
     for name, summary in summaries.items():
         if warning := keeps_nothing(name, "pages", summary):
             say(warning)
-    if left_alone := write_card(prepared.plan.finish.out):
+    if left_alone := write_card(prepared.plan.run.out):
         say(left_alone)
     print_outcome(summaries, prepared, time.monotonic() - started)
     return DAMAGED if any(summary["damaged"] or summary["missing"] for summary in summaries.values()) else 0
@@ -164,8 +163,12 @@ def main():
 def end_with(command: Callable[[], int | None], program: str = "c4build"):
     """Runs `command` and ends the process with the exit code that it returns, or that its error stands for."""
     _quiet_logs()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed, as by `c4build ... >&-`
+            setattr(sys, name, open(os.devnull, "w"))
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
     try:
         code = command()
         if code == INTERRUPTED:  # as newer versions of typer tell of it

@@ -1,10 +1,8 @@
 """What a person sees: how far it is, and at the end the table of what came in and what stayed."""
 
 import os
-import re
 import sys
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
@@ -15,37 +13,31 @@ from rich.table import Table
 from rich.text import Text
 
 from c4build.errors import counted, visible
+from c4build.flow.runs.log import words
 from c4build.rules.tables import VARIANTS, reasons_in_order
 from c4build.write.folder import manifest_name
 
 _PLAIN_SECONDS = 10  # between two lines where there is no terminal
 _PLAIN_WIDTH = 120  # of a line there
 _SHOWN_DAMAGES = 20
-_FINISHED_UNIT = re.compile(r"\d+\.json")
 
 
 class Progress:
-    """Shows files done, pages a second and the time left while a build runs: a bar on a terminal, lines elsewhere.
+    """Shows files done, records a second and the time left while a run is under way: a bar on a terminal, lines elsewhere."""
 
-    `doing` is what is done with the inputs, `record` what they hold.
-    """
-
-    def __init__(self, prepared, local: bool, doing: str = "cleaning", record: str = "pages"):
-        self._doing = doing, record
-        self._plan, self._inputs, self._page_files = prepared.plan, prepared.inputs, prepared.page_files
+    def __init__(self, run):
+        self._run = run  # a `runs.run.RunRecord`
         self._console = Console(stderr=True)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True) if local and self._plan.progress else None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Progress":
-        if self._thread:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_):
         self._stop.set()
-        if self._thread:
-            self._thread.join()
+        self._thread.join()
 
     def _watch(self):
         if self._console.is_terminal:
@@ -59,100 +51,28 @@ class Progress:
                 transient=True,
             ) as bar:
                 task = bar.add_task("starting", total=1.0, state="")
-                meter = _Meter(self._plan, self._inputs, self._page_files, *self._doing)
-                while not self._stop.wait(0.3):
-                    what, share, state = meter.read()
-                    bar.update(task, description=what, completed=share, state=state)
+                while not self._stop.wait(0.5):
+                    state = self._run.state()
+                    bar.update(task, description=state["stage"], completed=state["share"], state=how_far(state))
         else:
-            meter, said = _Meter(self._plan, self._inputs, self._page_files, *self._doing), None
+            said = ""
             while not self._stop.wait(_PLAIN_SECONDS):
-                what, _, state = meter.read()
-                if (what, state) != said:
-                    print(f"c4build: {what} {state}", file=sys.stderr, flush=True)
-                said = (what, state)
+                state = self._run.state()
+                if (line := f"{state['stage']} {how_far(state)}") != said:
+                    print(f"c4build: {line}", file=sys.stderr, flush=True)
+                said = line
 
 
-class _Meter:
-    """Reads how far a build is from the files it leaves: nothing is asked of its workers."""
-
-    def __init__(self, plan, inputs, page_files, doing: str, record: str):
-        self._doing, self._record = doing, record
-        self._plan, self._inputs = plan, inputs
-        self._page_files = page_files
-        names = {folder: set(_names_in(folder)) for folder in {os.path.dirname(path) for path in page_files}}
-        self._there = {
-            index for index, path in enumerate(page_files) if os.path.basename(path) in names[os.path.dirname(path)]
-        }
-        self._sizes = [max(source.likely_size, 1) for source in inputs]
-        self._whole = sum(self._sizes)
-        self._old = set(self._there)  # what was there before, and nothing is told of
-        self._old_size = sum(self._sizes[index] for index in self._old)
-        self._settled: set[str] = set()  # names of what will tell nothing more
-        self._pages = self._size = 0  # of these
-        self._start = time.monotonic()
-
-    def read(self) -> tuple[str, float, str]:
-        """(what is being done, the share of it that is done, numbers)."""
-        seconds = time.monotonic() - self._start
-        pages, size = self._look()
-        files = f"{len(self._there):,} of {counted(len(self._inputs), 'files')}"
-        if len(self._there) == len(self._inputs):
-            total = self._plan.finish.shards
-            done = self._finished_units()
-            if done is None:
-                return self._doing, 1.0, files
-            return "writing", done / total, f"{done:,} of {counted(total, 'shards')}"
-        new = size / max(self._whole - self._old_size, 1)
-        left = seconds / new * (1 - new) if new > 0.01 else 0
-        state = f"{files}, {pages / max(seconds, 1e-3):,.0f} {self._record}/s" + (
-            f", {duration(int(left))} left" if left >= 1 else ""
-        )
-        return self._doing, (self._old_size + size) / self._whole, state
-
-    def _look(self) -> tuple[int, int]:
-        """(pages, bytes) read by this run. Only what may have changed since the last time is looked at."""
-        pages = size = 0
-        for name in _names_in(self._plan.progress):
-            if name in self._settled or not name.isdecimal() or int(name) >= len(self._sizes):
-                continue
-            index = int(name)
-            told, total = _told(os.path.join(self._plan.progress, name)), self._sizes[index]
-            if index in self._old:  # it is made again
-                self._old.remove(index)
-                self._old_size -= total
-            if index in self._there:
-                self._settled.add(name)
-                self._pages, self._size = self._pages + told[0], self._size + total
-                continue
-            if os.path.exists(self._page_files[index]):
-                self._there.add(index)  # what is told last is read the next time
-                told = told[0], total
-            pages, size = pages + told[0], size + min(told[1], total)
-        return self._pages + pages, self._size + size
-
-    def _finished_units(self) -> int | None:
-        """How many shards are written; None where the inputs' own files are all that is made."""
-        units, shards = self._plan.finish.units, self._plan.finish.shards
-        if any(os.path.dirname(path) == units for path in self._page_files):
-            return None
-        done = sum(bool(_FINISHED_UNIT.fullmatch(name)) for name in os.listdir(units)) if os.path.isdir(units) else 0
-        return min(done, shards)
-
-
-def _names_in(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _told(path: str) -> tuple[int, int]:
-    try:
-        with open(path) as file:
-            pages, size = file.read().split()
-        return int(pages), int(size)
-    except (OSError, ValueError):
-        return 0, 0
+def how_far(state: Mapping) -> str:
+    """How far a run is in the stage that it is at, in numbers; `state` as `runs.tracker.Tracker.state` has it."""
+    left = f", {duration(int(state['left']))} left" if state["left"] and state["left"] >= 1 else ""
+    files, units = state["files"], state["units"]
+    if state["stage"] in ("writing", "publishing"):
+        return f"{units['done']:,} of {counted(units['all'], 'shards')}{left}"
+    done = f"{files['done']:,} of {counted(files['all'], 'files')}"
+    if state["stage"] == "deduplicating":
+        return f"{done}, {words(state['step'])}"
+    return f"{done}, {state['rate']:,.0f} {state['record']}/s{left}"
 
 
 def print_complete(folders: Mapping[str, str]):
@@ -273,7 +193,7 @@ def print_outcome(summaries: Mapping[str, dict], prepared, seconds: float):
     for name, summary in summaries.items():
         print(visible(f"{name}: {summary['folder']}"))
     inputs = counted(len(prepared.inputs), "inputs")
-    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.finish.work}"))
+    print(visible(f"{inputs} in {duration(seconds)}; page files for a next run lie in {prepared.plan.run.work}"))
     print_damages(said[0])
 
 

@@ -9,7 +9,9 @@ import mmh3
 
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError, counted
-from c4build.flow.records import Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.flow.kit import Prepared
+from c4build.flow.records import prepare
+from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.books import check_book, find_books, read_book
 from c4build.read.chapters import BookError
 from c4build.read.gz import Damage

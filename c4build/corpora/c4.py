@@ -1,7 +1,5 @@
 """One build, from what a person asks for to what came of it: checks everything first, then runs the flow of `web`."""
 
-import datetime
-import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,8 +9,10 @@ from c4build.corpora.options import Request
 from c4build.dedup.keys import MOST_VARIANTS
 from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
-from c4build.flow.kit import Prepared
-from c4build.flow.settings import DATASET, FinishSettings
+from c4build.flow.corpus import check_format, make_ready
+from c4build.flow.inputs import write_inputs
+from c4build.flow.kit import Prepared, Run, absolute, locked, now
+from c4build.flow.settings import DATASET, FinishSettings, corpus_of
 from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport
 from c4build.read.missing import most_missing
@@ -26,13 +26,11 @@ from c4build.write.files import (
     join,
     list_files,
     list_folders,
-    make_empty_folder,
     make_folder,
     read_sealed,
     write_sealed,
 )
-from c4build.write.folder import claim, is_complete, lock, read_manifest, sweep, unlock
-from c4build.write.shards import FORMATS, file_names, is_installed
+from c4build.write.folder import is_complete, manifest_of, unlock
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
@@ -42,22 +40,19 @@ class Checked(NamedTuple):
     """What a request comes to: its options are right, and its inputs are there."""
 
     rules: RuleSet
-    variants: list[Variant]
+    variants: tuple[Variant, ...]
     lists: Lists
     inputs: list[Input]
     out: str  # absolute: workers may have another working folder
 
 
-def prepare(
-    request: Request, track_progress: bool = True, say: Callable[[str], object] = lambda line: None
-) -> Prepared:
+def prepare(request: Request, say: Callable[[str], object] = lambda line: None) -> Prepared:
     """Checks the request and plans it; touches nothing but the output folder, and that only when all else is right.
 
     The output folder is locked from here on until `run` is done, or nothing need be.
 
     Args:
       request: what is asked for.
-      track_progress: Clean tells how far it is.
       say: is told in a line what is there already, what must be made again and what is read again.
 
     Raises:
@@ -65,27 +60,18 @@ def prepare(
       InUseError: another process writes to the output folder.
       CorruptFileError: what says what lies in the output folder is not what was written.
     """
-    rules, variants, lists, inputs, out = check(request)
-    work = join(out, ".c4build")
-    lock(work, out)
-    try:
-        prepared = _plan(request, rules, variants, lists, inputs, out, work, track_progress, say)
-    except BaseException:
-        unlock(work)
-        raise
+    checked = check(request)
+    with locked(checked.out):
+        prepared = _plan(request, *checked, say)
     if prepared.complete:
-        unlock(work)
+        unlock(prepared.plan.run.work)
     return prepared
 
 
 def check(request: Request) -> Checked:
     """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
     rules, variants = check_rules(request)
-    format = FORMATS.get(request.format)
-    if format is None:
-        raise UsageError(f"--format {request.format}: there are {', '.join(FORMATS)}")
-    if not is_installed(format):
-        raise UsageError(f"--format {format.name} needs a package: pip install 'c4build[array-record]'")
+    check_format(request.format)
     numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
     for name, number in numbers.items():
         if number is not None and number < 1:
@@ -94,9 +80,10 @@ def check(request: Request) -> Checked:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     most_missing(request.allow_missing, 0)
     lists = check_lists(request, variants)
-    inputs = find_inputs(request.inputs, request.crawls, request.limit, ARCHIVES[request.archive])
-    out = os.path.abspath(request.out) if is_local(request.out) else request.out.rstrip("/")
-    return Checked(rules, variants, lists, inputs, out)
+    inputs = find_inputs(
+        request.inputs, request.crawls, request.limit, ARCHIVES[request.archive], request.max_connections
+    )
+    return Checked(rules, variants, lists, inputs, absolute(request.out))
 
 
 def check_rules(request: Request) -> tuple[RuleSet, tuple[Variant, ...]]:
@@ -114,15 +101,14 @@ def check_rules(request: Request) -> tuple[RuleSet, tuple[Variant, ...]]:
     return rules, variants
 
 
-def _plan(request, rules, variants, lists, inputs, out, work, track_progress, say) -> Prepared:
-    from c4build.flow.inputs import write_inputs
+def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     from c4build.flow.web import Plan
 
     shards = request.shards or default_shards(inputs)
     made_from = {
         variant.name: _made_from(rules, variant, lists, inputs, request.format, shards) for variant in variants
     }
-    folders = {variant.name: join(out, DATASET, variant.name, rules.version) for variant in variants}
+    folders = {variant.name: corpus_of(out, variant, rules).folder for variant in variants}
     sources = {source.path: source.identity for source in inputs}
     todo = [
         variant
@@ -137,14 +123,11 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
     clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded)
     fingerprint = digest([made_from[variant.name] for variant in todo])
-    finish = FinishSettings(
-        clean, tuple(todo), track_of, bad_words, request.format, shards, len(inputs), out, work, fingerprint
-    )
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
         "c4build": __version__,
         "fingerprint": fingerprint,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": now(),
         "rules": rules.to_json(),
         "bad_words": {"words": len(bad_words), "sha256": words_digest(bad_words)} if bad_words else None,
         "excluded": {"entries": len(lists.excluded.split("\n")), "sha256": digest(lists.excluded)}
@@ -156,24 +139,30 @@ def _plan(request, rules, variants, lists, inputs, out, work, track_progress, sa
         "shards": shards,
         "made_from": made_from,
     }
-    progress = join(work, "progress") if track_progress and is_local(out) else None
-    key_files = join(work, "keys") if is_local(out) else None
-    lists_of_inputs = join(work, f"inputs-{fingerprint}")
+    run = Run(
+        out=out,
+        format=request.format,
+        shards=shards,
+        inputs=len(inputs),
+        fingerprint=fingerprint,
+        provenance=provenance,
+        most_missing=most_missing(request.allow_missing, len(inputs)),
+    )
+    key_files = join(run.work, "keys") if is_local(out) else None
     transport = Transport(
         most_connections=request.max_connections,
         # Processes that share no disk cannot share connections: there the bound is for each.
-        slots_folder=join(work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
+        slots_folder=join(run.work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
     )
-    missing = most_missing(request.allow_missing, len(inputs))
-    plan = Plan(finish, lists_of_inputs, url_lists, provenance, progress, key_files, transport, missing)
-    page_files = []
+    plan = Plan(FinishSettings(run, clean, tuple(todo), track_of, bad_words), url_lists, key_files, transport)
+    page_files: list[str] = []
     if todo:
-        page_files, again = _find_page_files(work, clean, inputs, read_before=bool(there))
+        page_files, again = _find_page_files(run.work, clean, inputs, read_before=bool(there))
         for number, why in again:
             files = "1 input is" if number == 1 else f"{number:,} inputs are"
             say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
-        _make_ready(plan, [folders[variant.name] for variant in todo])
-        write_inputs(lists_of_inputs, list(zip(inputs, page_files)))
+        make_ready(run, plan.corpora, [key_files] if key_files else [])
+        write_inputs(run.listed, [[*source, page_file] for source, page_file in zip(inputs, page_files)])
     return Prepared(plan, inputs, page_files, folders, not todo)
 
 
@@ -206,7 +195,9 @@ def _find_page_files(
     Also, how many inputs that were read before are read again, and why. `read_before`: all of them were.
     """
     own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
-    serving, lacking, known = [], [], set()
+    serving: list[str] = []
+    lacking: list[str] = []
+    known: set[str] = set()
     for name in list_folders(work):
         folder = join(work, name)
         if name.startswith("pages-") and folder != own:
@@ -249,20 +240,7 @@ def _and(names: Sequence[str]) -> str:
 
 def read_summary(folders: dict[str, str]) -> dict[str, dict]:
     """The manifest of each variant."""
-    return {name: read_manifest(folder) for name, folder in folders.items()}
-
-
-def _make_ready(plan, folders: Sequence[str]):
-    """Makes the folders, and takes away what a run that was killed left unfinished in them."""
-    finish = plan.finish
-    for folder in folders:
-        claim(folder, set(file_names(FORMATS[finish.format], DATASET, finish.shards)))
-    make_folder(finish.units)
-    sweep(finish.work)
-    if plan.progress:
-        make_empty_folder(plan.progress)
-    if plan.key_files:
-        make_folder(plan.key_files)
+    return {name: manifest_of(folder) for name, folder in folders.items()}
 
 
 def default_shards(inputs: list[Input]) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from c4build.corpora.measure import Measure, text_bytes, tokens, words
 from c4build.corpora.shuffle import load_order, read_early
-from c4build.flow.records import Found, Unit
+from c4build.errors import CorruptFileError, UsageError
+from c4build.flow.units import Found, Unit
 from c4build.read.gz import Damage
 
 
@@ -26,7 +27,11 @@ class Cutter(NamedTuple):
 
     @property
     def measure(self) -> Measure:
-        return tokens(self.vocabulary) if self.unit == "tokens" else words() if self.unit == "words" else text_bytes()
+        if self.unit == "tokens":
+            if self.vocabulary is None:
+                raise UsageError("tokens are counted by a SentencePiece model: give --vocab")
+            return tokens(self.vocabulary)
+        return words() if self.unit == "words" else text_bytes()
 
     def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
         if unit.parts[0].start == 0:
@@ -36,7 +41,12 @@ class Cutter(NamedTuple):
             pages = load_order(source.path, start, stop, identity)
             for rank, example in enumerate(self._examples(pages), start):
                 if cut:
-                    example["text"] = self.measure.cut(example["text"], int(cut))
+                    text = self.measure.cut(example["text"], int(cut))
+                    if text is None:
+                        raise CorruptFileError(
+                            f"{source.path}: page {rank:,} cannot be cut to {cut} {self.unit}, as it could before"
+                        )
+                    example["text"] = text
                 yield Found("kept", example, mmh3.mmh3_x64_128_digest(f"{rank}".encode()))
 
     def _examples(self, pages: np.ndarray) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ import json
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -150,7 +150,7 @@ def _read_jsonl(path: str) -> Iterator[Mapping[str, str]]:
             yield json.loads(line)
 
 
-def _told(path: str, lines: BinaryIO) -> Iterator[bytes]:
+def _told(path: str, lines: gzip.GzipFile) -> Iterator[bytes]:
     try:
         yield from lines
     except (EOFError, OSError) as error:

@@ -11,7 +11,9 @@ from c4build.corpora.cutter import Cutter
 from c4build.corpora.examples import Shard, ShardError, read_shard
 from c4build.corpora.shuffle import PAGE, EarlyPages, first_pages, save_order
 from c4build.errors import CorruptFileError, UsageError
-from c4build.flow.records import Part, Unit, Watched, teller
+from c4build.flow.kit import Prepared, Watched
+from c4build.flow.runs import marks
+from c4build.flow.units import Part, Unit
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
 from c4build.write.files import base_name, check_sums, join, read_own, read_sealed, write_sealed
@@ -21,12 +23,12 @@ _UNIT_BYTES = 16  # more than a token or a word takes on average
 
 
 class Measuring(NamedTuple):
-    """The measuring of shards, as `terminal.Progress` watches it."""
+    """The measuring of shards: a plan, as the flows have one."""
 
     shards: tuple[Shard, ...]
     share: float
     work: str
-    progress: str | None
+    progress: str | None = None  # see `kit.Run`
 
     def stem(self, number: int) -> str:
         return join(self.work, f"{number:05d}-{self.share:.9f}")
@@ -34,22 +36,16 @@ class Measuring(NamedTuple):
     def told(self, number: int) -> str | None:
         return self.progress and join(self.progress, str(number))
 
-    @property
-    def inputs(self) -> list[Unit]:
-        parts = [Part(Input(shard.path, shard.size, "")) for shard in self.shards]
-        return [Unit(str(number), (part,)) for number, part in enumerate(parts)]
+    def told_in(self, folder: str | None) -> "Measuring":
+        return self._replace(progress=folder)
 
     @property
-    def plan(self) -> "Measuring":
-        return self
+    def run(self) -> Watched:
+        return Watched(self.work, self.work, len(self.shards))
 
-    @property
-    def finish(self) -> Watched:
-        return Watched(self.work, len(self.shards))
-
-    @property
-    def page_files(self) -> list[str]:
-        return [self.stem(number) + ".json" for number in range(len(self.shards))]
+    def prepared(self) -> Prepared:
+        units = [Unit(shard.path, (Part(Input(shard.path, shard.size, "")),)) for shard in self.shards]
+        return Prepared(self, units, [self.stem(number) + ".json" for number in range(len(units))], {}, False)
 
 
 class MeasureShard(beam.DoFn):
@@ -62,29 +58,37 @@ class MeasureShard(beam.DoFn):
     def setup(self):
         self._length = self.cutter.measure.length
 
+    def start_bundle(self):
+        marks.begin(self.measuring.progress, type(self).__name__)
+
+    def finish_bundle(self):
+        marks.end(self.measuring.progress)
+
     def process(self, number: int) -> Iterator[int]:
         stem, remade = self.measuring.stem(number), []
+        task = marks.Task(self.measuring.told(number))
         try:
             said = read_sealed(stem + ".json")
             remade = [f"{name}: {what}" for name, what in check_sums(self.measuring.work, sums_in(said))]
             if remade or said["number"] != number:
                 raise CorruptFileError(f"{stem}.json: it does not hold what was written")
+            task.done(said.get("read", 0), 0)
         except FileNotFoundError:
-            self._measure(number, stem, [])
+            self._measure(number, stem, [], task)
         except CorruptFileError as error:
-            self._measure(number, stem, remade or [str(error)])
+            self._measure(number, stem, remade or [str(error)], task)
         yield number
 
-    def _measure(self, number: int, stem: str, remade: list[str]):
+    def _measure(self, number: int, stem: str, remade: list[str], task: marks.Task):
         shard = self.measuring.shards[number]
         rows, damage, read, text_size = [], None, 0, 0
+        task.begin()
         early = EarlyPages(stem)
-        tell = teller(self.measuring.told(number), lambda: read)
         try:
             for row, example in enumerate(read_shard(shard)):
                 size = len(example["text"].encode())
                 read, text_size = row + 1, text_size + size
-                tell(text_size)
+                task.at(read, text_size)
                 order = mmh3.hash64(f"{self.seed} {number} {row}", signed=False)[0]
                 if order < self.bound:
                     rows.append((order, number, row, self._length(example["text"]), size))
@@ -93,9 +97,10 @@ class MeasureShard(beam.DoFn):
             damage = [error.offset, error.what]
         early.flush()
         save_order(stem + ".npy", np.sort(np.array(rows, PAGE), order=["order", "shard", "row"]), early.sums)
-        fields = {"number": number, "groups": early.groups, "features": early.features, "damage": damage}
+        fields = {"number": number, "read": read, "groups": early.groups, "features": early.features, "damage": damage}
         write_sealed(stem + ".json", {**fields, "files": as_json(early.sums), "remade": remade})
-        tell(shard.size, True)
+        why = damage[1] if damage else next(iter(remade), "")
+        task.done(read, shard.size, int(damage is not None), why=why)
 
 
 def measured(
@@ -107,8 +112,12 @@ def measured(
     share = min(1.0, 1.2 * needed / max(1, sum(shard.size for shard in measuring.shards)))
     while True:
         measuring = measuring._replace(share=share)
-        step = beam.ParDo(MeasureShard(measuring, cutter, seed))
-        run(measuring, lambda root: root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step)
+
+        def measure(root: beam.Pipeline, plan: Measuring) -> beam.PCollection:
+            step = beam.ParDo(MeasureShard(plan, cutter, seed))
+            return root | beam.Create(numbers) | beam.Reshuffle() | "Measure" >> step
+
+        run(measuring.prepared(), measure)
         stems = [measuring.stem(number) for number in numbers]
         said = [read_own(stem + ".json") for stem in stems]
         for stem, one in zip(stems, said):

@@ -38,15 +38,17 @@ class _Child:
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the parent, which ends its children
         )
-        if self._process.stdout.readline() != b"ready\n":
+        assert self._process.stdin is not None and self._process.stdout is not None  # both are pipes
+        self._questions, self._answers = self._process.stdin, self._process.stdout
+        if self._answers.readline() != b"ready\n":
             raise WorkerError(f"the parser of wikitext could not be started ({sys.executable}: {self.end()})")
 
     def ask(self, question: bytes) -> bytes:
         """The child's answer; empty where it has died."""
         try:
-            self._process.stdin.write(question)
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            self._questions.write(question)
+            self._questions.flush()
+            answer = self._answers.readline()
         except OSError:
             return b""
         except BaseException:  # such as Ctrl-C: nobody will read what it answers
@@ -66,7 +68,7 @@ class _Child:
 
     def let_go(self):
         """Closes this side of the pipes, by which an idle child ends."""
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._questions, self._answers):
             try:
                 pipe.close()
             except OSError:
@@ -167,12 +169,13 @@ def _answer(question: bytes) -> bytes:
     rules, seconds, wikitext = json.loads(question)
     signal.setitimer(signal.ITIMER_PROF, seconds)  # SIGPROF, which nobody catches, ends the process
     found: Counter = Counter()
+    answer: tuple[str, dict, str | None]
     try:
-        answer = [to_text(wikitext, RULES[rules], found), found, None]
+        answer = to_text(wikitext, RULES[rules], found), found, None
     except WikitextError as error:
-        answer = ["", {}, str(error)]
+        answer = "", {}, str(error)
     except Exception as error:
-        answer = ["", {}, f"the parser failed on it ({type(error).__name__}: {error})"]
+        answer = "", {}, f"the parser failed on it ({type(error).__name__}: {error})"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     return json.dumps(answer).encode() + b"\n"

@@ -16,7 +16,10 @@ import mmh3
 
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError
-from c4build.flow.records import URLS, Found, Part, Prepared, Recipe, Unit, prepare
+from c4build.flow.corpus import URLS
+from c4build.flow.kit import Prepared
+from c4build.flow.records import prepare
+from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.finding import find_files
 from c4build.read.gz import Damage
 from c4build.read.paths import Input
@@ -104,8 +107,8 @@ def judge_url(url: str) -> Link:
         return Link("bad_url")
     if parts.scheme not in ("http", "https"):
         return Link("not_web" if parts.scheme else "bad_url")
-    host = _ascii_host(host.rstrip("."))
-    if host is None or "." not in host or len(host) > _LONGEST_HOST:
+    host = _ascii_host(host.rstrip(".")) or ""
+    if "." not in host or len(host) > _LONGEST_HOST:
         return Link("bad_url")
     if _is_of(host, REDDIT_HOSTS):
         return Link("within_reddit")

@@ -24,7 +24,8 @@ class EarlyPages:
     """Writes pages to files of which each follows the shuffle and has as many as a process may hold."""
 
     def __init__(self, stem: str):
-        self._stem, self._pages, self._size = stem, [], 0
+        self._stem, self._size = stem, 0
+        self._pages: list[_Early] = []
         self.groups: list[list[tuple[int, int]]] = []  # of each file: first and last place of its row groups
         self.features: list[str] = []
         self.sums: FileSums = {}
@@ -103,12 +104,13 @@ def save_order(path: str, pages: np.ndarray, sums: FileSums | None = None):
         file.write(pages.tobytes())
 
 
-def load_order(path: str, start: int, stop: int, identity: str) -> np.ndarray:
+def load_order(path: str, start: int, stop: int | None, identity: str) -> np.ndarray:
     """Places in the order, as `truncate` identified them. Raises CorruptFileError."""
     try:
         with open_file(path) as file:
             data = file.read()
-        pages = np.frombuffer(data[start * PAGE.itemsize : stop * PAGE.itemsize], PAGE)
+        end = None if stop is None else stop * PAGE.itemsize
+        pages = np.frombuffer(data[start * PAGE.itemsize : end], PAGE)
     except (FileNotFoundError, ValueError):
         pages = np.zeros(0, PAGE)
     if digest(pages.tolist()) != identity:

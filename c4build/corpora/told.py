@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from c4build.errors import C4BuildError, printable
-from c4build.flow.records import Found
+from c4build.flow.units import Found
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError
 

@@ -21,9 +21,11 @@ from c4build.corpora.examples import find_shards
 from c4build.corpora.measure_shards import Measuring, measured
 from c4build.corpora.shuffle import blocks, save_order
 from c4build.errors import UsageError, say
-from c4build.flow.records import Part, Prepared, Recipe, Unit, prepare
+from c4build.flow.kit import Prepared, absolute, work_folder
+from c4build.flow.records import prepare
+from c4build.flow.units import Part, Recipe, Unit
 from c4build.read.paths import Input, identify
-from c4build.write.files import digest, is_local, join, make_empty_folder, make_folder
+from c4build.write.files import digest, join, make_folder
 from c4build.write.folder import is_under_way, lock, sweep, unlock
 from c4build.write.metadata import Dataset
 
@@ -33,7 +35,7 @@ def prepare_truncated(
     sizes: Sequence[int],
     unit: str,
     out: str,
-    run: Callable[[Measuring, Callable[[beam.Pipeline], object]], None],
+    run: Callable[[Prepared, Callable[[beam.Pipeline, Measuring], object]], None],
     vocabulary: str | None = None,
     seed: int = 0,
     format: str = "tfrecord",
@@ -52,20 +54,17 @@ def prepare_truncated(
     if is_under_way(folder):
         raise UsageError(f"{folder}: this corpus is not complete: run the command that makes it to its end first")
     what = vocabulary and [identify(os.path.abspath(vocabulary)).identity]
-    of = [identify(os.path.abspath(shard.path) if is_local(shard.path) else shard.path).identity for shard in shards]
+    of = [identify(absolute(shard.path)).identity for shard in shards]
     cutter = Cutter(digest([of, seed, unit, what]), unit, vocabulary and os.path.abspath(vocabulary))
-    out = os.path.abspath(out) if is_local(out) else out.rstrip("/")
-    work = join(out, ".c4build", "measured-" + cutter.identity)
+    out = absolute(out)
+    work = join(work_folder(out), "measured-" + cutter.identity)
     _ = cutter.measure  # so that a wrong model is known before any work
     sizes = sorted(sizes)
-    lock(join(out, ".c4build"), out)
+    lock(work_folder(out), out)
     try:
         make_folder(work)
         sweep(work)
-        progress = join(out, ".c4build", "progress") if is_local(out) else None
-        if progress:
-            make_empty_folder(progress)
-        cutter, pages, features = measured(cutter, Measuring(shards, 1.0, work, progress), seed, sizes[-1], run, say)
+        cutter, pages, features = measured(cutter, Measuring(shards, 1.0, work), seed, sizes[-1], run, say)
         pages, ends = _settle(pages, sizes, cutter)
         order = join(work, f"order-{digest(sizes)}.npy")
         save_order(order, pages)
@@ -91,7 +90,7 @@ def prepare_truncated(
             prepared.append(prepare(recipe, units, out, format, None, overwrite, say=say))
         return prepared
     finally:
-        unlock(join(out, ".c4build"))
+        unlock(work_folder(out))
 
 
 def _settle(pages: np.ndarray, sizes: Sequence[int], cutter: Cutter) -> tuple[np.ndarray, list[tuple[int, int | None]]]:

@@ -70,7 +70,7 @@ def sortable_dates(joined: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return dates.view(f"S{_DATE_BYTES}").reshape(-1)
 
 
-def hashes(joined: bytes) -> np.ndarray:
+def hashes(joined: bytes | np.ndarray) -> np.ndarray:
     """Hashes of 16 bytes each, joined, as an array [n] of `HASH`."""
     return np.frombuffer(joined, dtype=HASH)
 
@@ -139,7 +139,8 @@ def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> np.ndarr
     """
     gone = np.flatnonzero(lost)
     found = np.empty(len(gone), dtype)
-    found[dtype.names[0]], found["variants"] = places[gone], lost[gone]
+    place, *_ = dtype.names or ()
+    found[place], found["variants"] = places[gone], lost[gone]
     return found
 
 

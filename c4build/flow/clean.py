@@ -7,18 +7,18 @@ page file, and the next run asks for it again.
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
-from c4build.errors import CorruptFileError, printable
-from c4build.flow.kit import may_be_gone, tell_progress
+from c4build.errors import printable
+from c4build.flow.kit import Damages, may_be_gone, read_once
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
+from c4build.flow.runs.marks import Task
 from c4build.page import Page
 from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
@@ -31,10 +31,9 @@ from c4build.rules.lines import Lines, candidate_lines
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
 from c4build.rules.urls import in_validation, news_test, normalize_url
-from c4build.write.files import digest
+from c4build.write.files import digest, is_local
 
 _BATCH_PAGES = 128  # whose lines are looked at together
-_MOST_DAMAGES = 100  # of one input that are told; the others are counted
 
 
 class CleanSettings(NamedTuple):
@@ -96,44 +95,49 @@ class Cleaner:
         self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
         self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
-        self._is_news = news_test(json.loads(settings.news_domains)) if self._news else None
+        if self._news and settings.news_domains is None:
+            raise ValueError("the news domains are not given")
+        self._is_news = news_test(json.loads(settings.news_domains or "{}"))
         self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
-        """Makes `page_file` of `source`, or finds it made before. `progress` is a file to tell how far it is."""
-        remade = ""
-        try:
-            report = find_page_file(page_file, source, self._track_keys)
-            if report and report.complete:
-                return report
-        except (CorruptFileError, OSError) as error:
-            remade = str(error)
-        try:
-            report = self._make(source, page_file, progress)
-        except FetchError as error:
-            report = self._missing(source, page_file, str(error))
-        return report._replace(remade=remade)
+        """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
+        task = Task(progress)
+        report = read_once(
+            lambda: find_page_file(page_file, source, self._track_keys),
+            lambda: self._read_input(source, page_file, task),
+        )
+        why = report.missing or next((f"byte {offset:,}: {what}" for offset, what in report.damages), report.remade)
+        damaged = len(report.damages) + report.more_damages
+        task.done(report.pages, report.size, damaged, missing=bool(report.missing), why=why)
+        return report
 
-    def _make(self, source: Input, page_file: str, progress: str | None) -> Report:
+    def _read_input(self, source: Input, page_file: str, task: Task) -> Report:
+        try:
+            return self._make(source, page_file, task)
+        except FetchError as error:
+            return self._missing(source, page_file, str(error))
+
+    def _make(self, source: Input, page_file: str, task: Task) -> Report:
+        task.begin()
         self._steps.lines.clear()
-        counts = [Counter() for _ in self._tracks]
-        damages = _Damages()
+        counts: list[Counter[int]] = [Counter() for _ in self._tracks]
+        damages = Damages()
         pages, complete = 0, True
-        told = time.monotonic()
         with open_page_file(page_file) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
             try:
                 with open_input(source, self._transport) as opened:
                     for found in self._read(opened):
-                        if type(found) is Page:
+                        if isinstance(found, Page):
                             batch.append((pages, found))
                             pages += 1
                             if len(batch) < _BATCH_PAGES:
                                 continue
-                        elif type(found) is Dropped:
+                        elif isinstance(found, Dropped):
                             pages += 1
                             for counter in counts:
                                 counter[CODE[found.reason]] += 1
@@ -147,9 +151,7 @@ class Cleaner:
                         if table.full:
                             table.flush()
                         size = opened.read_bytes
-                        if progress and time.monotonic() - told > 0.5:
-                            told = time.monotonic()
-                            tell_progress(progress, pages, size)
+                        task.at(pages, size)
                     size = opened.read_bytes
             except FetchError:
                 raise
@@ -177,13 +179,13 @@ class Cleaner:
                 content=table.content(),
             )
             table.tell(report)
-        if progress:
-            tell_progress(progress, pages, size)
+        if not is_local(page_file):
+            report = report._replace(feet=table.feet())
         return report
 
     def _missing(self, source: Input, page_file: str, why: str) -> Report:
         """Of an input that could not be fetched: nothing came of it, whatever of it was read."""
-        nothing = {key: {} for key in self._track_keys}
+        nothing: dict[str, dict[str, int]] = {key: {} for key in self._track_keys}
         return Report(
             page_file=page_file, identity=source.identity, tracks=self._track_keys, rows=0, keys=0, pages=0, counts=nothing,
             lines={}, damages=[], more_damages=0, size=0, complete=False, content="", missing=printable(why),
@@ -191,20 +193,20 @@ class Cleaner:
 
     def _read(self, opened: OpenedInput) -> Iterator[Page | Dropped | Damage]:
         try:
-            yield from read_pages(opened, self._rules.records, self._rules.max_page_chars)
+            yield from read_pages(cast(BinaryIO, opened), self._rules.records, self._rules.max_page_chars)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
     def _take(
-        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: "_Damages", place: int
+        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: Damages, place: int
     ):
         """Takes pages, each with its number in the file, through the rules."""
         if not pages:
             return
         try:
-            found = candidate_lines([page.body for _, page in pages], self._rules)
+            found: Sequence[Lines | None] = candidate_lines([page.body for _, page in pages], self._rules)
         except MemoryError:
             raise
         except Exception:
@@ -263,17 +265,3 @@ class Cleaner:
         for bit in bits_of(variants):
             if reasons[bit]:
                 counts[bit][reasons[bit]] += 1
-
-
-class _Damages:
-    """The first damages of an input, and how many more there are."""
-
-    def __init__(self):
-        self.first: list[tuple[int, str]] = []
-        self.more = 0
-
-    def add(self, offset: int, what: str):
-        if len(self.first) < _MOST_DAMAGES:
-            self.first.append((offset, printable(what)))
-        else:
-            self.more += 1

@@ -17,26 +17,17 @@ import pyarrow as pa
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.dedup.units import units_of
-from c4build.errors import CorruptFileError
+from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
-from c4build.flow.settings import DATASET, FinishSettings
-from c4build.flow.validation import ValidationPart, validation_part
+from c4build.flow.settings import FinishSettings
+from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
 from c4build.rules.steps import Steps, bits_of
 from c4build.rules.tables import REASONS
-from c4build.write.files import (
-    FileSum,
-    FileSums,
-    base_name,
-    check_sums,
-    digest,
-    join,
-    make_folder,
-    read_sealed,
-    write_sealed,
-)
+from c4build.write.example import Text
+from c4build.write.files import FileSum, base_name, digest, make_folder
 from c4build.write.folder import as_json, sums_in
-from c4build.write.shards import FORMATS, Example, Text, encoded_size, shard_name
+from c4build.write.shards import Example, encoded_size
 
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
 _FIELDS = [*_BYTES, "validation", "text", "raw"]
@@ -73,8 +64,13 @@ class UnitResult(NamedTuple):
     made_from: str  # a digest of what is known of all parts
     remade: list[str] = []  # what was there before, but not as it was written
 
-    def sums(self, variant: str) -> dict[str, FileSum]:
-        return sums_in({"files": self.files[variant]})
+    @property
+    def for_validation(self) -> dict:
+        return self.held_out
+
+    def written(self, variant: str) -> Written:
+        """Of the training shard."""
+        return Written(self.lengths[variant], self.sizes[variant], sums_in({"files": self.files[variant]}))
 
 
 def units_of_file(file: int, files: int, shards: int) -> range:
@@ -105,62 +101,46 @@ class Finisher:
         self._variants = settings.variants
         self._steps = Steps(rules, settings.variants, settings.bad_words)
         self._remove = units_of(rules).remove
-        self._format = FORMATS[settings.format]
-        self._folders = {variant.name: settings.folder(variant.name) for variant in settings.variants}
+        self._corpora = settings.corpora
+        self._encode = format_named(settings.run.format).encode
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
         parts = sorted(parts, key=lambda part: part.file.file)
         made_from = digest([part.digest() for part in parts])
-        done = join(self._settings.units, f"{unit:05d}.json")
-        remade = []
-        try:
-            found = UnitResult(**read_sealed(done))
-            if (found.unit, found.made_from) == (unit, made_from) and not (remade := list(self._wrong(found))):
-                return found
-        except FileNotFoundError:
-            pass
-        except (CorruptFileError, OSError, TypeError) as error:
-            remade = [str(error)]
-        result = self._write(unit, parts, made_from)
-        write_sealed(done, result._asdict())
-        return result._replace(remade=remade)
+        done = self._settings.run.done_file(unit)
+        return write_once(done, UnitResult, unit, made_from, self._wrong, lambda: self._write(unit, parts, made_from))
 
     def _wrong(self, found: UnitResult) -> Iterator[str]:
         """What of a unit's files is not there, or is not what it was."""
-        part = validation_part(self._settings, found.unit)
-        folders = [(folder, found.sums(name)) for name, folder in self._folders.items()]
-        for folder, sums in [*folders, (self._settings.units, {base_name(part): FileSum(**found.held_out)})]:
-            yield from (f"{join(folder, name)}: {what}" for name, what in check_sums(folder, sums))
+        for variant, corpus in zip(self._variants, self._corpora):
+            yield from wrong_files(corpus.folder, found.written(variant.name).sums)
+        run = self._settings.run
+        yield from wrong_files(run.units, {base_name(run.held_out_file(found.unit)): FileSum(**found.held_out)})
 
     def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
         names = [variant.name for variant in self._variants]
-        counts = [Counter() for _ in names]
-        repeats, lengths, sizes, held_out = ([0] * len(names) for _ in range(4))
-        sums: dict[str, FileSums] = {name: {} for name in names}
-        make_folder(self._settings.units)
+        counts: list[Counter[int]] = [Counter() for _ in names]
+        repeats, held_out = [0] * len(names), [0] * len(names)
+        run = self._settings.run
+        make_folder(run.units)
         with ExitStack() as stack:
-            writers = []
-            for name, folder in self._folders.items():
-                shard = shard_name(self._format, DATASET, "train", unit, self._settings.shards)
-                writers.append(stack.enter_context(self._format.open(join(folder, shard), FEATURES, sums[name])))
-            validation = stack.enter_context(ValidationPart(validation_part(self._settings, unit)))
+            shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
+            validation = stack.enter_context(ValidationPart(run.held_out_file(unit)))
             for part in parts:
-                settings = self._settings
-                pages = pages_of_unit(unit, part.file.file, part.file.pages, settings.files, settings.shards)
-                for row, running, lost in _surviving(part, pages, settings.columns_in(part.file)):
+                pages = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
+                for row, running, lost in _surviving(part, pages, self._settings.columns_in(part.file)):
                     for bits, example in self._judge(row, running, lost, counts, repeats):
                         if row.validation:
                             for bit in bits_of(bits):
                                 validation.write(bit, example)
                                 held_out[bit] += 1
                             continue
-                        encoded = self._format.encode(example)
+                        encoded = self._encode(example)
                         size = encoded_size(encoded)
                         for bit in bits_of(bits):
-                            writers[bit](encoded)
-                            lengths[bit] += 1
-                            sizes[bit] += size
+                            shards[bit].write(encoded, size)
+        written = [shard.written() for shard in shards]
         return UnitResult(
             unit=unit,
             counts={
@@ -168,10 +148,10 @@ class Finisher:
                 for name, counter in zip(names, counts)
             },
             repeats=dict(zip(names, repeats)),
-            lengths=dict(zip(names, lengths)),
-            sizes=dict(zip(names, sizes)),
+            lengths={name: shard.length for name, shard in zip(names, written)},
+            sizes={name: shard.size for name, shard in zip(names, written)},
             validation=dict(zip(names, held_out)),
-            files={name: as_json(sums[name]) for name in names},
+            files={name: as_json(shard.sums) for name, shard in zip(names, written)},
             held_out=validation.sum()._asdict(),
             made_from=made_from,
         )
@@ -180,13 +160,14 @@ class Finisher:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
         for bits, text in self._texts(row, running, lost, repeats):
-            text = self._steps.after(text, bits, reasons)
+            # A raw text took all steps before.
+            left = self._steps.after(text, bits, reasons) if isinstance(text, str) else text
             for bit in bits_of(bits):
                 counts[bit][reasons[bit]] += 1
                 if reasons[bit]:
                     bits &= ~(1 << bit)
-            if bits:
-                values = (text, row.url, row.timestamp, row.content_type, row.content_length)
+            if bits and left is not None:
+                values = (left, row.url, row.timestamp, row.content_type, row.content_length)
                 yield bits, dict(zip(FEATURES, values))
 
     def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
@@ -215,8 +196,8 @@ class _Row(NamedTuple):
     content_length: bytes
     timestamp: bytes
     validation: bool
-    text: str | None
-    raw: bytes | None
+    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
+    raw: bytes
 
 
 def _surviving(

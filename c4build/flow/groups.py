@@ -60,10 +60,10 @@ def repeat_keys(group: Group, losses: bytes, settings: FinishSettings, buckets: 
     What a line loses to another of its file or of its group it loses for good, and does not travel.
     """
     variants = len(settings.variants)
-    losses = _in_order(np.frombuffer(losses, loss_dtype(variants)))
+    lost = _in_order(np.frombuffer(losses, loss_dtype(variants)))
     dealt, gone = [], []
     for file, row, key in zip(group.files, group.rows, group.keys):
-        keys, repeated = combine(_repeat_keys(file, key, _within(losses, row, file.rows), settings), variants)
+        keys, repeated = combine(_repeat_keys(file, key, _within(lost, row, file.rows), settings), variants)
         gone.append(repeated)
         dealt.append(deal(keys, buckets))
     for bucket, keys in by_bucket(dealt, buckets):
@@ -105,7 +105,12 @@ def cut(group: Group, losses: bytes, repeats: bytes, variants: int) -> Iterator[
 
 
 def _in_order(losses: np.ndarray) -> np.ndarray:
-    return losses[np.argsort(losses[losses.dtype.names[0]])]
+    return losses[np.argsort(losses[_place_in(losses)])]
+
+
+def _place_in(losses: np.ndarray) -> str:
+    """The field that says where they lie."""
+    return "page" if "page" in (losses.dtype.names or ()) else "position"
 
 
 def _merged(repeats: np.ndarray) -> np.ndarray:
@@ -120,7 +125,7 @@ def _merged(repeats: np.ndarray) -> np.ndarray:
 
 def _within(losses: np.ndarray, start: int, size: int) -> np.ndarray:
     """Of a group's losses in order of place those of one file, with places in that file."""
-    place = losses.dtype.names[0]
+    place = _place_in(losses)
     first, stop = np.searchsorted(losses[place], [start, start + size])
     found = losses[first:stop].copy()
     found[place] -= start

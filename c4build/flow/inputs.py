@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from c4build.errors import MissingInputsError, counted
-from c4build.read.paths import Input
 from c4build.write.files import join, make_folder, read_own, whole_file, write_sealed
 
 # What is created at the start is the most that a runner such as Dask ever works on side by side.
@@ -12,25 +11,35 @@ _LISTED = 64  # inputs in each of the files that list them
 _NAMED = 10  # inputs that an error names
 
 
-def slices_of(files: int) -> list[tuple[int, int]]:
+def slices_of(inputs: int) -> list[tuple[int, int]]:
     """(first, behind the last) of so many slices of the inputs; with a crawl's inputs each is one list of them."""
-    each = -(-files // _SLICES)
-    return [(first, min(first + each, files)) for first in range(0, files, each)]
+    each = -(-inputs // _SLICES)
+    return [(first, min(first + each, inputs)) for first in range(0, inputs, each)]
 
 
-def write_inputs(folder: str, inputs: Sequence[tuple[Input, str]]):
-    """Writes inputs and the paths of their page files in order, a few a file, so that a slice need not parse them all."""
+def write_inputs(folder: str, inputs: Sequence[list]):
+    """Writes what is known of each input, as JSON, in order, a few a file, so that a slice need not parse them all."""
     make_folder(folder)
     for first in range(0, len(inputs), _LISTED):
-        some = [(*source, page_file) for source, page_file in inputs[first : first + _LISTED]]
-        write_sealed(_list_of_inputs(folder, first), {"inputs": some})
+        write_sealed(_list_of_inputs(folder, first), {"inputs": list(inputs[first : first + _LISTED])})
 
 
-def read_inputs(folder: str, first: int, stop: int) -> list[tuple[Input, str]]:
-    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError."""
-    begun = first - first % _LISTED
-    found = [fields for at in range(begun, stop, _LISTED) for fields in read_own(_list_of_inputs(folder, at))["inputs"]]
-    return [(Input(*fields), page_file) for *fields, page_file in found[first - begun : stop - begun]]
+def read_inputs(folder: str, first: int, stop: int, lists: dict[str, list] | None = None) -> list[list]:
+    """What `write_inputs` wrote, from the input `first` to the one before `stop`. Raises CorruptFileError.
+
+    Args:
+      folder: where it was written.
+      first: number of the first input.
+      stop: number behind the last.
+      lists: what was read before by its path; what is read is added.
+    """
+    lists, begun = {} if lists is None else lists, first - first % _LISTED
+    paths = [_list_of_inputs(folder, at) for at in range(begun, stop, _LISTED)]
+    for path in paths:
+        if path not in lists:
+            lists[path] = read_own(path)["inputs"]
+    found = [one for path in paths for one in lists[path]]
+    return found[first - begun : stop - begun]
 
 
 def _list_of_inputs(folder: str, first: int) -> str:

@@ -1,21 +1,112 @@
-"""What the flows have in common."""
+"""What the flow of web pages (`web`) and that of other records (`records`) have in common, before Beam comes in.
 
+The stages that both are made of are in `stages`, what they write in `corpus`.
+"""
+
+import datetime
 import os
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
+from c4build.errors import CorruptFileError, printable
 from c4build.read.gz import Damage
-from c4build.write.files import is_local
+from c4build.write.files import is_local, join
+from c4build.write.folder import lock, unlock
+
+_MOST_DAMAGES = 100  # of one input that are told; the others are counted
+
+
+class Run(NamedTuple):
+    """A run of either flow, as its steps need to know it."""
+
+    out: str  # see `absolute`: workers may have another working folder
+    format: str
+    shards: int
+    inputs: int  # files, or pieces of them
+    fingerprint: str  # of all that decides the shards
+    provenance: dict  # how the run came about, for the manifest
+    progress: str | None = None  # a folder for marks of how far it is, see `runs`
+    most_missing: int | None = None  # inputs that may be left out where they cannot be fetched; None: no option has it
+
+    @property
+    def work(self) -> str:
+        """The folder for what is made on the way."""
+        return work_folder(self.out)
+
+    @property
+    def listed(self) -> str:
+        """The folder of the lists of inputs, see `write_inputs`: a job's graph could not hold a crawl's."""
+        return join(self.work, f"inputs-{self.fingerprint}")
+
+    @property
+    def units(self) -> str:
+        """The folder of what finished shards leave."""
+        return join(self.work, "units", self.fingerprint)
+
+    def progress_file(self, number: int) -> str | None:
+        """What a `Task` of the input is named by."""
+        return self.progress and join(self.progress, str(number))
+
+    def done_file(self, shard: int) -> str:
+        """What is said of a finished shard."""
+        return join(self.units, f"{shard:05d}.json")
+
+    def held_out_file(self, shard: int) -> str:
+        """The shard's examples for the validation split."""
+        return join(self.units, f"{shard:05d}.validation.parquet")
+
+
+class Watched(NamedTuple):
+    """As much of a `Run` as its progress is told by."""
+
+    work: str
+    units: str  # the folder of what finished shards leave
+    shards: int
 
 
 class Prepared(NamedTuple):
     """What a person asks for, found possible and planned; nothing is read yet."""
 
-    plan: Any  # `web.Plan` or `records.CollectPlan`, whose modules import Beam
-    inputs: Sequence[Any]  # `Input` or `records.Unit`
+    plan: Any  # `web.Plan` or `records.Plan`, whose modules import Beam
+    inputs: Sequence[Any]  # `Input` or `examples.Unit`
     page_files: list[str]  # of the inputs
     folders: dict[str, str]  # of the corpora, by name
     complete: bool  # all of it was made before
+
+
+def absolute(path: str) -> str:
+    """The path, independent of the working folder."""
+    return os.path.abspath(path) if is_local(path) else path.rstrip("/")
+
+
+def work_folder(out: str) -> str:
+    return join(out, ".c4build")
+
+
+def now() -> str:
+    """When a run was started, for its manifest."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def locked(out: str) -> Iterator[None]:
+    """Takes the lock of an output folder, and gives it back where the block fails. Raises InUseError."""
+    work = work_folder(out)
+    lock(work, out)
+    try:
+        yield
+    except BaseException:
+        unlock(work)
+        raise
+
+
+_BUCKET_BYTES = 100_000_000  # of keys, about: a process holds a bucket and sorts it
+
+
+def buckets(size: int, least: int, bucket_bytes: int = _BUCKET_BYTES) -> int:
+    """Into how many parts so many bytes of keys are dealt."""
+    return min(max(-(-size // bucket_bytes), least), 1 << 15)
 
 
 def may_be_gone(damage: Damage, path: str) -> bool:
@@ -24,11 +115,35 @@ def may_be_gone(damage: Damage, path: str) -> bool:
     return damage.failed or (damage.cut and not is_local(path))
 
 
-def tell_progress(path: str, records: int, size: int):
-    """Leaves (records, bytes read) where the progress bar looks for them; nothing depends on it."""
+class Damages:
+    """The first damages of an input, and how many more there are."""
+
+    def __init__(self) -> None:
+        self.first: list[tuple] = []
+        self.more = 0
+
+    def add(self, *place_and_what):
+        """Adds a place, of one or several values, and in the end what is damaged there."""
+        if len(self.first) < _MOST_DAMAGES:
+            *place, what = place_and_what
+            self.first.append((*place, printable(what)))
+        else:
+            self.more += 1
+
+
+R = TypeVar("R", bound=Any)
+
+
+def read_once(find: Callable[[], R | None], read: Callable[[], R]) -> R:
+    """The report of an input: one found of a former run that read it to its end, else that of reading it now.
+
+    A report has the fields `complete` and `remade`; the latter says why what `find` came upon was not taken.
+    """
+    remade = ""
     try:
-        with open(path + ".tmp", "w") as file:
-            file.write(f"{records} {size}")
-        os.replace(path + ".tmp", path)
-    except OSError:
-        pass
+        report = find()
+        if report and report.complete:
+            return report
+    except (CorruptFileError, OSError) as error:
+        remade = str(error)
+    return read()._replace(remade=remade)

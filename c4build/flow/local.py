@@ -5,8 +5,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
@@ -14,18 +15,19 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
 
 from c4build import errors
+from c4build.errors import counted
+from c4build.flow import dask
 from c4build.flow.beam_options import is_waited_for
 from c4build.flow.kit import Prepared
+from c4build.flow.runs.run import RunRecord, work_folder
 from c4build.flow.web import build_corpus
 from c4build.flow.workers.runner import WorkersRunner
 from c4build.write.files import is_local
-from c4build.write.folder import unlock
+from c4build.write.folder import lock, unlock
 
 LOCAL = "DirectRunner"
 # Runners that Beam has, but does not know by their short names.
 _FULL_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
-_DASK_PARTITIONS = ("--dask_npartitions", "--dask_partition_size")
-_DASK_CLUSTERS = ("--dask_client_address", "--dask_scheduler_file")
 _LOG = "workers.log"
 _LONGEST_LINE = 500  # characters of an error that is not ours
 _TRACEBACK = "Traceback (most recent call last):"
@@ -46,12 +48,50 @@ def check_runner(name: str | None):
             raise errors.UsageError(f"--runner {name}: {str(error) or type(error).__name__}") from error
 
 
-def run(prepared: Prepared, workers: int = 1, runner: str | None = None, options: Sequence[str] = ()) -> bool:
-    """Runs a build to its end; see `run_flow`."""
-    plan = prepared.plan
-    return run_flow(
-        lambda root: build_corpus(root, plan), plan.finish.work, len(prepared.inputs), workers, runner, options
-    )
+def run(
+    prepared: Prepared,
+    workers: int = 1,
+    runner: str | None = None,
+    options: Sequence[str] = (),
+    show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+) -> bool:
+    """Runs a build to its end; see `run_watched`."""
+    return run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show)
+
+
+def run_watched(
+    prepared: Prepared,
+    add: Callable[[beam.Pipeline, Any], object],
+    doing: tuple[str, str],
+    workers: int = 1,
+    runner: str | None = None,
+    options: Sequence[str] = (),
+    show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+) -> bool:
+    """Runs what was prepared, and leaves in OUT how far it is, for `c4build status`, and a log; see `run_flow`.
+
+    Args:
+      prepared: what is run.
+      add: puts the flow of a plan on a pipeline.
+      doing: what is done with the inputs, and what they hold.
+      workers, runner, options: see `run_flow`.
+      show: a context in which a person is shown how far the run is.
+
+    Returns, raises: as `run_flow` does.
+    """
+    local = runner in (None, LOCAL)
+    work = prepared.plan.run.work
+    engine = f"local, {counted(workers, 'workers')}" if local else str(runner)
+    out, _, _ = work_folder(work).rpartition("/")
+    lock(work_folder(work), out)  # which is taken already: no other run begins before this one has told of its end
+    try:
+        with RunRecord(prepared, engine, local, doing) as record, show(record):
+            plan = record.prepared.plan
+            ended = run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
+            record.handed_over = not ended
+            return ended
+    finally:
+        unlock(work_folder(work))
 
 
 def run_flow(
@@ -88,10 +128,7 @@ def run_flow(
             extra = [f"--direct_num_workers={workers}"]
         else:
             beam_runner = _FULL_NAMES.get(runner, runner)
-            # Dask makes as many partitions as it is told of what is created, and keeps that number to the end.
-            if runner == "DaskRunner" and not any(option.startswith(_DASK_PARTITIONS) for option in options):
-                extra = [f"--dask_npartitions={max(2, parts)}"]
-        with _dask_cluster(options) if runner == "DaskRunner" else nullcontext([]) as more:
+        with dask.cluster_options(options, parts) if runner == "DaskRunner" else nullcontext([]) as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
             result, ended = pipeline.run(), is_waited_for(options)
@@ -112,22 +149,6 @@ class _Options(PipelineOptions):
         if cls not in views:
             views[cls] = super().view_as(cls)
         return views[cls]
-
-
-@contextmanager
-def _dask_cluster(options: Sequence[str]) -> Iterator[list[str]]:
-    """Options for the cluster that is named by `options` or Dask's configuration, or else for one on this machine.
-
-    The dashboard of one that Dask starts unasked is open to the network.
-    """
-    import dask
-    from dask.distributed import LocalCluster
-
-    if any(option.startswith(_DASK_CLUSTERS) for option in options) or dask.config.get("scheduler-address", None):
-        yield []
-    else:
-        with LocalCluster(host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
-            yield ["--dask_client_address", cluster.scheduler_address]
 
 
 def _clear(error: BaseException, log: str | None = None) -> BaseException:

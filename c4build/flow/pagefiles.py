@@ -6,7 +6,7 @@ metadata stands the `Report` of the reading. Each page is one row, in file order
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,13 @@ import pyarrow as pa
 from c4build.errors import CorruptFileError
 from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
 from c4build.read.paths import Input
-from c4build.write.files import digest, open_file
+from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 FORMAT = 6  # of page files: part of their folders' names
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
-_OPTIONS = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+_OPTIONS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
 
 class PageFile(NamedTuple):
@@ -33,6 +33,7 @@ class PageFile(NamedTuple):
     keys: int  # of lines or spans
     pages: int  # read of the input, used or not
     content: str  # a digest of all columns of both files
+    feet: tuple[bytes, ...] = (b"", b"")  # of both files, see `tables`; empty where they cost no requests
 
 
 class Report(NamedTuple):
@@ -53,9 +54,14 @@ class Report(NamedTuple):
     content: str  # a digest of all columns of both files
     missing: str = ""  # why the input could not be fetched; then there is no page file
     remade: str = ""  # why a page file that was there was not taken
+    feet: tuple[bytes, ...] = (b"", b"")  # as in `PageFile`; not said in the page file
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.rows, self.keys
 
     def as_page_file(self, file: int) -> PageFile:
-        return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content)
+        return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content, self.feet)
 
 
 class Row(NamedTuple):
@@ -122,7 +128,11 @@ class Rows:
     def tell(self, report: Report):
         """Says in both files whose they are; the last before they are whole."""
         self._keys.fields = {"identity": report.identity, "content": report.content}
-        self._pages.fields = report._asdict()
+        self._pages.fields = {name: value for name, value in report._asdict().items() if name != "feet"}
+
+    def feet(self) -> tuple[bytes, ...]:
+        """For `PageFile.feet`, when both files are whole."""
+        return self._pages.foot, self._keys.foot
 
 
 @contextmanager
@@ -149,6 +159,7 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Repor
             if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
                 raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
             found.check()
+            pages = found.foot()
     except FileNotFoundError:
         return None
     keys = key_file(path)
@@ -158,9 +169,9 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Repor
             if found.fields != {"identity": report.identity, "content": report.content}:
                 raise CorruptFileError(f"{keys}: it belongs to another page file")
             found.check()
+            return report if is_local(path) else report._replace(feet=(pages, found.foot()))
     except FileNotFoundError as error:
         raise CorruptFileError(f"{keys}: it is gone") from error
-    return report
 
 
 class Group(NamedTuple):
@@ -176,18 +187,18 @@ def read_texts(of: PageFile, columns: Sequence[str], numbers: range) -> Iterator
 
     Raises CorruptFileError where the file is not what Clean left.
     """
-    return _read(of, of.path, columns, numbers)
+    return _read(of, of.path, of.feet[0], columns, numbers)
 
 
 def read_keys(of: PageFile, columns: Sequence[str]) -> Iterator[Group]:
     """Yields columns of a key file, a row group at a time. Raises CorruptFileError."""
-    return _read(of, key_file(of.path), columns, None)
+    return _read(of, key_file(of.path), of.feet[1], columns, None)
 
 
-def _read(of: PageFile, path: str, columns: Sequence[str], numbers: range | None) -> Iterator[Group]:
+def _read(of: PageFile, path: str, foot: bytes, columns: Sequence[str], numbers: range | None) -> Iterator[Group]:
     if not of.rows:
         return
-    with read_table(path) as found:
+    with read_table(path, foot) as found:
         if found.fields["content"] != of.content:
             raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
         for index, group in enumerate(found.groups):

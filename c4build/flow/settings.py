@@ -3,34 +3,44 @@
 from typing import NamedTuple
 
 from c4build.flow.clean import CleanSettings
+from c4build.flow.corpus import Corpus
+from c4build.flow.kit import Run
 from c4build.flow.pagefiles import PageFile
-from c4build.rules.tables import Variant
+from c4build.page import FEATURES
+from c4build.rules.tables import RuleSet, Variant
 from c4build.write.files import join
+from c4build.write.metadata import C4_CITATION, Dataset
 
 DATASET = "c4"
 
 
 class FinishSettings(NamedTuple):
+    run: Run
     clean: CleanSettings
     variants: tuple[Variant, ...]
     track_of: tuple[int, ...]  # for each variant the index of its track in `clean.tracks`
     bad_words: tuple[str, ...]
-    format: str
-    shards: int
-    files: int  # inputs
-    out: str
-    work: str  # for what is made on the way
-    fingerprint: str  # of all that decides the shards
 
     @property
-    def units(self) -> str:
-        """The folder of what finished units leave."""
-        return join(self.work, "units", self.fingerprint)
-
-    def folder(self, variant: str) -> str:
-        return join(self.out, DATASET, variant, self.clean.rules.version)
+    def corpora(self) -> list[Corpus]:
+        """One of each variant."""
+        return [corpus_of(self.run.out, variant, self.clean.rules) for variant in self.variants]
 
     def columns_in(self, file: PageFile) -> list[int]:
         """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""
         keys = self.clean.track_keys()
         return [file.tracks.index(keys[track]) for track in self.track_of]
+
+
+def corpus_of(out: str, variant: Variant, rules: RuleSet) -> Corpus:
+    """A variant's corpus below an output folder."""
+    dataset = Dataset(
+        name=DATASET,
+        config=variant.name,
+        version=rules.version,
+        description=f"{variant.paper_name}, made from Common Crawl by c4build under the rules {rules.name}.",
+        citation=C4_CITATION,
+        homepage="https://github.com/google-research/text-to-text-transfer-transformer#datasets",
+        features=FEATURES,
+    )
+    return Corpus(dataset, join(out, DATASET, variant.name, rules.version))

@@ -1,18 +1,15 @@
-"""The validation split: each unit keeps its few pages of it in a file, from which the shards are put together."""
+"""The validation pages of web pages: each unit keeps its few in a file, from which the validation shards are put together."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.flow.settings import DATASET, FinishSettings
 from c4build.page import FEATURES
-from c4build.write.files import FileSum, FileSums, base_name, join, read_checked, whole_file
-from c4build.write.folder import as_json, sums_in
-from c4build.write.shards import FORMATS, Example, encoded_size, shard_name, validation_shards
+from c4build.write.files import FileSum, base_name, read_checked, whole_file
+from c4build.write.shards import Example
 
 _EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
 
@@ -21,7 +18,8 @@ class ValidationPart:
     """The validation pages of one unit, of all variants, in one small Parquet file."""
 
     def __init__(self, path: str):
-        self._path, self._sums = path, {}
+        self._path = path
+        self._sums: dict[str, FileSum] = {}
         self._rows: list[dict] = []
 
     def __enter__(self) -> "ValidationPart":
@@ -50,60 +48,9 @@ class ValidationPart:
         return self._sums[base_name(self._path)]
 
 
-def validation_part(settings: FinishSettings, unit: int) -> str:
-    return join(settings.units, f"{unit:05d}.validation.parquet")
-
-
-class ValidationShard(NamedTuple):
-    """What was written of one validation shard, by variant."""
-
-    shard: int
-    lengths: dict[str, int]  # examples
-    sizes: dict[str, int]  # bytes of them, before compression
-    files: dict[str, dict]
-
-    def sums(self, variant: str) -> dict[str, FileSum]:
-        return sums_in({"files": self.files[variant]})
-
-
-def validation_shard_of(unit: int, shards: int) -> int:
-    """The validation shard that the unit's validation pages go to."""
-    return ((unit + 1) * validation_shards(shards) - 1) // shards
-
-
-def write_validation(settings: FinishSettings, shard: int, units: Sequence[tuple[int, dict]]) -> ValidationShard:
-    """Puts a validation shard of every variant together.
-
-    Args:
-      settings: of the finished units.
-      shard: its index.
-      units: (unit, `UnitResult.held_out`) of its units, in order.
-
-    Raises:
-      CorruptFileError: what a unit left is not what it wrote.
-    """
-    format = FORMATS[settings.format]
-    names = [variant.name for variant in settings.variants]
-    name = shard_name(format, DATASET, "validation", shard, validation_shards(settings.shards))
-    lengths, sizes = ([0] * len(names) for _ in range(2))
-    sums: dict[str, FileSums] = {name: {} for name in names}
-    with ExitStack() as stack:
-        paths = [join(settings.folder(of), name) for of in names]
-        writers = [stack.enter_context(format.open(path, FEATURES, sums[of])) for of, path in zip(names, paths)]
-        for variant, example in _held_out(settings, units):
-            encoded = format.encode(example)
-            writers[variant](encoded)
-            lengths[variant] += 1
-            sizes[variant] += encoded_size(encoded)
-    files = {of: as_json(sums[of]) for of in names}
-    return ValidationShard(shard, dict(zip(names, lengths)), dict(zip(names, sizes)), files)
-
-
-def _held_out(settings: FinishSettings, units: Sequence[tuple[int, dict]]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields (variant, example) of the validation pages of units, in order."""
-    for unit, held_out in units:
-        data = read_checked(validation_part(settings, unit), FileSum(**held_out))
-        table = pq.ParquetFile(io.BytesIO(data))
-        for group in range(table.num_row_groups):
-            for example in table.read_row_group(group, use_threads=False).to_pylist():
-                yield example.pop("variant"), example
+def read_held_out(path: str, said: dict) -> Iterator[tuple[int, Example]]:
+    """Yields (variant, example) of a unit's validation pages. Raises CorruptFileError where it wrote others: `said` tells."""
+    table = pq.ParquetFile(io.BytesIO(read_checked(path, FileSum(**said))))
+    for group in range(table.num_row_groups):
+        for example in table.read_row_group(group, use_threads=False).to_pylist():
+            yield example.pop("variant"), example

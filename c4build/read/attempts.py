@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util import Retry
 
 from c4build.errors import printable
-from c4build.read.hosts import Transport, backoff, host_of
+from c4build.read.hosts import Transport, backoff, count, host_of
 from c4build.read.stores import UNKNOWN, Answer, State, state_in, store_of
 
 DEFAULT = Transport()
@@ -96,6 +96,7 @@ class Attempts:
         self._progressed = False
         if self._in_vain >= self.settings.tries:
             raise self.failure(vain, vain.error) from cause
+        count("retries", self.settings)
         if vain.error is ThrottledError:
             return 0  # all wait together, in `enter`
         return backoff(max(self._in_vain, 1), self.settings, vain.asked)
@@ -110,12 +111,15 @@ class Attempts:
             return ThrottledError(f"{why}: wait an hour, then run again with fewer connections", 0)
         if error is InputError:
             return InputError(str(why), 0)
+        return self._not_fetched(why)
+
+    def _not_fetched(self, why: Exception) -> FetchError:
         times = f" ({self._in_vain} tries in a row)" if self._in_vain > 1 else ""
         return FetchError(f"cannot be {'read on' if self.begun else self._doing}: {reason(why)}{times}", 0)
 
     def refused(self, answer: Answer) -> FetchError:
         """What to raise for an answer that is final."""
-        error = self.failure(OSError(status_of(answer)))
+        error = self._not_fetched(OSError(status_of(answer)))
         error.status = answer.status
         return error
 
@@ -126,6 +130,7 @@ class Attempts:
         slot = self.host.enter(self.settings)
         sent = time.monotonic()
         self.requests += 1
+        count("requests", self.settings)
         answer = None
         try:
             answer = send()
@@ -149,7 +154,9 @@ class Attempts:
 
     def _check_refusal(self, answer: Answer, sent: float):
         status, name = answer.status, status_of(answer)
-        self.refusals += status in (403, 429, 503)
+        if status in (403, 429, 503):
+            self.refusals += 1
+            count("refusals", self.settings)
         asked = seconds_asked(answer.headers.get("Retry-After", ""))
         if status == 403 and self.host.throttles:
             again = Again(self._throttled(), error=ThrottledError)

@@ -8,9 +8,9 @@ start at any bit, so that one bad block costs itself only (the way of bzip2recov
 import bz2
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from c4build.read.gz import Damage
+from c4build.read.gz import Damage, Readable
 
 STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")  # a stream's head and the mark of its first block or its end
 _STREAM_BYTES = 10
@@ -37,7 +37,7 @@ class Data(NamedTuple):
 class _Window:
     """The file's bytes from some point on, a few millions of them before the reading point too."""
 
-    def __init__(self, file: BinaryIO, start: int):
+    def __init__(self, file: Readable, start: int):
         self._file = file
         self.buffer = b""
         self.base = start  # the place of buffer[0] in the file
@@ -73,7 +73,7 @@ class _Window:
                 return False
 
 
-def read_streams(file: BinaryIO, start: int = 0) -> Iterator[Data | Damage]:
+def read_streams(file: Readable, start: int = 0) -> Iterator[Data | Damage]:
     """Yields what the streams hold that start at byte `start` of the file or behind it, and the damages met.
 
     Each stream begins with a `Data`, be it empty. `file` stands at byte `start`.

@@ -128,8 +128,8 @@ def _xml(archive: zipfile.ZipFile, path: str) -> ElementTree.Element:
 
 def _package_path(archive: zipfile.ZipFile) -> str:
     for element in _xml(archive, "META-INF/container.xml").iter():
-        if element.tag.endswith("rootfile") and element.get("full-path"):
-            return element.get("full-path")
+        if element.tag.endswith("rootfile") and (path := element.get("full-path")):
+            return path
     raise BookError("it is no EPUB: META-INF/container.xml names no package")
 
 

@@ -15,6 +15,7 @@ from c4build.read.attempts import FetchError, InputError, reason
 from c4build.read.listing import SCHEMES as LISTED
 from c4build.read.listing import glob_objects, objects_below
 from c4build.read.paths import CRAWL_HOST, Input, identify_all, open_input
+from c4build.read.stores import close_idle
 from c4build.read.wet_kind import other_than_wet
 
 _ENDINGS = (".wet", ".wet.gz")
@@ -23,7 +24,11 @@ _PEEKED_BYTES = 1 << 18
 
 
 def find_inputs(
-    given: Iterable[str], crawls: Iterable[str] = (), limit: int | None = None, archive: str = CRAWL_HOST
+    given: Iterable[str],
+    crawls: Iterable[str] = (),
+    limit: int | None = None,
+    archive: str = CRAWL_HOST,
+    most_connections: int | None = None,
 ) -> list[Input]:
     """The WET files that the command names, each once, sorted by name: their order on the command line is no matter.
 
@@ -32,6 +37,7 @@ def find_inputs(
       crawls: names of crawls such as CC-MAIN-2019-18, whose own lists are read from Common Crawl.
       limit: how many of the first files to take.
       archive: of `ARCHIVES`, where crawls lie.
+      most_connections: to a server at once; None: as many as by default.
 
     Raises:
       UsageError: something named is not there or holds no WET file.
@@ -47,8 +53,12 @@ def find_inputs(
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
-    inputs = _in_order(identify_all(_each_once(paths)[:limit]))
+    settings = attempts.DEFAULT
+    if most_connections:
+        settings = settings._replace(most_connections=most_connections)
+    inputs = _in_order(identify_all(_each_once(paths)[:limit], settings))
     _check_wet(inputs)
+    close_idle()  # workers are to have all the connections that there may be
     return inputs
 
 

@@ -24,9 +24,9 @@ class Google(Http):
 
     def __init__(self, timeouts: tuple[float, float]):
         from google.auth.exceptions import TransportError
-        from google.cloud import storage
+        from google.cloud.storage import Client
 
-        client = storage.Client()
+        client = Client()
         self.transient = (*Http.transient, TransportError)
         self._timeouts, self._endpoint = timeouts, client.api_endpoint
         self._session = self.signed(client._http)  # the library's own session, which knows who asks

@@ -7,7 +7,7 @@ zlib's time.
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol, final
 
 from isal import isal_zlib
 
@@ -28,6 +28,13 @@ _PADDING = 1 << 20  # zeros at the end of a file that are taken for padding, as 
 _AGAIN, _AGAIN_TIMES = 64 << 20, 4
 
 
+class Readable(Protocol):
+    """What is read of a file from its start to its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@final
 class Chunk(NamedTuple):
     """Decompressed bytes, at least one. `offset` is where the member (or the plain file's block) starts in the file."""
 
@@ -36,6 +43,7 @@ class Chunk(NamedTuple):
     starts: bool  # these are the first bytes of a member
 
 
+@final
 class Damage(NamedTuple):
     """Something wrong with an input: where, in bytes from the start of the file, and what."""
 
@@ -55,7 +63,7 @@ class Damage(NamedTuple):
 class _Source:
     """A file with a look-ahead buffer and the offset of its first byte."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: Readable):
         self._file = file
         self.buffer = b""
         self.position = 0  # in buffer
@@ -114,7 +122,7 @@ class _Source:
         return self.find_magic()
 
 
-def read_chunks(file: BinaryIO) -> Iterator[Chunk | Damage]:
+def read_chunks(file: Readable) -> Iterator[Chunk | Damage]:
     """Yields the decompressed bytes of `file` in order, members of up to `CHUNK` bytes each as one, and its damages.
 
     A member that turns out damaged after a first chunk was handed on ends in a `Damage`: what came of it is incomplete.
@@ -172,7 +180,7 @@ def _member(source: _Source) -> Iterator[Chunk | Damage]:
         work += len(piece)
         try:
             data = inflate.decompress(piece, CHUNK - size)
-        except isal_zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # a class, which its stub calls an exception
             source.leave_member(start, source.tell() + len(piece), work)
             yield Damage(start, f"bad gzip data ({str(error).rpartition(': ')[2]})")
             return

@@ -123,6 +123,34 @@ def _lock_slot(folder: str, host: str, most: int) -> BinaryIO:
         time.sleep(_SLOT_POLL * (0.5 + random.random()))
 
 
+class Tally(NamedTuple):
+    """What it took to fetch inputs."""
+
+    requests: int = 0
+    retries: int = 0  # tries in vain after which there was another
+    refusals: int = 0  # answers of 403, 429 and 503
+
+    def since(self, before: "Tally") -> "Tally":
+        return Tally(*(now - then for now, then in zip(self, before)))
+
+
+_counted: dict[int, list[int]] = {}  # by thread, which alone changes it
+
+
+def count(what: str, settings: Transport):
+    """Counts one of what a `Tally` has. The stores of outputs, which know no bound on connections, do not count."""
+    if settings.most_connections:
+        _counted.setdefault(threading.get_ident(), [0] * len(Tally._fields))[Tally._fields.index(what)] += 1
+
+
+def tally_of_thread() -> Tally:
+    return Tally(*_counted.get(threading.get_ident(), ()))
+
+
+def tally_of_process() -> Tally:
+    return Tally(*map(sum, zip(*list(_counted.values()))))
+
+
 _hosts: dict[tuple[str, bool], Host] = {}  # by name, and whether there is a bound
 _slots: set[BinaryIO] = set()
 _lock = threading.Lock()
@@ -144,6 +172,7 @@ def forget():
         slot.close()
     _slots.clear()
     _hosts.clear()
+    _counted.clear()
 
 
 os.register_at_fork(after_in_child=forget)

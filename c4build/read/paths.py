@@ -13,7 +13,7 @@ from c4build.read.attempts import InputError, reason
 from c4build.read.hosts import Transport
 from c4build.read.remote_state import remote_states
 from c4build.read.stores import SCHEMES, UNKNOWN, State
-from c4build.read.transport import Fetched, open_remote
+from c4build.read.transport import Fetched, RemoteFile, open_remote
 
 CRAWL_HOST = "https://data.commoncrawl.org/"
 ARCHIVES = {"https": CRAWL_HOST, "s3": "s3://commoncrawl/"}  # Common Crawl's own, by what `--from` calls them
@@ -139,7 +139,7 @@ def open_input(source: Input, settings: Transport | None = None) -> OpenedInput:
     return OpenedInput(source, settings)
 
 
-def open_file(source: Input, settings: Transport | None = None) -> BinaryIO:
+def open_file(source: Input, settings: Transport | None = None) -> BinaryIO | RemoteFile:
     """The input's bytes as a file that can be sought in; see `open_input`."""
     if source.path.partition("://")[0] in SCHEMES and "://" in source.path:
         return open_remote(source.path, source.version, source.size, settings)

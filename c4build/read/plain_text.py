@@ -35,8 +35,8 @@ def decode(data: bytes) -> tuple[str, bool]:
     """
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
-            text = data.decode(encoding, errors="replace")
-            return text, "\ufffd" not in text
+            marked = data.decode(encoding, errors="replace")
+            return marked, "\ufffd" not in marked
     text = decode_as(data, "utf-8")
     if text is None and (text := _nearly_utf8(data)) is not None:
         return text, False
@@ -46,8 +46,7 @@ def decode(data: bytes) -> tuple[str, bool]:
         text = decode_as(data, encoding)
         if text is not None and "\0" not in text:
             return text, True
-    text = data.decode("cp1252", errors="replace").replace("\0", "\ufffd")
-    return text, False
+    return data.decode("cp1252", errors="replace").replace("\0", "\ufffd"), False
 
 
 def _nearly_utf8(data: bytes) -> str | None:
@@ -105,7 +104,7 @@ def _western(data: bytes) -> str | None:
     if len(odd) > len(sample) // 4:
         return None
     scores = {name: sum(char in _USUAL for char in odd.decode(name, errors="replace")) for name in _WESTERN}
-    return max(scores, key=scores.get)
+    return max(scores, key=scores.__getitem__)
 
 
 _WESTERN = ("cp1252", "mac_roman", "cp437", "cp850")  # the earlier wins where two do as well

@@ -6,13 +6,13 @@ The monthly files of zstd have a window of 2 GB: reading one takes as much memor
 import json
 import lzma
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 
 from c4build.errors import UsageError
 from c4build.read.bz2_streams import Data, read_streams, without_bombs
-from c4build.read.gz import Damage, read_chunks
+from c4build.read.gz import Damage, Readable, read_chunks
 from c4build.read.paths import Input, InputError, open_input
 
 MAX_LINE_BYTES = 1 << 23  # Reddit's longest are some 300 KB; the objects of JSON take some twenty times their text
@@ -99,7 +99,7 @@ def _post(line: bytes) -> dict | None:
     return post if isinstance(post, dict) else None
 
 
-def read_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes, bool] | Damage]:
+def read_lines(file: Readable) -> Iterator[tuple[int, int, bytes, bool] | Damage]:
     """Yields (number, offset, line, whether its start may be lost) and the damages; a line that a damage ends goes with it."""
     pieces: list[bytes] = []
     held = offset = number = 0
@@ -129,7 +129,7 @@ def read_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes, bool] | Damage
         yield number + 1, offset, b"".join(pieces), cut
 
 
-def decompress(file: BinaryIO) -> Iterator[Data | Damage]:
+def decompress(file: Readable) -> Iterator[Data | Damage]:
     """Yields the file's content by what its first bytes say: zstd, gzip, bzip2, xz or plain; and its damages."""
     ahead = _Ahead(file)
     try:
@@ -161,7 +161,7 @@ def _decompress(ahead: "_Ahead") -> Iterator[Data | Damage]:
 class _Ahead:
     """A file whose next bytes can be looked at, and that knows where it is."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: Readable):
         self._file, self._held, self._at, self._base = file, b"", 0, 0
 
     @property

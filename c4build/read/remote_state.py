@@ -11,7 +11,7 @@ from c4build.read.hosts import Transport
 from c4build.read.stores import SCHEMES, UNKNOWN, State
 
 _ASKED_AT_ONCE = 10  # files
-_TRIES = 3  # a file
+_TRIES = 3  # a file of a server that has not answered yet
 _MOST_FAILURES = 3  # of a server that does not answer
 
 
@@ -21,8 +21,9 @@ def remote_states(paths: Iterable[str], settings: Transport | None = None) -> di
     A server that cannot be reached is soon asked no more.
     """
     settings = settings or attempts.DEFAULT
-    settings = settings._replace(tries=min(settings.tries, _TRIES))
+    hasty = settings._replace(tries=min(settings.tries, _TRIES))
     failed: Counter = Counter()  # by server
+    answered: set[str] = set()
     lock = threading.Lock()
 
     def ask(path: str) -> State:
@@ -30,12 +31,17 @@ def remote_states(paths: Iterable[str], settings: Transport | None = None) -> di
         server = f"{scheme}://{rest.partition('/')[0]}"
         if scheme not in SCHEMES or failed[server] >= _MOST_FAILURES:
             return UNKNOWN
-        try:
-            return ask_state(path, settings)
-        except FetchError:  # opening the file says what is wrong with it
-            with lock:
-                failed[server] += 1
-            return UNKNOWN
+        for patience in (hasty, settings):
+            try:
+                state = ask_state(path, patience)
+                answered.add(server)
+                return state
+            except FetchError:  # opening the file says what is wrong with it
+                if server not in answered:
+                    break
+        with lock:
+            failed[server] += 1
+        return UNKNOWN
 
     paths = list(paths)
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:

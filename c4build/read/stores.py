@@ -7,7 +7,7 @@ The libraries' own retrying is switched off: all three fail and are tried again 
 import functools
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     """A server's answer, whatever its status. `read` gives some of the body's next bytes, none at its end."""
 
     status: int
-    headers: Mapping[str, str]  # by names in any case
+    headers: MutableMapping[str, str]  # by names in any case
     read: Callable[[int], bytes]
     close: Callable[[], None]
     why: str = ""  # the server's own word for what is wrong
@@ -106,6 +106,10 @@ class Http:
         """Asks for the headers alone."""
         return self._send("HEAD", path, _AS_STORED)
 
+    def close_idle(self):
+        """Closes the connections that are kept for another request; others can be made."""
+        self._session.close()
+
     @staticmethod
     def _from(start: int, seen: Mapping[str, str]) -> dict[str, str]:
         if not start:
@@ -127,12 +131,14 @@ class Http:
 
 def _kind_of(scheme: str) -> type:
     if scheme == "s3":
-        from c4build.read.s3 import S3 as kind
-    elif scheme == "gs":
-        from c4build.read.gcs import Google as kind
-    else:
-        kind = Http
-    return kind
+        from c4build.read.s3 import S3
+
+        return S3
+    if scheme == "gs":
+        from c4build.read.gcs import Google
+
+        return Google
+    return Http
 
 
 _stores: dict[tuple, Any] = {}  # of this process; connections are kept in them
@@ -154,6 +160,15 @@ def store_of(path: str, timeouts: tuple[float, float]):
         if (kind, timeouts) not in _stores:
             _stores[kind, timeouts] = kind(timeouts)
         return _stores[kind, timeouts]
+
+
+def close_idle():
+    """Closes what this process keeps open of connections to HTTP servers, which the bound on them counts no more."""
+    with _lock:
+        stores = list(_stores.values())
+    for store in stores:
+        if isinstance(store, Http):
+            store.close_idle()
 
 
 def forget_stores():

@@ -8,6 +8,7 @@ How it is tried again: see `attempts`. How many ask at once, and what slows all 
 import io
 import re
 import sys
+from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
@@ -31,10 +32,14 @@ class Fetched(NamedTuple):
 
 
 class SeekableFile(io.RawIOBase):
-    """A file that is read from `_place` on; a subclass knows its `state`."""
+    """A file that is read from `_place` on."""
 
     _place = 0
-    state: State
+
+    @property
+    def state(self) -> State:
+        """What is known of the file by now; a subclass says it."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -71,7 +76,8 @@ class RemoteFile(SeekableFile):
     def __init__(self, path: str, wanted: State = UNKNOWN, settings: Transport | None = None, start: int = 0):
         self._attempts = Attempts(path, settings)
         self._path, self._wanted = path, wanted
-        self._known, self._seen = wanted, {}  # what the answers said; headers of the first
+        self._known = wanted  # by what the answers said
+        self._seen: Mapping[str, str] = {}  # headers of the first
         self._place, self._received = start, 0
         self._checksum: int | None = None if start else 0  # of the bytes before `_place`, where they were read
         self._answer: Answer | None = None
@@ -124,9 +130,7 @@ class RemoteFile(SeekableFile):
         try:
             if self._place >= self._known.size >= 0:
                 return self._end()
-            if self._answer is None:
-                self._open()
-            data = self._answer.read(size)
+            data = (self._answer or self._open()).read(size)
             if not data and self._place < self._known.size:
                 raise Again(f"it was cut short: {self._place:,} of {self._known.size:,} bytes came")
         except BaseException:
@@ -154,7 +158,7 @@ class RemoteFile(SeekableFile):
             raise InputError(f"it does not end where it should: more than {self._place:,} bytes came", 0)
         return b""
 
-    def _open(self):
+    def _open(self) -> Answer:
         """Asks for the bytes from here on; one try."""
         if not self._place:
             self._known, self._seen = self._wanted, {}  # nothing was read so far: it may be another file by now
@@ -168,6 +172,7 @@ class RemoteFile(SeekableFile):
         except BaseException:
             self._drop()
             raise
+        return self._answer
 
     def _check(self, answer: Answer):
         """Raises where the answer is not the wanted file, from `_place` on; skips what was read before."""
@@ -191,7 +196,7 @@ class RemoteFile(SeekableFile):
         self._known = State(state.size if known.size < 0 else known.size, known.version or state.version)
         self._seen = self._seen or answer.headers
         if answer.status == 200 and self._place:
-            self._skip(named)
+            self._skip(answer, named)
 
     def _compare(self, state: State, answer: Answer):
         known, named = self._known, _same_kind(state, self._known)
@@ -214,14 +219,14 @@ class RemoteFile(SeekableFile):
             return
         raise InputError(f"{_CHANGED}: {changed}", 0)
 
-    def _skip(self, named: bool):
+    def _skip(self, answer: Answer, named: bool):
         """Reads what was read before once more, for a server that knows no ranges."""
         if self._checksum is None and not named:
             why = "the server sends the whole file only, and does not say whether it is still the same"
             raise self._attempts.failure(OSError(why))
         checksum, left = 0, self._place
         while left:
-            data = self._answer.read(min(left, _BLOCK))
+            data = answer.read(min(left, _BLOCK))
             if not data:
                 raise Again(f"it was cut short: {self._place - left:,} of {self._known.size:,} bytes came")
             left -= len(data)

@@ -8,9 +8,8 @@ next record.
 
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
 
-from c4build.read.gz import Damage, read_chunks
+from c4build.read.gz import Damage, Readable, read_chunks
 from c4build.read.wet_kind import of_wet
 from c4build.read.wet_pages import Found
 from c4build.read.wet_tfds import tfds_pages
@@ -28,7 +27,7 @@ _LEFT_OUT_BY_TFDS = (
 _NAMES_LEFT_OUT = frozenset(path.rpartition("/")[2] for path in _LEFT_OUT_BY_TFDS)
 
 
-def read_pages(file: BinaryIO, records: str, max_chars: int) -> Iterator[Found]:
+def read_pages(file: Readable, records: str, max_chars: int) -> Iterator[Found]:
     """Yields the pages of a WET file in order, and in their places what was dropped or damaged.
 
     Args:

@@ -10,7 +10,7 @@ from c4build.read.gz import Chunk, Damage
 
 OTHER_KINDS = frozenset({"response", "request", "resource", "metadata", "revisit", "continuation"})  # of WARC records
 KIND = re.compile(rb"\nWARC-Type:[ \t]*([A-Za-z]{1,20})[ \t]*[\r\n]")
-_BLANK = re.compile(rb"[\s\xef\xbb\xbf]*")  # white space and byte order marks
+_BLANK = re.compile(rb"[\s\xef\xbb\xbf]*")
 RECORD = re.compile(rb"WARC/\d{1,3}\.\d{1,3}\r?\n(?=[A-Za-z][A-Za-z-]{0,39}:)")
 RECORD_BYTES = 64  # no match of it is longer
 _SIGNATURES = (
@@ -29,7 +29,7 @@ def other_than_wet(head: bytes) -> tuple[str, bool]:
         inflate = isal_zlib.decompressobj(31)
         try:
             data += inflate.decompress(head, 1 << 20)
-        except isal_zlib.error:
+        except isal_zlib.error:  # type: ignore[misc]  # see `gz`
             break
         head = inflate.unused_data
     data = data or head
@@ -52,7 +52,7 @@ def of_wet(chunks: Iterator[Chunk | Damage]) -> Iterator[Chunk | Damage]:
             if not start and chunk.data.isspace():
                 continue
             start += chunk.data
-            begins = start[_BLANK.match(start).end() :][:5]
+            begins = start[_blank(start) :][:5]
             if not (begins != b"WARC/" and b"WARC/".startswith(begins)):  # else it is too little to tell
                 begun = True
                 if not _starts_wet(start):
@@ -71,7 +71,13 @@ def of_wet(chunks: Iterator[Chunk | Damage]) -> Iterator[Chunk | Damage]:
 
 def _starts_wet(data: bytes) -> bool:
     """Does it start with a record, or, damaged, with something else and then a record?"""
-    return data.startswith(b"WARC/", _BLANK.match(data).end()) or bool(RECORD.search(data))
+    return data.startswith(b"WARC/", _blank(data)) or bool(RECORD.search(data))
+
+
+def _blank(data: bytes) -> int:
+    """How many bytes of white space and byte order marks it begins with."""
+    found = _BLANK.match(data)
+    return found.end() if found else 0
 
 
 def _first_kind(data: bytes) -> str:
@@ -93,7 +99,7 @@ def records_of(kind: str) -> str:
 
 def _seems(data: bytes) -> str:
     """What kind of data it is, by its first bytes."""
-    start = data[_BLANK.match(data).end() :][:4096]
+    start = data[_blank(data) :][:4096]
     for signature, name in _SIGNATURES:
         if start[:16].lower().startswith(signature):
             return name

@@ -1,7 +1,7 @@
 """What a record of a WET file is: a page, or one that cannot be used, and why."""
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from c4build.page import Page
 from c4build.read.gz import Damage
@@ -11,6 +11,7 @@ LINE_BYTES = 1 << 16  # what is kept of a header line, and the most bytes of a r
 _VISIBLE = re.compile(rb"[!-~]")
 
 
+@final
 class Dropped(NamedTuple):
     """A record that is a page to be counted, but cannot be used: why (a name in `rules.REASONS`)."""
 

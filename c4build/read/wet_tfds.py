@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from c4build.errors import printable
 from c4build.page import Page
@@ -22,6 +22,7 @@ _IS_CONVERSION = b"\r\nWARC-Type: conversion\r\n"
 _CONVERSION = re.compile(rb"\nWARC-Type:[ \t]*conversion[ \t]*(\r?)\n")
 
 
+@final
 class _Segment(NamedTuple):
     offset: int
     data: bytes
@@ -32,7 +33,7 @@ class _Segment(NamedTuple):
 def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
     pages = records = 0
     merged: int | None = None
-    wrong_lengths, first_wrong = 0, None
+    wrong_lengths = first_wrong = 0
     last: _Segment | None = None
     for segment in _tfds_segments(chunks, max_chars, most):
         if type(segment) is Damage:
@@ -47,8 +48,8 @@ def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
             yield Damage(segment.offset, f"a record of type {kind} among the pages is read as TFDS reads it, as a page")
         shown, right_length = yield from _tfds_page(segment, conversion, max_chars)
         if not right_length:
+            first_wrong = first_wrong if wrong_lengths else segment.offset
             wrong_lengths += 1
-            first_wrong = segment.offset if first_wrong is None else first_wrong
         if shown:
             pages, records = pages + 1, records + shown
             if shown > 1 and merged is None:
@@ -67,7 +68,7 @@ def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
             f"{wrong_lengths - (missing > 0):,} records from here on have not as many bytes as their Content-Length says; their text is read as "
             "TFDS reads it",
         )
-    if missing:
+    if last and missing:
         yield Damage(
             last.offset, f"the file ends {missing:,} bytes before the Content-Length of its last record", cut=True
         )
@@ -221,7 +222,7 @@ def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator
     url, date, content_type, content_length = values
     page = Page(url, body, date, content_type, content_length)
     judged = judge(page, max_chars)
-    if judged is not page and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
+    if type(judged) is Dropped and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
         if not data.strip():
             return shown, True  # empty lines before the first record
         yield Damage(segment.offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")

@@ -20,6 +20,11 @@ _USUAL_NAMES = {
 _GAP = re.compile(rb"[\r\n\xef\xbb\xbf]*")  # what may stand between two records
 
 
+def _behind_gap(data: bytes, start: int) -> int:
+    gap = _GAP.match(data, start)  # be it an empty one
+    return gap.end() if gap else start
+
+
 class _Bad(Exception):
     """A record that cannot be read. `short`: its run ends within it; `at_record`: the next one was found already."""
 
@@ -74,7 +79,7 @@ class _Run:
 
     def start(self) -> bool:
         """Goes on to the next run; False where the file ends."""
-        if self._held is None:
+        if type(self._held) is not Chunk:
             return False
         self.data, self.at, self._base = self._held.data, 0, 0
         self._places = [(0, self._held.offset, True)]
@@ -130,7 +135,7 @@ class _Run:
             if self.data.startswith(b"\r\n\r\n", self.at + stop):
                 stop += 4
             if stop < self.ahead:
-                stop = _GAP.match(self.data, self.at + stop).end() - self.at
+                stop = _behind_gap(self.data, self.at + stop) - self.at
             if stop < self.ahead or stop - start > LINE_BYTES or not self.more():
                 return stop
 
@@ -139,7 +144,7 @@ class _Run:
         while True:
             if self.at < len(self.data):
                 if not self.data.startswith(b"WARC/", self.at):
-                    self.at = _GAP.match(self.data, self.at).end()
+                    self.at = _behind_gap(self.data, self.at)
                 if self.at < len(self.data):
                     return True
             if not self.more():
@@ -275,6 +280,6 @@ def _warc_page(offset: int, fields: dict[str, str], body: bytes | None, max_char
         yield Dropped("damaged")
         return
     judged = judge(page, max_chars)
-    if judged is not page and judged.reason in ("no_url", "no_date"):
+    if type(judged) is Dropped and judged.reason in ("no_url", "no_date"):
         yield Damage(offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged

@@ -16,6 +16,7 @@ from c4build.errors import UsageError
 from c4build.read.bz2_streams import STREAM, Data, read_streams
 from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, open_file
+from c4build.read.transport import RemoteFile
 
 MAX_PAGE_BYTES = 1 << 24  # of one <page>; MediaWiki's own limit for a text is 2 MiB, which escaping makes 12 at most
 _MAX_TAGS = 1000  # in a <page>: one revision has some twenty
@@ -91,7 +92,7 @@ def read_site(source: Input) -> Site:
     )
 
 
-def _check_kind(source: Input, data: bytes):
+def _check_kind(source: Input, data: bytes | bytearray):
     """Raises UsageError where the first pages show that the dump is none of articles."""
     pages = data.split(_END)[:-1]
     if any(page.count(_REVISION) > 1 for page in pages):
@@ -163,7 +164,7 @@ def placed_pages(
 class _Counted:
     """A file that knows how far it was read and says so."""
 
-    def __init__(self, file: BinaryIO, start: int, told: Callable[[int], None] | None):
+    def __init__(self, file: BinaryIO | RemoteFile, start: int, told: Callable[[int], None] | None):
         self._file, self._start, self._told = file, start, told
         self.place = start
 
@@ -175,7 +176,7 @@ class _Counted:
         return data
 
 
-def _parts(file: BinaryIO, piece: Piece, told=None) -> Iterator[Data | Damage]:
+def _parts(file: BinaryIO | RemoteFile, piece: Piece, told=None) -> Iterator[Data | Damage]:
     """The dump's XML from the piece's first byte on; some part starts at its last byte where the file is not bzip2."""
     counted = _Counted(file, piece.start, told)
     try:

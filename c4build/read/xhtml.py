@@ -42,6 +42,22 @@ _PARAGRAPHS = frozenset(
 _SILENT = frozenset(("script", "style", "head", "svg", "math", "rt", "rp", "template", "audio", "video", "object"))
 
 
+def _bounded(parse: Callable[..., int]) -> Callable[..., int]:
+    """One of html.parser's methods for a tag or declaration at a place. Where it has no end, the whole document is
+    looked through, and again for the next one: that is done for so many characters only."""
+
+    @functools.wraps(parse)
+    def bounded(self: "_Text", at: int, *more) -> int:
+        end = parse(self, at, *more)
+        if end < 0:
+            self._left -= len(self.rawdata) - at
+            if self._left < 0:
+                raise _Unclosed
+        return end
+
+    return bounded
+
+
 class _Text(HTMLParser):
     """Collects a document's text: blocks on lines of their own, paragraphs apart, everything else run together.
 
@@ -113,24 +129,8 @@ class _Text(HTMLParser):
         lines = [re.sub(r"[ \t\u00a0]+", " ", line).strip(" ") for line in joined.split("\n")]
         return tidy("\n".join(lines))
 
-    def _bounded(parse: Callable[..., int]) -> Callable[..., int]:
-        """One of html.parser's methods for a tag or declaration at a place. Where it has no end, the whole document is
-        looked through, and again for the next one: that is done for so many characters only."""
-
-        @functools.wraps(parse)
-        def bounded(self, at: int, *more) -> int:
-            end = parse(self, at, *more)
-            if end < 0:
-                self._left -= len(self.rawdata) - at
-                if self._left < 0:
-                    raise _Unclosed
-            return end
-
-        return bounded
-
     parse_starttag = _bounded(HTMLParser.parse_starttag)
     parse_endtag = _bounded(HTMLParser.parse_endtag)
     parse_pi = _bounded(HTMLParser.parse_pi)
     parse_html_declaration = _bounded(HTMLParser.parse_html_declaration)
     parse_comment = _bounded(HTMLParser.parse_comment)
-    del _bounded

@@ -67,10 +67,14 @@ class CompiledDetector:
 
     Raises:
       GaveUp: when called with a text that is not mainly Latin.
+      RuntimeError: there is no library.
     """
 
     def __init__(self, profiles: list[dict], seed: int, compensated: bool = sys.version_info >= (3, 12)):
-        self._best_language = load_library().best_language
+        library = load_library()
+        if library is None:
+            raise RuntimeError("language.c was not compiled")
+        self._best_language = library.best_language
         self._languages = [profile["name"] for profile in profiles]
         classes = _classes(set().union(*(gram for profile in profiles for gram in profile["freq"])))
         words = np.frombuffer(random.Random(seed).randbytes(4 * _WORDS), "<u4").astype(np.uint32)
@@ -139,7 +143,7 @@ def _gram_tables(profiles: list[dict], classes: dict[str, int]) -> tuple[np.ndar
             trigrams[blocks[tuple(before)], last] = row
     weights = np.zeros((len(rows) + 1, -(-len(profiles) // _STEP) * _STEP))  # row 0 takes what is in no table
     for language, profile in enumerate(profiles):
-        row = [rows.get(gram, 0) for gram in profile["freq"]]
+        found = [rows.get(gram, 0) for gram in profile["freq"]]
         total = np.array(profile["n_words"])[[len(gram) - 1 for gram in profile["freq"]]]
-        weights[row, language] = list(profile["freq"].values()) / total
+        weights[found, language] = list(profile["freq"].values()) / total
     return unigrams, bigrams | blocks << 16, trigrams, weights

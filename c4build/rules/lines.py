@@ -34,7 +34,7 @@ class Lines(NamedTuple):
     """The lines of a page that may stay, in order, and how many it has."""
 
     candidates: list[str]
-    count: int
+    total: int
     too_long_word: int  # lines with a word that is too long, none of them among the candidates
     stripped: bool  # no line of the page is empty or has a space around it, as far as was looked
     doubtful: Sequence[int]  # the candidates that may not end as they must, or may have a space around them
@@ -56,7 +56,7 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     unstripped = np.flatnonzero(spaced)
     # A line of more bytes than a word may have characters is looked at by itself.
     limit = rules.max_word_chars
-    long = np.flatnonzero(lengths > limit) if limit else []
+    long = np.flatnonzero(lengths > limit) if limit else np.zeros(0, np.intp)
     bad = [index for index in long if has_longer_word(joined[starts[index] : stops[index]].decode(), limit)]
     chosen[bad] = False
     page_stops = np.cumsum([len(body) + 1 for body in bodies])
@@ -71,9 +71,10 @@ def candidate_lines(bodies: Sequence[bytes], rules: RuleSet) -> list[Lines]:
     bounds = np.searchsorted(chosen, last_lines).tolist()
     spans = list(zip(starts[chosen].tolist(), stops[chosen].tolist()))
     found, first = [], 0
-    for bound, *known in zip(bounds, counts, bad_counts, stripped):
+    for bound, total, too_long, is_stripped in zip(bounds, counts, bad_counts, stripped):
         doubts = [index for index, doubt in enumerate(doubtful[first:bound]) if doubt]
-        found.append(Lines([joined[start:stop].decode() for start, stop in spans[first:bound]], *known, doubts))
+        candidates = [joined[start:stop].decode() for start, stop in spans[first:bound]]
+        found.append(Lines(candidates, total, too_long, is_stripped, doubts))
         first = bound
     if _has_more_line_ends(joined, data):
         for index, body in enumerate(bodies):
@@ -145,7 +146,7 @@ def line_filter(
     might_hold = may_hold((*rules.drop_lines_with, *((LOREM_IPSUM,) if lorem_ipsum else ()), *curly))
 
     def judge_phrases(lines: list[str], counts: Counter) -> tuple[list[str], str | None]:
-        kept = []
+        kept: list[str] = []
         for line in lines:
             lower = line.lower()
             if lorem_ipsum and LOREM_IPSUM in lower:
@@ -172,15 +173,16 @@ def line_filter(
         return [line for line in lines if line]
 
     def keep(lines: Lines, counts: Counter) -> tuple[str, str | None]:
-        found, doubtful = lines.candidates, lines.doubtful
+        found = lines.candidates
+        doubtful: Collection[int] = lines.doubtful
         if citations and "[" in "\n".join(found):
             doubtful = {*doubtful, *(index for index, line in enumerate(found) if "[" in line)}
         if doubtful:
             found = ended(found, doubtful)
         kept = [line for line in found if len(line.split(None, least_words - 1)) >= least_words]
         too_few_words = len(found) - len(kept)
-        counts["read"] += lines.count
-        counts["no_end_mark"] += lines.count - lines.too_long_word - too_few_words - len(kept)
+        counts["read"] += lines.total
+        counts["no_end_mark"] += lines.total - lines.too_long_word - too_few_words - len(kept)
         if lines.too_long_word:
             counts["too_long_word"] += lines.too_long_word
         if too_few_words:

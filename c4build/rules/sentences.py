@@ -46,18 +46,18 @@ _LC = _BEG_LC | _MID_LC | _UNK_LC
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     """Yields (start, stop) of each sentence of `text`, in code points, in order."""
     shift = 0
-    previous = None
-    for start, stop in _raw_spans(text):
-        if previous is not None:
-            begin, end = previous[0] + shift, previous[1]
-            closing = _CLOSING.match(text[start:stop])
-            if closing:
-                yield begin, start + len(closing.group().rstrip())
-                shift = closing.end()
-            else:
-                shift = 0
-                if begin < end:
-                    yield begin, end
+    spans = _raw_spans(text)
+    previous = next(spans)
+    for start, stop in spans:
+        begin, end = previous[0] + shift, previous[1]
+        closing = _CLOSING.match(text[start:stop])
+        if closing:
+            yield begin, start + len(closing.group().rstrip())
+            shift = closing.end()
+        else:
+            shift = 0
+            if begin < end:
+                yield begin, end
         previous = start, stop
     begin, end = previous[0] + shift, previous[1]
     if begin < end:
@@ -94,7 +94,8 @@ def _is_plain(text: str, mark: int) -> bool:
     return len(word) > 1 and word.isascii() and word.isalpha() and word.lower() not in _UNSURE
 
 
-def _raw_spans(text):
+def _raw_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yields (start, stop) of one or more sentences, before closing punctuation goes to the sentence that it follows."""
     last = 0
     for match, context in _candidates(text):
         if match.group() != "." or _contains_break(context):
@@ -103,7 +104,7 @@ def _raw_spans(text):
     yield last, len(text.rstrip())
 
 
-def _candidates(text):
+def _candidates(text: str) -> Iterator[tuple[re.Match[str], str]]:
     """Yields each possible end of a sentence with the words around it; of marks that share their word, the last."""
     word_start = word_stop = 0
     previous = None

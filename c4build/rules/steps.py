@@ -40,13 +40,14 @@ class Steps:
         self._keep_lines = cache(lambda phrases: line_filter(rules, phrases))
         made = self._make(rules, bad_words)
 
-        def plan(names: Sequence[str], among: int) -> list[tuple[Step | None, int]]:
-            masks = [(made.get(name), _having(name, variants) & among) for name in names]
-            return [(step, mask) for step, mask in masks if mask]
+        def plan(names: Sequence[str], among: int) -> list[tuple[str, int]]:
+            masks = [(name, _having(name, variants) & among) for name in names]
+            return [(name, mask) for name, mask in masks if mask]
 
         # Deduplication leaves a raw text as it is, so that nothing need wait for it.
-        self._before = plan(rules.before, self.all) + plan(rules.after, self.raw)
-        self._after = plan(rules.after, self.clean)
+        before = plan(rules.before, self.all) + plan(rules.after, self.raw)
+        self._before = [(made.get(name), mask) for name, mask in before]  # None: the step `lines`
+        self._after = [(made[name], mask) for name, mask in plan(rules.after, self.clean)]
 
     def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> str | None:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.

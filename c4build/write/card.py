@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from c4build.errors import CorruptFileError
 from c4build.write.files import delete, join, list_folders, open_file, whole_file
-from c4build.write.folder import find_manifest, read_manifest
+from c4build.write.folder import read_manifest
 
 CARD = "README.md"
 
@@ -88,18 +88,19 @@ def make_card(corpora: list[Corpus]) -> bytes:
 
 def _config_names(corpora: list[Corpus]) -> list[str]:
     """c4.en; where there are several versions of it, c4.en.1.0.0."""
-    versions = defaultdict(int)
+    versions: dict[tuple[str, ...], int] = defaultdict(int)
     for corpus in corpora:
         versions[corpus.place[:-1]] += 1
     return [".".join(c.place if versions[c.place[:-1]] > 1 else c.place[:-1] or c.place) for c in corpora]
 
 
 def _corpora(folder: str, place: tuple[str, ...] = ()) -> Iterator[Corpus]:
-    if find_manifest(folder):
-        try:
-            corpus = _corpus(place, read_manifest(folder))
-        except CorruptFileError:  # `c4build verify` says so
-            return
+    try:
+        manifest = read_manifest(folder)
+    except CorruptFileError:  # `c4build verify` says so
+        return
+    if manifest is not None:
+        corpus = _corpus(place, manifest)
         if corpus.splits:
             yield corpus
     elif len(place) < _DEPTH:
@@ -110,7 +111,7 @@ def _corpora(folder: str, place: tuple[str, ...] = ()) -> Iterator[Corpus]:
 
 def _corpus(place: tuple[str, ...], manifest: dict) -> Corpus:
     """What `datasets` has to know; without splits where it cannot load the corpus, or where that is empty."""
-    kind = _KINDS.get(manifest.get("format"), "")
+    kind = _KINDS.get(manifest.get("format", ""), "")
     examples = {split: count for split, count in manifest.get("splits", {}).items() if count}
     patterns = {}
     for name in sorted(manifest["files"]) if kind else ():

@@ -14,12 +14,12 @@ Text = str | bytes  # bytes are UTF-8
 
 
 def utf8(value: Text) -> bytes:
-    return value if type(value) is bytes else value.encode()
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def encode_example(features: Mapping[str, Text]) -> bytes:
     """A serialised tf.train.Example with one bytes value a feature, in the order of `features`."""
-    parts = []
+    parts: list[bytes] = []
     for name, value in features.items():
         value = utf8(value)
         parts += (_head(name, len(value)), value)

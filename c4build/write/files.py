@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 from c4build.errors import CorruptFileError, OutputError
+from c4build.write import objects
 from c4build.write.storage import is_local, renamed_to, storage_of, temporary_for
 
 _BUFFER = 1 << 18  # bytes: the kernel takes a few large writes in a quarter of the time of many small ones
@@ -96,7 +97,7 @@ def whole_file(path: str, sums: FileSums | None = None, lasting: bool = True) ->
         file = io.BufferedWriter(summing or raw, _BUFFER)
         yield file
         file.flush()
-    if summing:
+    if sums is not None and summing is not None:
         sums[base_name(path)] = summing.sum()
 
 
@@ -151,9 +152,15 @@ def exists(path: str) -> bool:
     return storage_of(path).exists(path)
 
 
-def open_file(path: str) -> BinaryIO:
-    """The file for reading, here and there or to its end. Raises FileNotFoundError, OSError, OutputError."""
-    return storage_of(path).open(path)
+def open_file(path: str, size: int = -1) -> BinaryIO:
+    """The file for reading, here and there or to its end. Raises FileNotFoundError, OSError, OutputError.
+
+    Args:
+      path: of the file.
+      size: how many of its first bytes are all that will be asked for, where that is known: it saves a store requests.
+    """
+    storage = storage_of(path)
+    return storage.open(path, size) if storage is objects else storage.open(path)
 
 
 def list_folder(folder: str) -> tuple[dict[str, int], list[str]]:

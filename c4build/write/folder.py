@@ -55,8 +55,22 @@ def find_manifest(folder: str) -> str | None:
 
 def read_manifest(folder: str) -> dict | None:
     """A complete folder's manifest, None where it is not complete. Raises CorruptFileError."""
-    path = find_manifest(folder)
-    return read_sealed(path) if path else None
+    for name in MANIFESTS:
+        try:
+            return read_sealed(join(folder, name))
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            return None
+    return None
+
+
+def manifest_of(folder: str) -> dict:
+    """The manifest of a folder that was complete a moment ago. Raises CorruptFileError, also where it is gone."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise CorruptFileError(f"{folder}: its manifest is gone; run the same command again")
+    return manifest
 
 
 def is_under_way(folder: str) -> bool:
@@ -261,15 +275,16 @@ def lock(work: str, out: str):
       InUseError: with who has it.
     """
     if work in _held:
-        release, times = _held[work]
-        _held[work] = release, times + 1
+        held, times = _held[work]
+        _held[work] = held, times + 1
         return
+    release: Callable[[], object] | None
     if is_local(work):
         release = _lock_file(work, out)
     else:
         taken = lease.take(join(work, _LOCK), out) if storage_of(work) is objects else None
-        release = taken and functools.partial(_give_back, taken, work, out)
-    if release:
+        release = functools.partial(_give_back, taken, work, out) if taken else None
+    if release is not None:
         _held[work] = release, 1
 
 

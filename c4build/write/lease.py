@@ -34,6 +34,11 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since, "command": " ".join(sys.argv)[:200]}
 
 
+def identity() -> dict[str, Any]:
+    """What tells this process from all others, for `has_ended`."""
+    return {"node": _node(), "started": psutil.Process().create_time()}
+
+
 def told(who: Any) -> str:
     """The same in words."""
     try:
@@ -78,7 +83,7 @@ class Lease:
 
 def take(path: str, out: str) -> Lease | None:
     """Takes the lock `path`; None where there can be none. Raises InUseError, naming `out`, where another has it."""
-    own = {**this_process(), "node": _node(), "started": psutil.Process().create_time(), "token": uuid.uuid4().hex}
+    own = {**this_process(), **identity(), "token": uuid.uuid4().hex}
     try:
         version = objects.put(path, _content(own), "")
         if not version and not (version := _own_version(path, own)):
@@ -124,16 +129,23 @@ def _own_version(path: str, own: Mapping) -> str:
 def _is_gone(who: Mapping) -> bool:
     """True where the process of a lock has ended, or has given no sign of life for so long that it must have."""
     try:
-        if _now() - datetime.datetime.fromisoformat(who["renewed"]) > STALE:
-            return True
-        if who["node"] != _node():
-            return False
+        return _now() - datetime.datetime.fromisoformat(who["renewed"]) > STALE or has_ended(who)
+    except (KeyError, TypeError, ValueError):
+        return True  # not a lock of ours
+
+
+def has_ended(who: Mapping) -> bool:
+    """True where a process of this machine, told by its `pid` and `identity`, is there no more; False where nobody can tell.
+
+    Raises KeyError, TypeError or ValueError where these are none.
+    """
+    if who["node"] != _node():
+        return False
+    try:
         process = psutil.Process(who["pid"])
         return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - who["started"]) > 1
     except psutil.NoSuchProcess:
         return True
-    except (KeyError, TypeError, ValueError):
-        return True  # not a lock of ours
 
 
 def _node() -> str:

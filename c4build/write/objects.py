@@ -35,9 +35,9 @@ def exists(path: str) -> bool:
     return _request(path, "looked for", lambda store: store.head(path), (200, 404)).status == 200
 
 
-def open(path: str) -> BinaryIO:
-    """Raises FileNotFoundError, or OutputError with what is wrong."""
-    return io.BufferedReader(_Opened(path), _READ)
+def open(path: str, size: int = -1) -> BinaryIO:
+    """Raises FileNotFoundError, or OutputError with what is wrong; where the size is given, only as it is read."""
+    return io.BufferedReader(_Opened(path, size), _READ)
 
 
 def read(path: str) -> tuple[bytes, str]:
@@ -59,24 +59,25 @@ def delete(path: str, tries: int = 0):
     _request(path, "deleted", lambda store: store.delete(path), (*_GOOD, 404), tries)
 
 
-def put(path: str, data: bytes, replaces: str | None = None) -> str | None:
+def put(path: str, data: bytes, replaces: str | None = None, tries: int = 0) -> str | None:
     """Writes an object by one request.
 
     Args:
       path: of the object.
       data: its content.
       replaces: the version that may be there, empty for none; without, any.
+      tries: how often it is tried, if another number of times than usual.
 
     Returns:
       The version that is there now; None where another one is there than `replaces` says.
     """
     good = (*_GOOD, 409, 412) if replaces is not None else _GOOD
-    answer = _request(path, "written", lambda store: store.put(path, data, replaces), good)
+    answer = _request(path, "written", lambda store: store.put(path, data, replaces), good, tries)
     return None if answer.status in (409, 412) else state_in(answer.headers).version
 
 
 @contextmanager
-def new(path: str, lasting: bool) -> Iterator[BinaryIO]:
+def new(path: str, lasting: bool) -> Iterator[io.RawIOBase]:
     """A file for writing, which is there when the block ends well, and of which nothing is there when it does not."""
     upload = _Upload(path)
     try:
@@ -163,10 +164,10 @@ class _Upload(io.RawIOBase):
 class _Opened(SoughtFile):
     """An object that is read; errors are those of files."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, size: int = -1):
         self._path = path
         with self._errors():
-            super().__init__(path, _settings())
+            super().__init__(path, _settings(), size)
 
     def readinto(self, buffer) -> int:
         with self._errors():

@@ -5,6 +5,7 @@ whatever else the writer wants to say. So nothing that became of the file can pa
 footer or page header, which Parquet's checksums do not cover, gives other values.
 """
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class TableWriter:
         self._writer, self._schema = writer, schema
         self.fields: dict = {}
         self.groups: list[dict] = []
+        self.foot = b""  # what `read_table` can be given, when the table is whole
 
     def write(self, columns: Sequence[pa.Array], about: dict | None = None):
         """Writes a row group; `about` is kept with it."""
@@ -48,20 +50,28 @@ class TableWriter:
 @contextmanager
 def open_table(path: str, schema: pa.Schema, sums: FileSums | None = None, **options) -> Iterator[TableWriter]:
     """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
-    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, write_page_checksum=True, **options) as writer:
+    options = {**options, "write_page_checksum": True, "metadata_collector": (told := [])}
+    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, **options) as writer:
         table = TableWriter(writer, schema)
         yield table
         with output_errors(path):
             table.finish()
+    table.foot = _packed(*told)
 
 
 class TableReader:
-    """A table opened for reading: what it gives is what was written. Raises CorruptFileError, FileNotFoundError."""
+    """A table opened for reading: what it gives is what was written. Raises CorruptFileError, FileNotFoundError.
 
-    def __init__(self, path: str, file: BinaryIO):
+    Args:
+      path: of the file, for errors.
+      file: the file.
+      metadata: what stands at its end, where that is known.
+    """
+
+    def __init__(self, path: str, file: BinaryIO, metadata: pq.FileMetaData | None = None):
         self._path = path
         with self._errors():
-            self._table = pq.ParquetFile(file, page_checksum_verification=True)
+            self._table = pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
             self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
             self.groups: list[dict] = self.fields.pop("groups")
 
@@ -76,6 +86,10 @@ class TableReader:
             if batch.num_rows != known["rows"] or found != {name: known["sums"][name] for name in columns}:
                 raise corrupt(self._path)
         return batch
+
+    def foot(self) -> bytes:
+        """What `read_table` can be given to read this table by one request."""
+        return _packed(self._table.metadata)
 
     def check(self):
         """Reads all of it."""
@@ -93,14 +107,34 @@ class TableReader:
 
 
 @contextmanager
-def read_table(path: str) -> Iterator[TableReader]:
-    """Opens a table that this run wrote, or has checked. Raises CorruptFileError, which says what to do."""
+def read_table(path: str, foot: bytes = b"") -> Iterator[TableReader]:
+    """Opens a table that this run wrote, or has checked. Raises CorruptFileError, which says what to do.
+
+    Args:
+      path: of the table.
+      foot: of the table where it is known, so that its end need not be fetched from a store.
+    """
+    metadata = pq.read_metadata(io.BytesIO(isal_zlib.decompress(foot))) if foot else None
     try:
-        with open_file(path) as file:
-            yield TableReader(path, file)
+        with open_file(path, -1 if metadata is None else _end_of_columns(metadata)) as file:
+            yield TableReader(path, file, metadata)
     except (CorruptFileError, FileNotFoundError) as error:
         what = str(error) if isinstance(error, CorruptFileError) else f"{path}: it is gone"
         raise CorruptFileError(f"{what}; run the same command again and it is made again") from error
+
+
+def _packed(metadata: pq.FileMetaData) -> bytes:
+    file = io.BytesIO()
+    metadata.write_metadata_file(file)
+    return isal_zlib.compress(file.getvalue())
+
+
+def _end_of_columns(metadata: pq.FileMetaData) -> int:
+    """The place behind all columns in the file, where its foot begins."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    columns = (group.column(index) for group in groups for index in range(group.num_columns))
+    starts = ((column.dictionary_page_offset or column.data_page_offset, column) for column in columns)
+    return max((start + column.total_compressed_size for start, column in starts), default=0)
 
 
 def corrupt(path: str) -> CorruptFileError:
@@ -129,7 +163,7 @@ def _checksum(column: pa.Array) -> int:
     """A CRC of the column's type and values."""
     kind = str(column.type).encode()
     valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else np.ones(len(column), bool)
-    sizes = b""
+    sizes: np.ndarray | bytes = b""
     if column.type in (pa.string(), pa.binary()):
         data, sizes = joined(column)
     elif pa.types.is_boolean(column.type):

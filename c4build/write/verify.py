@@ -6,14 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from c4build.errors import CorruptFileError, UsageError
-from c4build.write.files import base_name, check_sum, join, list_files, list_folder
+from c4build.write.files import base_name, check_sum, join, list_files, list_folder, read_sealed
 from c4build.write.folder import (
     CLAIM,
     MANIFESTS,
     find_manifest,
     foreign_names,
-    is_under_way,
-    read_manifest,
     sums_in,
     version_key,
 )
@@ -66,16 +64,17 @@ def _is_corpus(files: Iterable[str]) -> bool:
 
 def verify(folder: str) -> Verdict:
     """Reads all files of a corpus."""
-    if is_under_way(folder):
+    path = find_manifest(folder)
+    if path is None:
         return Verdict(folder, 0, 0, ["it is not complete: run the command that makes it again"])
     try:
-        sums = sums_in(read_manifest(folder))
+        sums = sums_in(read_sealed(path))
     except CorruptFileError as error:
         return Verdict(folder, 0, 0, [str(error)])
     there, names = list_files(folder), sorted(sums)
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda name: check_sum(join(folder, name), sums[name], there), names)
         wrong = [f"{name}: {what}" for name, what in zip(names, found) if what]
-    ours = {*sums, find_manifest(folder).rpartition("/")[2]}
+    ours = {*sums, base_name(path)}
     wrong += [f"{name}: it is not in the manifest" for name in foreign_names(folder, ours)]
     return Verdict(folder, len(sums), sum(found.bytes for found in sums.values()), wrong)

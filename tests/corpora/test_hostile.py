@@ -27,7 +27,7 @@ from c4build.corpora.reddit import REASONS, SubmissionsReader, judge_url, outbou
 from c4build.corpora.told import told_damages
 from c4build.corpora.wikipedia import WikipediaReader, prepare_wikipedia
 from c4build.errors import UsageError
-from c4build.flow.records import Found, Part, Unit
+from c4build.flow.units import Found, Part, Unit
 from c4build.read.books import check_book, read_book
 from c4build.read.chapters import MAX_TEXT_BYTES, BookError, split_chapters
 from c4build.read.gutenberg import without_boilerplate

@@ -58,7 +58,7 @@ def run_to_manifest(name: str, prepared) -> dict:
     if name == "build":
         run(prepared)
         return build.read_summary(prepared.folders)["en"]
-    run_flow(lambda root: collect(root, prepared.plan), prepared.plan.work, 2)
+    run_flow(lambda root: collect(root, prepared.plan), prepared.plan.run.work, 2)
     return read_manifest(prepared.plan.folder)
 
 

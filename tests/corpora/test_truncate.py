@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from c4build.commands.main import app
 from c4build.corpora import shuffle
 from c4build.corpora.examples import find_shards, read_shard
+from c4build.corpora.truncate import prepare_truncated
+from c4build.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,11 @@ def test_a_corpus_too_small_is_told_with_its_size(corpus, tmp_path):
     assert done.error_lines == [f"c4build: the corpus has {whole:,} words, fewer than {whole + 1:,}"]
     exact = truncate(corpus, tmp_path / "all", "--words", whole)
     assert sorted(exact[f"{whole}-words"]) == sorted(texts(corpus))
+
+
+def test_tokens_are_not_counted_without_a_model(corpus, tmp_path):
+    with pytest.raises(UsageError, match="give --vocab"):
+        prepare_truncated(str(corpus), [500], "tokens", str(tmp_path), run=lambda measuring, flow: None)
 
 
 def test_counts_add_up_in_the_summary(corpus, tmp_path):

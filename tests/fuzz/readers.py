@@ -132,7 +132,7 @@ def _by_warcio(data: bytes) -> list[Page]:
 def dump():
     """Dumps of MediaWiki, read and freed of markup as a build does it."""
     from c4build.corpora.wikipedia import RULES, Site, WikipediaReader
-    from c4build.flow.records import Part, Unit
+    from c4build.flow.units import Part, Unit
     from c4build.read.gz import Damage
     from c4build.read.paths import identify
     from c4build.read.wikipedia import read_pages
@@ -184,7 +184,7 @@ def other_dump():
 def book():
     """Books, judged as a build does it."""
     from c4build.corpora.books import BooksReader
-    from c4build.flow.records import Part, Unit
+    from c4build.flow.units import Part, Unit
     from c4build.read.paths import identify
 
     reader = BooksReader(False, "en", 0.0)
@@ -231,7 +231,7 @@ def other_book():
 def reddit():
     """Dumps of submissions to links."""
     from c4build.corpora.reddit import SubmissionsReader
-    from c4build.flow.records import Part, Unit
+    from c4build.flow.units import Part, Unit
     from c4build.read.paths import identify
 
     reader = SubmissionsReader()
