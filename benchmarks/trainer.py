@@ -4,6 +4,7 @@
                                                        # a small model in float32 on a CPU
     python benchmarks/trainer.py --size small --batch 8 --length 128 --targets 32 --dtype float32 --steps 5
     python benchmarks/trainer.py --plan --size base --batch 128 --length 512 --targets 512 --dtype bfloat16
+    python benchmarks/trainer.py --plan --adapters 32,128,512,2048 --size base --targets 128 --remat minimal
     python benchmarks/trainer.py --input
 
 `--plan` compiles a step without allocating its arrays: for each policy of rematerialisation what the backward pass keeps,
@@ -240,6 +241,7 @@ def main():
     parser.add_argument("--remat", choices=["none", "minimal", "full"], default="none")
     parser.add_argument("--attention", choices=["auto", "plain", "fused"], default="auto")
     parser.add_argument("--plan", action="store_true", help="memory, compile time and budget of a step; nothing is run")
+    parser.add_argument("--adapters", metavar="32,128", help="--plan of fine-tuning them, beside all of the model")
     parser.add_argument("--input", action="store_true", help="how fast batches come")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--eager", action="store_true", help="theirs without torch.compile (needs no C++ compiler)")
@@ -274,8 +276,10 @@ def main():
         options.targets = lengths(options.objective, options.length)[1]
     if options.plan:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-        from trainer_plan import plan
+        from trainer_plan import plan, tuned
 
+        if options.adapters:
+            return tuned(options, [int(width) for width in options.adapters.split(",")])
         return plan(options)
     if options.input:
         return input_rates()

@@ -32,31 +32,108 @@ def plan(options) -> None:
     budget(config, options.batch, options.length, options.targets)
 
 
-def planned(config, options):
-    """(bytes kept for the backward pass, seconds to trace, seconds to compile, XLA's memory analysis)."""
+def tuned(options, widths) -> None:
+    """Fine-tuning of everything beside fine-tuning of adapters, of each inner width."""
+    import jax
+
+    from c4build.t5.config import model_config
+    from c4build.t5.flops import step_flops
+
+    print(f"{options.size}, {options.batch} x {options.length} inputs and {options.targets} targets, {options.dtype}, remat "
+          f"{options.remat}; XLA's plan is for {jax.default_backend()}\n")  # fmt: skip
+    print(
+        "| trained | numbers trained | moments | kept for the backward pass | XLA: temporary | TFLOP by XLA | by the formula |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    numbers = {
+        "vocab_size": options.vocabulary,
+        "dtype": options.dtype,
+        "remat": options.remat,
+        "attention": options.attention,
+    }
+    for width in (0, *widths):
+        config, trained = model_config(options.size, adapter=width, **numbers), "adapters" if width else "all"
+        kept, _, _, memory = planned(config, options, trained)
+        work = step_flops(config, options.batch, options.length, options.targets, trained)
+        name = f"adapters, {width}, and norms" if width else "everything"
+        parameters, moments = trained_sizes(config, trained)
+        print(f"| {name} | {parameters / 1e6:.1f} M | {moments / 2**20:.1f} MiB | {kept / GIB:.2f} GiB | "
+              f"{memory.temp_size_in_bytes / GIB:.2f} GiB | {unrolled_flops(config, options, trained) / 1e12:.2f} | "
+              f"{work / 1e12:.2f} |", flush=True)  # fmt: skip
+
+
+def trained_sizes(config, trained: str) -> tuple[int, int]:
+    """(how many numbers are trained, bytes of AdaFactor's moments)."""
+    import jax
+
+    from c4build.t5.checkpoint import model_graph
+    from c4build.t5.optimizer import adafactor, constant
+    from c4build.t5.trained import partition
+
+    params, _ = partition(model_graph(config)[1], trained)
+    moments = jax.tree.leaves(jax.eval_shape(adafactor(constant()).init, params))
+    return sum(leaf.size for leaf in jax.tree.leaves(params)), sum(leaf.size * leaf.dtype.itemsize for leaf in moments)
+
+
+def unrolled_flops(config, options, trained: str) -> float:
+    """XLA's own count for one step. It counts what is in a loop once: for this the layers stand one after another."""
+    import functools
+    from unittest import mock
+
+    import jax
+
+    with mock.patch.object(jax.lax, "scan", functools.partial(jax.lax.scan, unroll=True)):
+        return lowered_step(config, options, trained, fresh=True).cost_analysis()["flops"]
+
+
+def shapes_of(config, options):
+    """The model without its numbers, and the shapes of those and of a batch."""
     import jax
     import jax.numpy as jnp
 
     from c4build.t5.checkpoint import model_graph
+    from c4build.t5.packing import empty_row
+
+    row = empty_row(options.length, options.targets)
+    batch = {name: jax.ShapeDtypeStruct((options.batch, *array.shape), jnp.int32) for name, array in row.items()}
+    return *model_graph(config), batch
+
+
+def lowered_step(config, options, trained: str = "all", fresh: bool = False):
+    """A training step, traced. `fresh`: traced anew even if one like it was."""
+    import jax
+    import jax.numpy as jnp
+
     from c4build.t5.optimizer import adafactor, inverse_square_root
     from c4build.t5.sharding import make_mesh
-    from c4build.t5.step import make_step, training_loss
+    from c4build.t5.step import step_function
+    from c4build.t5.trained import partition
 
-    graph, params = model_graph(config)
-    widths = {"inputs": options.length, "input_segments": options.length, "targets": options.targets,
-                  "target_segments": options.targets}  # fmt: skip
-    batch = {name: jax.ShapeDtypeStruct((options.batch, width), jnp.int32) for name, width in widths.items()}
+    graph, params, batch = shapes_of(config, options)
+    optimizer = adafactor(inverse_square_root())
+    moments = jax.eval_shape(optimizer.init, partition(params, trained)[0])
+    state = {"params": params, "optimizer": moments, "step": jax.ShapeDtypeStruct((), jnp.int32)}
+    make = step_function.__wrapped__ if fresh else step_function
+    return make(graph, optimizer, make_mesh(1, 1), options.accumulate, 1e-4, trained, None).lower(state, batch, 0)
+
+
+def planned(config, options, trained: str = "all"):
+    """(bytes kept for the backward pass, seconds to trace, seconds to compile, XLA's memory analysis)."""
+    import jax
+
+    from c4build.t5.step import training_loss
+    from c4build.t5.trained import joined, partition
+
+    graph, params, batch = shapes_of(config, options)
     key = jax.eval_shape(lambda: jax.random.key(0))
 
     def kept(params, batch, key):
-        return jax.vjp(lambda p: training_loss(graph, p, batch, key, 1e-4)[0], params)[1]
+        own, fixed = partition(params, trained)
+        return jax.vjp(lambda p: training_loss(graph, joined(p, fixed), batch, key, 1e-4)[0], own)[1]
 
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(kept, params, batch, key)))
-    optimizer = adafactor(inverse_square_root())
-    moments = jax.eval_shape(optimizer.init, params)
-    state = {"params": params, "optimizer": moments, "step": jax.ShapeDtypeStruct((), jnp.int32)}
     begun = time.perf_counter()
-    lowered = make_step(graph, optimizer, make_mesh(1, 1), options.accumulate, 1e-4).lower(state, batch, 0)
+    lowered = lowered_step(config, options, trained)
     traced = time.perf_counter()
     compiled = lowered.compile()
     return size, traced - begun, time.perf_counter() - traced, compiled.memory_analysis()

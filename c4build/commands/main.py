@@ -98,8 +98,8 @@ def _next_commands(out: str) -> str:
 
 
 attach(app)
-app.command()(explain)
 app.command()(plan)
+app.command()(explain)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 

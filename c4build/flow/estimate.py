@@ -195,9 +195,8 @@ def _shuffled(of: Projection, rows: np.ndarray, keys: np.ndarray) -> Quantity:
     travelling = of.falling(lambda level: keys - level.repeats, of.whole.group_size)
     repeated = of.total(keys) - of.falling(lambda level: keys - level.repeats)
     variants = len(of.sample.variants)
-    url_keys = of.total(rows) * url_key_dtype(variants).itemsize
     losses = 3 * lost * loss_dtype(variants).itemsize + 2 * repeated * repeat_dtype(variants).itemsize
-    return url_keys + travelling * repeat_key_dtype(variants).itemsize + losses
+    return of.total(rows) * url_key_dtype(variants).itemsize + travelling * repeat_key_dtype(variants).itemsize + losses
 
 
 def _requests(whole: Whole, page_files: Quantity, written: list[Quantity]) -> dict[str, Quantity]:

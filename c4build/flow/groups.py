@@ -110,7 +110,7 @@ def _in_order(losses: np.ndarray) -> np.ndarray:
 
 def _place_in(losses: np.ndarray) -> str:
     """The field that says where they lie."""
-    return "page" if "page" in (losses.dtype.names or ()) else "position"
+    return losses.dtype.names[0]
 
 
 def _merged(repeats: np.ndarray) -> np.ndarray:

@@ -177,12 +177,11 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
     at_home = [(-1 - group, value) for group, value in repeated if group < 0]
     away = watch.run(Repeats(plan), _by_key((bucket, value) for bucket, value in repeated if bucket >= 0))
     units = list(_by_key(watch.run(Cut(plan), _by_key(by_group, losses, at_home, away))))
-    keys_cpu, finisher = watch.cpu, web.Finish(plan)
+    keys_cpu, finisher, variants = watch.cpu, web.Finish(plan), len(finish.variants)
     found = _empty_level(files, files, len(finish.variants))._replace(keys_cpu=keys_cpu)
     finisher.setup()
     for unit, parts in units:
         ((_, lost, gone),) = parts
-        variants = len(finish.variants)
         found.losses[unit] = _size(lost) // loss_dtype(variants).itemsize
         found.repeats[unit] = _size(gone) // repeat_dtype(variants).itemsize
         start = time.process_time()

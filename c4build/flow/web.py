@@ -99,10 +99,10 @@ class Plan(NamedTuple):
     def opened(self, sizes: Sequence[int]) -> Buckets:
         """For so many rows of pages and keys of lines or spans."""
         rows, keys = sizes
-        least, url_key = min(max(8, 4 * self.groups), 256), url_key_dtype(len(self.finish.variants)).itemsize
+        least, variants = min(max(8, 4 * self.groups), 256), len(self.finish.variants)
         return Buckets(
-            buckets(url_key * rows, least, self.bucket_bytes),
-            buckets(repeat_key_dtype(len(self.finish.variants)).itemsize * keys, least, self.bucket_bytes),
+            buckets(url_key_dtype(variants).itemsize * rows, least, self.bucket_bytes),
+            buckets(repeat_key_dtype(variants).itemsize * keys, least, self.bucket_bytes),
         )
 
     def input(self, listed: list) -> tuple[Input, str]:

@@ -1,106 +1,43 @@
-"""A whole study from one TOML file: a model a corpus and seed, fine-tuned on every task, and the paper's table.
+"""A whole study from one TOML file (`study.py`): every row's stages, and the paper's table.
 
-    OUT/study.json                     the config as it was read
-    OUT/vocab.model                    one vocabulary for all models
-    OUT/CORPUS/seed-N/pretrain/        a run of `c4build t5 pretrain`; done.json when it is finished
-    OUT/CORPUS/seed-N/finetune-TASK/   a run of `c4build t5 finetune`
-    OUT/table.md, .csv, .png           this study's numbers, the paper's beside them
-    OUT/losses.csv, .png               every model on every corpus's held-out text
-    OUT/curves.png                     the training losses
+    CACHE/NAME-DIGEST/       a stage of one model, a run as of `c4build t5`; its run.json says how it was started and, when it is
+                             done, what came of it
+    CACHE/vocabulary-DIGEST/ a vocabulary
+    CACHE/data.json          digests of what was read
+    OUT/table.md, .csv, .png this study's numbers, the paper's beside them
+    OUT/losses.csv, .png     every model on every corpus's held-out text
+    OUT/curves.png           the training losses
 
-A rerun skips what is done, and goes on with what was stopped from its last checkpoint.
+CACHE is OUT/stages, or a folder that several studies and machines share: a stage is made once, by whoever comes first; others
+wait for it. A rerun skips what is done, and goes on with what was stopped from its last checkpoint.
 """
 
 import glob
 import hashlib
 import itertools
-import json
-import re
 import statistics
 import time
-import tomllib
 from pathlib import Path
 
 from c4build.errors import UsageError
-from c4build.t5 import digests, paper
+from c4build.t5 import digests as files
+from c4build.t5 import paper
+from c4build.t5.checkpoint import result_of
+from c4build.t5.fingerprints import Fingerprints
+from c4build.t5.locks import locked
 from c4build.t5.progress import silent
-
-CONFIGS = Path(__file__).with_name("configs")
-TUNED = {"dropout", "attention", "remat"}  # of the model, where fine-tuning wants another than pre-training
-SECTIONS = {
-    "model": None,  # any number of ModelConfig, and `size`
-    "vocabulary": {"size", "file", "corpora", "characters", "strict", "sentinels", "rates"},
-    "pretrain": {
-        "steps", "batch", "inputs_length", "accumulate", "log_every", "checkpoint_every", "keep", "objective",
-        "noise_rate", "mean_span", "warmup", "learning_rate", "streams", "workers", "shuffle", "window", "join", "z_loss",
-    },
-    "finetune": {
-        "tasks", "data", "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every",
-        "checkpoint_every", "keep", "learning_rate", "streams", "limit", "z_loss", "optimizer", "unknown", *TUNED,
-    },
-    "losses": {"batches", "batch"},
-    "devices": {"data", "model"},
-}  # fmt: skip
-CORPUS_KEYS = {"name", "folders", "rates", "tokens", "paper"}
-TRAINING_KEYS = {
-    "steps", "batch", "inputs_length", "targets_length", "accumulate", "log_every", "checkpoint_every", "keep",
-    "z_loss",
-}  # fmt: skip
-
-
-def find_config(name) -> Path:
-    """A file as it is named, else one of the three that ship with the package."""
-    for path in (Path(name), CONFIGS / Path(name).name):
-        if path.is_file():
-            return path
-    raise UsageError(f"{name}: no such file; {', '.join(p.name for p in sorted(CONFIGS.glob('*.toml')))} ship")
-
-
-def read_config(path) -> dict:
-    """The study with every key checked. Raises UsageError naming a key that means nothing."""
-    try:
-        study = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
-    for key, value in study.items():
-        if key in ("name", "out", "seeds", "corpus"):
-            continue
-        if key not in SECTIONS:
-            raise UsageError(f"{path}: nothing is called {key!r}")
-        unknown = set(value) - SECTIONS[key] if SECTIONS[key] else set()
-        if unknown:
-            raise UsageError(f"{path}: [{key}] has no {', '.join(sorted(unknown))}")
-    words = study.get("vocabulary", {})
-    if "rates" in words and len(words["rates"]) != len(words.get("corpora", [])):
-        raise UsageError(
-            f"{path}: [vocabulary] has {len(words.get('corpora', []))} corpora and {len(words['rates'])} rates"
-        )
-    for corpus in study.get("corpus", []):
-        if set(corpus) - CORPUS_KEYS or not {"name", "folders"} <= set(corpus):
-            raise UsageError(f"{path}: a [[corpus]] has name and folders, and may have rates, tokens, paper: {corpus}")
-        if corpus.get("paper") and corpus["paper"] not in paper.ROWS:
-            raise UsageError(f"{path}: the paper has no row {corpus['paper']!r}; it has {', '.join(paper.ROWS)}")
-        corpus["tokens"] = token_count(corpus.get("tokens"))
-    if not study.get("corpus"):
-        raise UsageError(f"{path}: no [[corpus]]")
-    names = [corpus["name"] for corpus in study["corpus"]]
-    if len(set(names)) < len(names):
-        raise UsageError(f"{path}: two corpora have one name")
-    return study
-
-
-def token_count(value):
-    """A number, or a power written "2^25"."""
-    if value is None or isinstance(value, int):
-        return value
-    found = re.fullmatch(r"(\d+)(?:\^(\d+))?", value) if isinstance(value, str) else None
-    if not found:
-        raise UsageError(f"tokens = {value!r}: write a number, or a power as in 2^25")
-    return int(found[1]) ** int(found[2] or 1)
-
-
-def slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+from c4build.t5.study import (
+    Cell,
+    Digests,
+    Job,
+    cells_of,
+    digest,
+    find_config,
+    model_of,
+    read_config,
+    unique_jobs,
+    vocabulary_sample,
+)  # fmt: skip
 
 
 def matches(pattern) -> list[str]:
@@ -108,173 +45,241 @@ def matches(pattern) -> list[str]:
     return [str(pattern)] if Path(pattern).exists() else sorted(glob.glob(str(pattern)))
 
 
-def all_folders(study) -> dict[str, list[Path]]:
-    """The folders of every corpus: all must be there before an hour is spent. Raises UsageError naming all that are not."""
+def located(study: dict) -> dict:
+    """The study with its corpora's folders found: all must be there before an hour is spent.
+
+    Raises UsageError naming all that are not.
+    """
     from c4build.t5.records import corpus_folder
 
-    wanted = {corpus["name"]: corpus["folders"] for corpus in study["corpus"]}
-    others = [name for name in study.get("vocabulary", {}).get("corpora", []) if name not in wanted]
-    patterns = [str(pattern) for patterns in [*wanted.values(), others] for pattern in patterns]
-    missing = dict.fromkeys(pattern for pattern in patterns if not matches(pattern))
+    names = {corpus["name"] for corpus in study.get("corpus", [])}
+    used = [row.get("vocabulary", {}).get("corpora", []) for row in study["row"]]
+    used += [row["stage"][name].get("corpora", []) for row in study["row"] for name in row["stages"]]
+    patterns = [pattern for corpus in study.get("corpus", []) for pattern in corpus["folders"]]
+    patterns += [name for some in used for name in some if name not in names]
+    missing = dict.fromkeys(str(pattern) for pattern in patterns if not matches(pattern))
     if missing:
         raise UsageError(
             f"no such corpora: {', '.join(missing)}; `c4build` makes them, `c4build demo` the demonstration's"
         )
-    return {
-        name: [corpus_folder(folder) for pattern in patterns for folder in matches(pattern)]
-        for name, patterns in wanted.items()
-    }
+    corpora = [
+        {**corpus, "folders": [str(corpus_folder(f)) for pattern in corpus["folders"] for f in matches(pattern)]}
+        for corpus in study.get("corpus", [])
+    ]
+    return {**study, "corpus": corpora}
 
 
-def task_columns(names) -> list[tuple[str, str]]:
-    """(what to fine-tune on, its column): the paper's columns by their names, single tasks by their own."""
-    from c4build.t5.tasks import tasks_of
+class Study:
+    """A study that is being run: `do` makes sure that a job is done; `table` writes what is there."""
 
-    return [(name, paper.TASK_COLUMNS.get(name, name)) for name in names if tasks_of(name)]
+    def __init__(self, config, out=None, cache=None, quiet: bool = False, say=print):
+        path = find_config(config)
+        self.study = located(read_config(path))
+        self.title = self.study.get("name", path.stem)
+        self.out = Path(out or self.study.get("out") or path.stem)
+        self.cache = Path(cache or self.study.get("cache") or self.out / "stages")
+        self.corpora = {corpus["name"]: corpus for corpus in self.study.get("corpus", [])}
+        self.quiet, self.say, self.started = quiet, say, time.time()
+        self.cells = cells_of(self.study)
+        self.digests = Digests(Fingerprints(self.cache / "data.json"), self.corpora)
+        self.jobs = unique_jobs(self.cells, self.digests)
+
+    def folder(self, job: Job) -> Path:
+        return self.cache / self.digests.name(job)
+
+    def progress(self, what: str) -> None:
+        self.say(f"{what}  [{time.time() - self.started:.0f} s]")
+
+    def mesh(self):
+        from c4build.t5.sharding import make_mesh
+
+        devices = self.study.get("devices", {})
+        return make_mesh(devices.get("data"), devices.get("model", 1))
+
+    def claimed(self, name: str):
+        """Holds what is made in CACHE/NAME against other processes; waits, and says so, while one of them has it."""
+        said = f"another process is making {name}: waiting for it"
+        return locked(self.cache / f"{name}.lock", lambda: self.progress(said))
+
+    def vocabulary(self, settings: dict):
+        from c4build.t5.vocabulary import Vocabulary, train_vocabulary
+
+        settings = dict(settings)
+        sentinels = settings.pop("sentinels")
+        if "file" in settings:
+            return Vocabulary(settings["file"], sentinels)
+        name = f"vocabulary-{self.digests.vocabulary(settings)[:16]}"
+        path = self.cache / name / "vocab.model"
+        with self.claimed(name):
+            if path.exists():
+                fault = files.fault(path.parent, whole=False)
+                if fault:
+                    raise files.ChangedFile(f"{fault}: take it from a copy, or delete the folder")
+                return Vocabulary(path, sentinels)
+            sample, rates = vocabulary_sample(settings, self.corpora)
+            settings.pop("corpora", None), settings.pop("rates", None)
+            part = path.with_name("vocab.part")
+            said = silent if self.quiet else self.say
+            train_vocabulary(sample, part, settings.pop("size", 32000), rates=rates, say=said, **settings)
+            files.write_bytes(path, part.read_bytes())
+            part.unlink()
+            files.seal(path.parent, ["vocab.model"])
+        return Vocabulary(path, sentinels)
+
+    def do(self, job: Job, what: str) -> dict:
+        """The result of a job, made now if it is not there, with the jobs that it starts from."""
+        folder = self.folder(job)
+        if (found := result_of(folder)) is not None:
+            return found
+        if job.start:
+            self.do(job.start, what)
+        with self.claimed(folder.name):
+            if (found := result_of(folder)) is not None:
+                return found
+            self.progress(f"{what}: {job.name}, {folder.name}")
+            return self.make(job, folder)
+
+    def make(self, job: Job, folder: Path) -> dict:
+        from c4build.t5.config import padded_vocabulary
+        from c4build.t5.run import Beginning, go_on_from, run
+
+        start = self.folder(job.start) if job.start else None
+        if start:
+            beginning = go_on_from(start, job.stage, silent if self.quiet else self.say)
+        else:
+            vocabulary = self.vocabulary(job.vocabulary)
+            rows = {"vocab_size": padded_vocabulary(vocabulary.size)}
+            beginning = Beginning(model_of({**rows, **job.model}, **job.stage.changes.given()), vocabulary)
+        result, _ = run(
+            folder,
+            job.stage,
+            beginning,
+            start=start and start.name,
+            mesh=self.mesh(),
+            quiet=self.quiet,
+            scored=job.scored,
+        )
+        return result
+
+    # ---- what comes of it
+
+    def scores(self, cell: Cell) -> dict | None:
+        """{task: {split: metrics}} of a cell, each task at its best checkpoint; None where it is not done."""
+        if len(cell.members) > 1:
+            folder = self.together(cell)
+            return files.read_json(folder / "scores.json") if (folder / "scores.json").exists() else None
+        result = result_of(self.folder(cell.members[0]))
+        return result and result.get("scores")
+
+    def together(self, cell: Cell) -> Path:
+        """The folder of an ensemble."""
+        return self.cache / f"ensemble-{digest([self.digests(job) for job in cell.members])[:16]}"
+
+    def score_together(self, cell: Cell) -> None:
+        """Scores an ensemble's members, all of them done, as one."""
+        from c4build.t5.scoring import evaluate_together
+
+        folder, stage = self.together(cell), cell.members[0].stage
+        with self.claimed(folder.name):
+            if not (folder / "scores.json").exists():
+                self.progress(f"{cell.row}, seed {cell.seed}: {len(cell.members)} models write together, {folder.name}")
+                scores = evaluate_together(
+                    [self.folder(job) for job in cell.members], stage.mixing.tasks, task_data=stage.mixing.task_data,
+                    inputs_length=stage.training.inputs_length, targets_length=stage.training.targets_length,
+                    batch=stage.training.batch, limit=stage.scoring.limit, mesh=self.mesh(),
+                )  # fmt: skip
+                files.write_json(folder / "scores.json", scores)
+
+    def text_job(self, cell: Cell) -> Job | None:
+        """The first stage of a cell's first member that reads text: the model whose loss is shown."""
+        return next((job for job in cell.members[0].chain if job.stage.text.corpora), None)
+
+    def results(self) -> list[dict]:
+        """{"row", "seed", "column", "score", "exact"}, and {"row", "seed", "loss", "repeats"} of text; what is done."""
+        from c4build.t5.scoring import column_score, exact_matches
+
+        found, seen = [], set()
+        for cell in self.cells:
+            job = self.text_job(cell)
+            about = {"row": cell.row, "seed": cell.seed}
+            if job and (cell.row, cell.seed) not in seen and (result := result_of(self.folder(job))):
+                seen.add((cell.row, cell.seed))
+                found.append({**about, "loss": result["loss"], "repeats": result["repeats"]})
+            scores = self.scores(cell)
+            for name in cell.columns if scores else ():
+                column = paper.TASK_COLUMNS.get(name, name)
+                found.append(
+                    {**about, "column": column, "score": column_score(name, scores), "exact": exact_matches(scores)}
+                )
+        return found
+
+    def text_runs(self) -> dict[str, list[Path]]:
+        """{row: the folders of its models of text, one a seed}, of those that are done."""
+        found = {}
+        for cell in self.cells:
+            job = self.text_job(cell)
+            if job and result_of(self.folder(job)) and self.folder(job) not in found.get(cell.row, []):
+                found.setdefault(cell.row, []).append(self.folder(job))
+        return found
+
+    def table(self) -> Path:
+        from c4build.t5.tables import write_all
+
+        columns = dict.fromkeys(paper.TASK_COLUMNS.get(name, name) for cell in self.cells for name in cell.columns)
+        runs = self.text_runs()
+        losses = ([], [], [])
+        if "losses" in self.study and runs:
+            self.progress("every model on every corpus's held-out text")
+            losses = loss_matrix(self.study["losses"], self.corpora, runs)
+        self.out.mkdir(parents=True, exist_ok=True)
+        curves = {row: curve(folders[0]) for row, folders in runs.items()}
+        return write_all(self.out, self.title, self.study["row"], list(columns), self.results(), losses, curves)
 
 
-def ablate(config, resume: bool = False, out=None, quiet: bool = False, say=print) -> Path:
-    """Runs the study and returns the path of its table.
+def ablate(config, out=None, cache=None, only=(), shard=(1, 1), quiet: bool = False, say=print) -> Path:
+    """Runs the study and returns the path of its table. What is done in its cache is skipped.
 
-    What is done in its folder is skipped. A folder with results of another config is refused unless `resume` says
-    to go on in it.
+    `only` names rows; `shard` (i, n) takes every n-th of the models, beginning with the i-th: the stages that several need are
+    made by the first to come. The table has what is done.
     """
-    path = find_config(config)
-    study = read_config(path)
-    out = Path(out or study.get("out") or path.stem)
-    corpora = all_folders(study)
-    columns = task_columns(study.get("finetune", {}).get("tasks", []))
-    known = out / "study.json"
-    if known.exists() and digests.read_json(known) != json.loads(json.dumps(study)) and not resume:
-        raise UsageError(f"{out} holds a study of another config; name another --out, or --resume to go on in it")
-    digests.write_json(known, study)
-
-    import jax
-
-    if not jax.config.jax_compilation_cache_dir:  # the models are alike: one compilation serves them all
-        jax.config.update("jax_compilation_cache_dir", str((out / "compiled").absolute()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    started = time.time()
-    vocabulary = study_vocabulary(study, corpora, out, silent if quiet else say)
-    results, runs, curves = [], {}, {}
-    for corpus in study["corpus"]:
-        for seed in study.get("seeds", [0]):
-            folder = out / slug(corpus["name"]) / f"seed-{seed}"
-            say(f"{corpus['name']}, seed {seed}: pre-training  [{time.time() - started:.0f} s]")
-            found = pretrain_stage(study, corpus, corpora[corpus["name"]], seed, vocabulary, folder / "pretrain", quiet)
-            results.append({"corpus": corpus["name"], "seed": seed, **found})
-            runs.setdefault(corpus["name"], []).append(folder / "pretrain")
-            for name, column in columns:
-                say(f"{corpus['name']}, seed {seed}: {name}  [{time.time() - started:.0f} s]")
-                score = finetune_stage(study, name, seed, folder / "pretrain", folder / f"finetune-{name}", quiet)
-                results.append({"corpus": corpus["name"], "seed": seed, "column": column, "score": score})
-        curves[corpus["name"]] = curve(runs[corpus["name"]][0])
-    say(f"every model on every corpus's held-out text  [{time.time() - started:.0f} s]")
-    losses = loss_matrix(study, corpora, runs, out)
-    from c4build.t5.tables import write_all
-
-    table = write_all(
-        out, study.get("name", path.stem), study["corpus"], [column for _, column in columns], results, losses, curves
-    )
-    say(f"{table}  [{time.time() - started:.0f} s]")
+    study = Study(config, out, cache, quiet, say)
+    rows = [row["name"] for row in study.study["row"]]
+    for name in only:
+        if name not in rows:
+            raise UsageError(f"--only {name}: there is no such row; there are {', '.join(rows)}")
+    share_compilations(study.cache)
+    chosen = [cell for cell in study.cells if not only or cell.row in only]
+    mine = chosen[shard[0] - 1 :: shard[1]]
+    for cell in mine:
+        what = f"{cell.row}, seed {cell.seed}" + (f", {', '.join(cell.columns)}" if cell.columns else "")
+        for job in cell.members:
+            study.do(job, what)
+        if len(cell.members) > 1:
+            study.score_together(cell)
+    with study.claimed("table"):
+        table = study.table()
+    undone = sum(result_of(study.folder(job)) is None for job in study.jobs.values())
+    if undone:
+        say(f"{undone} of {len(study.jobs)} stages are still to be done: the table has what is there")
+    study.progress(str(table))
     return table
 
 
-def study_vocabulary(study, corpora, out, say):
-    from c4build.t5.vocabulary import Vocabulary, train_vocabulary
-
-    settings = dict(study.get("vocabulary", {}))
-    sentinels = settings.pop("sentinels", None) or study_sentinels(study.get("pretrain", {}))
-    if "file" in settings:
-        return Vocabulary(settings["file"], sentinels)
-    path = out / "vocab.model"
-    if path.exists():
-        fault = digests.fault(out, whole=False)
-        if fault:
-            raise digests.ChangedFile(f"{fault}: take it from a copy, or start anew in another folder")
-        return Vocabulary(path, sentinels)
-    sample, rates = vocabulary_sample(study, corpora)
-    settings.pop("corpora", None), settings.pop("rates", None)
-    part = out / "vocab.part"
-    train_vocabulary(sample, part, settings.pop("size", 32000), rates=rates, say=say, **settings)
-    digests.write_bytes(path, part.read_bytes())
-    part.unlink()
-    digests.seal(out, ["vocab.model"])
-    return Vocabulary(path, sentinels)
+def shard_of(text: str) -> tuple[int, int]:
+    """ "2/8" -> (2, 8). Raises UsageError."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard {text}: write which of how many, as in 2/8")
+    return int(number), int(count)
 
 
-def vocabulary_sample(study, corpora) -> tuple[list, list]:
-    """(folders, a rate for each): [vocabulary] corpora are names of corpora or folders of their own; a corpus's folders
-    share its rate."""
-    settings = study.get("vocabulary", {})
-    names = settings.get("corpora") or list(corpora)
-    rates = settings.get("rates") or [1.0] * len(names)
-    shares = {}
-    for name, rate in zip(names, rates, strict=True):
-        folders = corpora.get(name) or matches(name)
-        for folder in folders:
-            shares[folder] = shares.get(folder, 0.0) + rate / len(folders)
-    return list(shares), list(shares.values())
+def share_compilations(cache: Path) -> None:
+    """The models are alike: one compilation serves them all."""
+    import jax
 
-
-def study_sentinels(section) -> int:
-    """100, or as many as the objective takes."""
-    from c4build.t5.objectives import SENTINELS, sentinels_needed
-
-    rows = section.get("objective", "replace_spans"), section.get("inputs_length", 512)
-    return max(SENTINELS, sentinels_needed(*rows, section.get("noise_rate", 0.15), section.get("mean_span", 3.0)))
-
-
-def study_mesh(study):
-    from c4build.t5.sharding import make_mesh
-
-    devices = study.get("devices", {})
-    return make_mesh(devices.get("data"), devices.get("model", 1))
-
-
-def training_of(section, seed):
-    from c4build.t5.train import Training
-
-    return Training(seed=seed, **{key: value for key, value in section.items() if key in TRAINING_KEYS})
-
-
-def pretrain_stage(study, corpus, sources, seed, vocabulary, run, quiet) -> dict:
-    """{"loss", "repeats"} of a finished pre-training run."""
-    from c4build.t5.config import model_config, padded_vocabulary
-    from c4build.t5.log import read_metrics
-    from c4build.t5.pretrain import pretrain
-
-    done = run / "done.json"
-    if not done.exists():
-        section = study.get("pretrain", {})
-        model = dict(study.get("model", {}))
-        config = model_config(model.pop("size", "base"), **{"vocab_size": padded_vocabulary(vocabulary.size), **model})
-        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS}
-        pretrain(
-            run, sources, vocabulary, config, training_of(section, seed), rates=corpus.get("rates"),
-            tokens=corpus["tokens"], mesh=study_mesh(study), quiet=quiet, **more,
-        )  # fmt: skip
-        lines = [line for line in read_metrics(run) if "loss" in line]
-        tail = [line["loss"] for line in lines[-max(1, len(lines) // 10) :]]
-        digests.write_json(done, {"loss": statistics.fmean(tail), "repeats": lines[-1]["repeats"]})
-    return digests.read_json(done)
-
-
-def finetune_stage(study, name, seed, start, run, quiet) -> float:
-    """The best score of a finished fine-tuning run."""
-    from c4build.t5.finetune import finetune
-
-    done = run / "done.json"
-    if not done.exists():
-        section = dict(study["finetune"])
-        more = {key: value for key, value in section.items() if key not in TRAINING_KEYS | TUNED | {"tasks", "data"}}
-        training = training_of({"targets_length": 128, "steps": 2**18, **section}, seed)
-        best = finetune(
-            run, start, [name], training, task_data=section.get("data"), mesh=study_mesh(study), quiet=quiet,
-            changes={key: section[key] for key in TUNED & set(section)}, **more,
-        )  # fmt: skip
-        digests.write_json(done, best)
-    return digests.read_json(done)["score"]
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str((cache / "compiled").absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def curve(run) -> list[tuple[int, float]]:
@@ -283,35 +288,35 @@ def curve(run) -> list[tuple[int, float]]:
     return [(line["step"], line["loss"]) for line in read_metrics(run) if "loss" in line]
 
 
-def loss_matrix(study, corpora, runs, out):
-    """(models, texts, losses): the mean over seeds of each corpus's models on each whole corpus's held-out text."""
+def loss_matrix(settings: dict, corpora: dict, runs: dict):
+    """(models, texts, losses): the mean over seeds of each row's models on each corpus's held-out text.
+
+    Each is kept in its run's losses.json, by the text's digest.
+    """
     from c4build.t5.pretrain import corpus_loss
 
-    path = out / "losses.json"
-    found = digests.read_json(path) if path.exists() else {}
-    whole = [corpus["name"] for corpus in study["corpus"] if not corpus["tokens"]] or list(corpora)[:1]
-    columns = same_text(whole, corpora)
-    whole = [names[0] for names in columns]
-    settings = study.get("losses", {})
-    for folders_of_runs in runs.values():
-        for run in folders_of_runs:
-            for text in whole:
-                key = f"{run.relative_to(out)} on {text}"
-                if key not in found:
-                    found[key] = corpus_loss(run, corpora[text], **settings)["loss"]
-                    digests.write_json(path, found)
-    matrix = [
-        [statistics.fmean(found[f"{run.relative_to(out)} on {text}"] for run in runs[name]) for text in whole]
-        for name in runs
-    ]
-    return list(runs), [" = ".join(names) for names in columns], matrix
+    settings = dict(settings)
+    names = settings.pop("corpora", None) or list(corpora)
+    texts = {" = ".join(same): corpora[same[0]]["folders"] for same in same_text(names, corpora)}
+
+    def loss(run, folders) -> float:
+        path = run / "losses.json"
+        known = files.read_json(path) if path.exists() else {}
+        key = digest([[held_out_digest(folder) for folder in folders], settings])
+        if key not in known:
+            known[key] = corpus_loss(run, folders, **settings)["loss"]
+            files.write_json(path, known)
+        return known[key]
+
+    matrix = [[statistics.fmean(loss(run, folders) for run in runs[row]) for folders in texts.values()] for row in runs]
+    return list(runs), list(texts), matrix
 
 
 def same_text(names, corpora) -> list[list[str]]:
     """The corpora, those together that hold out the same text: one column of the heat map for each."""
     groups = {}
     for name in names:
-        groups.setdefault(tuple(held_out_digest(folder) for folder in corpora[name]), []).append(name)
+        groups.setdefault(tuple(held_out_digest(folder) for folder in corpora[name]["folders"]), []).append(name)
     return list(groups.values())
 
 
@@ -319,6 +324,6 @@ def held_out_digest(folder, texts: int = 1000) -> str:
     """SHA-256 of the first texts of a corpus that are held out."""
     from c4build.t5.records import corpus_files, in_part, read_texts
 
-    files, held_out = corpus_files(folder, "validation")
-    found = (text for file in files for _, _, text in read_texts(file) if in_part(text, "validation", held_out))
+    found_files, held_out = corpus_files(folder, "validation")
+    found = (text for file in found_files for _, _, text in read_texts(file) if in_part(text, "validation", held_out))
     return hashlib.sha256("\0".join(itertools.islice(found, texts)).encode()).hexdigest()

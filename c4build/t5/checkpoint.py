@@ -30,19 +30,9 @@ from c4build.t5 import digests, hf
 from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
 from c4build.t5.progress import say
-from c4build.t5.sharding import name
+from c4build.t5.sharding import flatten, unflatten
+from c4build.t5.trained import with_adapters
 from c4build.t5.vocabulary import Vocabulary
-
-
-def flatten(tree) -> dict:
-    return {name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
-
-
-def unflatten(tree, flat: dict):
-    """The leaves of `flat` in the shape of `tree`."""
-    paths, structure = jax.tree_util.tree_flatten_with_path(tree)
-    return jax.tree_util.tree_unflatten(structure, [flat[name(path)] for path, _ in paths])
-
 
 LAYER = re.compile(r"(.*\.layers)\.(\d+)\.(.*)")
 
@@ -229,7 +219,7 @@ def model_graph(config: ModelConfig):
 
 
 # Of a run, from one start to the next: how long it goes, and how the same numbers are computed.
-MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit", "attention", "remat"}
+MAY_CHANGE = {"steps", "log_every", "checkpoint_every", "keep", "limit", "attention", "remat", "done"}
 
 
 def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> None:
@@ -245,6 +235,9 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
     fields = json.loads(json.dumps(fields, default=str))
     if (run / "run.json").exists():
         before = digests.read_json(run / "run.json")
+        # What an older version did not write down was at its default.
+        before["model"] = dataclasses.asdict(changed(ModelConfig(), **before["model"]))
+        before.get("training", {}).setdefault("trained", "all")
         for field, old, new in differences(before, fields):
             if field == "vocabulary":
                 raise UsageError(
@@ -254,6 +247,18 @@ def write_run(run, config: ModelConfig, vocabulary: Vocabulary, **settings) -> N
     if Path(vocabulary.path).absolute() != (run / "vocab.model").absolute():
         digests.write_bytes(run / "vocab.model", model)
     digests.write_json(run / "run.json", fields)
+
+
+def finish_run(run, result: dict) -> None:
+    """Writes into run.json that the run is done, and with what result."""
+    path = Path(run) / "run.json"
+    digests.write_json(path, digests.read_json(path) | {"done": result})
+
+
+def result_of(run) -> dict | None:
+    """What `finish_run` was given, or None for a run that is not done."""
+    path = Path(run) / "run.json"
+    return digests.read_json(path).get("done") if path.exists() else None
 
 
 def differences(before: dict, now: dict):
@@ -290,10 +295,15 @@ def best_step(run, task: str | None = None) -> int | None:
     return best["steps"].get(task, best["step"])
 
 
-def has_state(run) -> bool:
-    """Whether a run's model goes on from a whole checkpoint: not a Hugging Face folder, not the best of a fine-tuned one."""
+def has_state(run, trained: str = "all", changes=None) -> bool:
+    """Whether what is `trained` of a run's model goes on from a whole checkpoint: not a Hugging Face folder, not the best of a
+    fine-tuned one, not where the checkpoint has no moments of it, or of arrays that are not trained."""
     run = Path(run)
-    return (run / "run.json").exists() and not (run / "best.json").exists() and (run / "checkpoints").exists()
+    if not (run / "run.json").exists() or (run / "best.json").exists() or not (run / "checkpoints").exists():
+        return False
+    config, fields = read_run(run)
+    before = fields.get("training", {}).get("trained", "all")
+    return changed(config, **(changes or {})).adapter == config.adapter and "adapters" not in (before, trained)
 
 
 def load_model(run, **changes) -> tuple[ModelConfig, Vocabulary]:
@@ -322,5 +332,6 @@ def load_parameters(
         flat = checkpoints.parameters(step if best is None else best)
     finally:
         checkpoints.close()
+    flat = with_adapters(config, flat)
     _, shapes = model_graph(config)
     return config, jax.tree.map(jax.numpy.asarray, unflatten(shapes, flat)), vocabulary

@@ -9,27 +9,33 @@ import typer
 
 from c4build.errors import UsageError
 from c4build.t5.options import (
-    AttentionCode,
-    Bind,
-    Coordinator,
-    DataAxis,
     From,
-    ModelAxis,
     Out,
-    Process,
-    Processes,
-    Remat,
     Set,
-    Streams,
     TaskData,
     TaskNames,
     Vocab,
-    ZLoss,
     guarded,
     mesh_and_streams,
     model_changes,
     shares,
     start_distributed,
+    takes,
+)  # fmt: skip
+from c4build.t5.settings import (
+    FINETUNING,
+    Changes,
+    Devices,
+    Feeding,
+    Hosts,
+    Mixing,
+    Pace,
+    Scoring,
+    Start,
+    Text,
+    Training,
+    finetuning,
+    pretraining,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -59,130 +65,80 @@ def vocab(
     guarded(run)
 
 
+def started(options: dict):
+    """(the mesh, the other options with the streams), in a process that has joined the others."""
+    hosts, devices = ({name: options.pop(name) for name in vars(group())} for group in (Hosts, Devices))
+    start_distributed(**hosts)
+    mesh, streams = mesh_and_streams(devices["data"], devices["model"], options["streams"])
+    return mesh, options | {"streams": streams}
+
+
 @app.command()
+@takes(
+    Text,
+    Training,
+    Pace,
+    Feeding,
+    Changes,
+    Devices,
+    Hosts,
+    without=("window", "targets_length", "dropout", "schedule", "trained", "adapter"),
+)
 def pretrain(
-    corpus: Annotated[list[Path], typer.Option("--corpus", help="folder that c4build wrote, .tfrecord, .jsonl, .parquet")],
+    corpus: Annotated[
+        list[Path], typer.Option("--corpus", help="folder that c4build wrote, .tfrecord, .jsonl, .parquet")
+    ],
     vocab: Vocab,
     out: Out,
-    model: Annotated[str, typer.Option(help="small, base, large, 3B, 11B; mini and tiny for tests")] = "base",
+    options: dict,
+    size: Annotated[str, typer.Option("--model", help="small, base, large, 3B, 11B; mini and tiny for tests")] = "base",
     set_: Set = (),
     rates: Annotated[str | None, typer.Option(help="shares of the corpora, e.g. 0.8,0.2; equal by default")] = None,
     from_hf: Annotated[Path | None, typer.Option(help="start from a Hugging Face folder instead of at random")] = None,
-    objective: Annotated[str, typer.Option(help="replace_spans, span_corruption, prefix_lm, lm, bert_style, mass_style, "
-                                                "drop_tokens, deshuffling")] = "replace_spans",
-    noise_rate: Annotated[float, typer.Option(help="share of the tokens to hide")] = 0.15,
-    mean_span: Annotated[float, typer.Option(help="mean length of a hidden span (span_corruption)")] = 3.0,
-    sentinels: Annotated[int | None, typer.Option(help="ids that stand for hidden spans; 100, or what the objective takes")] = None,
-    steps: Annotated[int, typer.Option(help="steps in all")] = 2**19,
-    batch: Annotated[int, typer.Option(help="rows a step")] = 128,
-    length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
-    tokens: Annotated[str | None, typer.Option(help="only the corpus's first so many tokens, e.g. 2^25")] = None,
-    accumulate: Annotated[int, typer.Option(help="parts a batch is computed in, one after another")] = 1,
-    warmup: Annotated[int, typer.Option(help="k of 1/sqrt(max(n, k))")] = 10_000,
-    learning_rate: Annotated[float, typer.Option(help="factor on the schedule")] = 1.0,
-    seed: int = 0,
-    log_every: int = 100,
-    checkpoint_every: int = 5000,
-    keep: Annotated[int, typer.Option(help="checkpoints to keep")] = 2,
-    workers: Annotated[int, typer.Option(help="processes that prepare data; 0: a thread")] = 0,
-    shuffle: Annotated[int, typer.Option(help="texts in the window that is shuffled")] = 1000,
-    join: Annotated[bool, typer.Option("--join", help="join texts before they are cut, as the paper's baseline does")] = False,
-    attention: AttentionCode = None,
-    remat: Remat = None,
-    z_loss: ZLoss = 1e-4,
-    data: DataAxis = None,
-    model_parallel: ModelAxis = 1,
-    streams: Streams = None,
-    coordinator: Coordinator = None,
-    bind: Bind = None,
-    processes: Processes = None,
-    process: Process = None,
-):  # fmt: skip
+    sentinels: Annotated[
+        int | None, typer.Option(help="ids that stand for hidden spans; 100, or what the objective takes")
+    ] = None,
+):
     """Pre-train a model on one or several corpora; resumes what is in --out."""
 
     def run():
-        start_distributed(coordinator, processes, process, bind)
         from c4build.t5 import hf
-        from c4build.t5.ablation import token_count
         from c4build.t5.config import model_config, padded_vocabulary
         from c4build.t5.objectives import SENTINELS, sentinels_needed
-        from c4build.t5.pretrain import pretrain as start
-        from c4build.t5.train import Training
+        from c4build.t5.run import Beginning
+        from c4build.t5.run import run as train
         from c4build.t5.vocabulary import Vocabulary
 
-        mesh, parts = mesh_and_streams(data, model_parallel, streams)
-        needed = sentinels_needed(objective, length, noise_rate, mean_span)
+        mesh, known = started(options)
+        stage = pretraining(corpora=[str(one) for one in corpus], rates=shares(rates), **known)
+        text = stage.text
+        needed = sentinels_needed(text.objective, stage.training.inputs_length, text.noise_rate, text.mean_span)
         vocabulary = Vocabulary(vocab, sentinels or max(SENTINELS, needed))
-        changes, params = model_changes(set_, attention=attention, remat=remat), None
+        changes, params = model_changes(set_, **stage.changes.given()), None
         if from_hf:
             config, params = hf.load(from_hf, **changes)
         else:
-            config = model_config(model, **{"vocab_size": padded_vocabulary(vocabulary.size), **changes})
-        training = Training(
-            steps=steps, batch=batch, inputs_length=length, accumulate=accumulate, seed=seed, log_every=log_every,
-            checkpoint_every=checkpoint_every, keep=keep, z_loss=z_loss,
-        )  # fmt: skip
-        start(
-            out, corpus, vocabulary, config, training, objective=objective, noise_rate=noise_rate, mean_span=mean_span,
-            rates=shares(rates), tokens=token_count(tokens),
-            warmup=warmup, learning_rate=learning_rate, mesh=mesh, streams=parts, workers=workers, shuffle=shuffle,
-            join=join, params=params,
-        )  # fmt: skip
+            config = model_config(size, **{"vocab_size": padded_vocabulary(vocabulary.size), **changes})
+        train(out, stage, Beginning(config, vocabulary, params), mesh=mesh)
 
     guarded(run)
 
 
 @app.command()
-def finetune(
-    start: From,
-    task: TaskNames,
-    out: Out,
-    task_data: TaskData = None,
-    steps: Annotated[int, typer.Option(help="steps in all")] = 2**18,
-    batch: int = 128,
-    length: Annotated[int, typer.Option(help="tokens a row of inputs")] = 512,
-    targets: Annotated[int, typer.Option(help="tokens a row of targets, and the most that is written")] = 128,
-    accumulate: int = 1,
-    learning_rate: float = 0.001,
-    dropout: Annotated[float | None, typer.Option(help="the model's own by default")] = None,
-    z_loss: ZLoss = 1e-4,
-    optimizer: Annotated[
-        str, typer.Option(help="continue with the run's moments and step, as T5 does, or fresh")
-    ] = "continue",
-    unknown: Annotated[
-        float, typer.Option(help="share of a task's target tokens that may be unknown to the vocabulary")
-    ] = 0.001,
-    seed: int = 0,
-    log_every: int = 100,
-    checkpoint_every: Annotated[int, typer.Option(help="every so often the model is scored and saved")] = 5000,
-    limit: Annotated[int | None, typer.Option(help="score only so many examples of a split")] = None,
-    attention: AttentionCode = None,
-    remat: Remat = None,
-    data: DataAxis = None,
-    model_parallel: ModelAxis = 1,
-    streams: Streams = None,
-    coordinator: Coordinator = None,
-    bind: Bind = None,
-    processes: Processes = None,
-    process: Process = None,
-):
+@takes(Training, Mixing, Pace, Feeding, Start, Scoring, Changes, Devices, Hosts,
+       without=("tasks", "size", "warmup", "schedule"), **FINETUNING)  # fmt: skip
+def finetune(start: From, task: TaskNames, out: Out, options: dict):
     """Fine-tune a run's model on tasks, score every checkpoint, keep the best; resumes what is in --out."""
 
     def run():
-        start_distributed(coordinator, processes, process, bind)
-        from c4build.t5.finetune import finetune as tune
-        from c4build.t5.train import Training
+        from c4build.t5.progress import say
+        from c4build.t5.run import go_on_from
+        from c4build.t5.run import run as train
 
-        mesh, parts = mesh_and_streams(data, model_parallel, streams)
-        training = Training(
-            steps=steps, batch=batch, inputs_length=length, targets_length=targets, accumulate=accumulate, seed=seed,
-            log_every=log_every, checkpoint_every=checkpoint_every, z_loss=z_loss,
-        )  # fmt: skip
-        best = tune(
-            out, start, task, training, task_data=task_data, learning_rate=learning_rate,
-            changes=model_changes([], dropout=dropout, attention=attention, remat=remat), optimizer=optimizer, unknown=unknown, mesh=mesh, streams=parts, limit=limit,
-        )  # fmt: skip
-        typer.echo(json.dumps(best, indent=2))
+        mesh, known = started(options)
+        stage = finetuning(tasks=task, **known)
+        found, _ = train(out, stage, go_on_from(start, stage, say), start=start, mesh=mesh)
+        typer.echo(json.dumps(found, indent=2))
 
     guarded(run)
 
@@ -202,8 +158,8 @@ def evaluate(
     """Score a model on tasks; JSON to standard output."""
 
     def run():
-        from c4build.t5.finetune import evaluate as score
-        from c4build.t5.finetune import write_lines
+        from c4build.t5.scoring import evaluate as score
+        from c4build.t5.scoring import write_lines
 
         found, lines = score(
             start, task, task_data=task_data, inputs_length=length, targets_length=targets, batch=batch, limit=limit,
@@ -233,7 +189,7 @@ def predict(
 
     def run():
         from c4build.t5.decode import PENALTIES
-        from c4build.t5.finetune import predict as write
+        from c4build.t5.scoring import predict as write
 
         if penalty not in PENALTIES:
             raise UsageError(f"--penalty {penalty}: it is one of {', '.join(PENALTIES)}")
@@ -292,17 +248,46 @@ def tasks():
 
 
 def ablate(
-    config: Annotated[str, typer.Argument(help="a TOML file; ablation-demo.toml and two more ship with the package")],
-    resume: Annotated[bool, typer.Option("--resume", help="go on in a folder whose config was another")] = False,
+    configs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG...",
+            help="TOML files, or patterns; those that ship are in c4build/t5/configs, e.g. demo-*.toml",
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="instead of the config's own folder")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="folder of the stages, which studies and machines may share; OUT/stages"),
+    ] = None,
+    only: Annotated[list[str], typer.Option("--only", metavar="ROW", help="this row alone; repeatable")] = (),
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="one of N machines' share of a study, in a folder they share")
+    ] = "1/1",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="print rows, stages, FLOPs, memory and hours; run nothing")
+    ] = False,
+    mfu: Annotated[float, typer.Option(help="of --plan: the share of a device's peak that is reached")] = 0.4,
+    peak: Annotated[float, typer.Option(help="of --plan: a device's peak in TFLOP/s; an H100's")] = 989.0,
+    devices: Annotated[int, typer.Option(help="of --plan: how many devices there are")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress lines of single runs")] = False,
 ):
-    """Run a whole study: pre-train on each corpus, fine-tune on each task, and write the paper's table. Skips what is done."""
+    """Run a whole study: every row's stages, scores, and the paper's table. Skips what is done."""
 
     def run():
         from c4build.t5.ablation import ablate as study
+        from c4build.t5.ablation import shard_of
+        from c4build.t5.plan import plan as planned
+        from c4build.t5.study import find_configs
 
-        table = study(config, resume, out, quiet, say=lambda line: typer.echo(line, err=True))
-        typer.echo(table.read_text(encoding="utf-8"))
+        paths = [path for name in configs for path in find_configs(name)]
+        if out and len(paths) > 1:
+            raise UsageError(f"--out {out}: {len(paths)} studies cannot have one folder")
+        for path in paths:
+            if plan:
+                typer.echo(planned(path, only=only, mfu=mfu, peak=peak, devices=devices))
+                continue
+            table = study(path, out, cache, only, shard_of(shard), quiet, say=lambda line: typer.echo(line, err=True))
+            typer.echo(table.read_text(encoding="utf-8"))
 
     guarded(run)

@@ -14,6 +14,10 @@ class ModelConfig:
     norms, softmax, logits and loss are float32 whatever it says. `attention` says which code computes attention
     (`attention.py`). `remat` says what the backward pass computes again, under T5X's names: "none" the attention scores
     alone, "minimal" all but the products with the layers' matrices, "full" all but the layers' inputs.
+
+    `architecture` is one of section 3.2: "encoder-decoder"; "shared", where one set of weights is both encoder and decoder
+    (attention to the encoder is the decoder's alone); "lm" and "prefix-lm", a decoder of `decoder_layers` alone. `adapter`
+    is the inner width of the adapters (section 3.5.1), 0 for none.
     """
 
     vocab_size: int = 32128
@@ -33,6 +37,12 @@ class ModelConfig:
     dtype: str = "float32"
     attention: str = "auto"
     remat: str = "none"
+    architecture: str = "encoder-decoder"
+    adapter: int = 0
+
+    @property
+    def decoder_only(self) -> bool:
+        return self.architecture in ("lm", "prefix-lm")
 
     @property
     def inner(self) -> int:
@@ -56,6 +66,7 @@ CHOICES = {
     "dtype": ("float32", "bfloat16"),
     "attention": ("auto", "plain", "fused"),
     "remat": ("none", "minimal", "full"),
+    "architecture": ("encoder-decoder", "shared", "lm", "prefix-lm"),
 }
 
 
@@ -77,14 +88,20 @@ def changed(config: ModelConfig, **changes) -> ModelConfig:
         wanted = (int, float) if fields[name] is float else fields[name]
         if not isinstance(value, wanted) or (isinstance(value, bool) and fields[name] is not bool):
             raise UsageError(f"{name} = {value!r}: it must be {fields[name].__name__}")
-        if fields[name] is int and value < 1:
-            raise UsageError(f"{name} = {value}: it must be 1 or more")
+        if fields[name] is int and value < (name != "adapter"):
+            raise UsageError(f"{name} = {value}: it must be {int(name != 'adapter')} or more")
     for name, choices in CHOICES.items():
         if changes.get(name, choices[0]) not in choices:
             raise UsageError(f"{name} = {changes[name]!r}: it must be one of {', '.join(choices)}")
     if not 0 <= changes.get("dropout", 0) < 1:
         raise UsageError(f"dropout = {changes['dropout']}: it must be 0 or more, and less than 1")
-    return dataclasses.replace(config, **changes)
+    config = dataclasses.replace(config, **changes)
+    if config.architecture == "shared" and config.encoder_layers != config.decoder_layers:
+        raise UsageError(
+            f"architecture = 'shared': encoder_layers = {config.encoder_layers} and decoder_layers = "
+            f"{config.decoder_layers} must be the same number, since they are the same layers"
+        )
+    return config
 
 
 def padded_vocabulary(size: int) -> int:

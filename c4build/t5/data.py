@@ -16,18 +16,28 @@ from c4build.t5.rows import Rows, batch_of, ranges
 from c4build.t5.sources import CorpusTokens, JoinedTexts, Stream
 
 
-def corpus_rows(
-    corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64, join=False
-):  # fmt: skip
-    """Packed rows of one or several corpora without end; several are mixed by `rates`: text by text, or, with `join`, piece
-    by piece of joined texts."""
+def corpus_texts(
+    corpora, rates, vocabulary, text_length, *, limit=None, seed=0, stream=Stream(), shuffle=1000, join=False
+):
+    """Texts of one or several corpora without end, in ids; several are mixed by `rates`, equally without them: text by text,
+    or, with `join`, piece by piece of joined texts."""
     sources = []
     for number, corpus in enumerate(corpora):
         tokens = CorpusTokens(corpus, vocabulary, "train", limit, seed + number, stream)
         texts = WindowShuffleIterDataset(tokens, window_size=shuffle, seed=seed + 7919 * stream.index + number)
-        sources.append(JoinedTexts(texts, examples.text_length) if join else texts)
-    mixed = sources[0] if len(sources) == 1 else grain.IterDataset.mix(sources, rates)
-    return Rows(mixed, examples, *lengths, seed=seed + 104729 * stream.index, window=window)
+        sources.append(JoinedTexts(texts, text_length) if join else texts)
+    shares = list(rates) if rates else [1.0 / len(sources)] * len(sources)
+    return sources[0] if len(sources) == 1 else grain.IterDataset.mix(sources, shares)
+
+
+def corpus_rows(
+    corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64, join=False
+):  # fmt: skip
+    """Packed rows of text alone."""
+    texts = corpus_texts(
+        corpora, rates, vocabulary, examples.text_length, limit=limit, seed=seed, stream=stream, shuffle=shuffle, join=join
+    )  # fmt: skip
+    return Rows(texts, examples, *lengths, seed=seed + 104729 * stream.index, window=window)
 
 
 def held_out_batches(corpus, vocabulary, examples, lengths, batch: int, batches: int | None, seed=0):

@@ -1,5 +1,7 @@
 """Greedy and beam search with a key/value cache: a batch at a time, one compiled program for each shape.
 
+Inputs are a text a row, end token in, padded on the right. A model without an encoder goes on behind them.
+
 Beam search comes in two kinds, which differ in how a hypothesis of a certain length, end token included, is scored:
 
 - "t5" divides its log probability by ((5 + length) / 6) ** alpha, as the code of the paper does (Wu et al. 2016). Every
@@ -16,7 +18,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+
+from c4build.t5.ensemble import model_of
 
 PAD, EOS = 0, 1
 WORST = -1e9
@@ -25,8 +28,8 @@ WORST = -1e9
 @partial(jax.jit, static_argnames=("graph", "length"))
 def greedy(graph, params, inputs, input_segments, length: int):
     """The likeliest next token, up to `length` times: int32 [batch, length], padded with 0 after the end token."""
-    model = nnx.merge(graph, params)
-    cache, cross_cache = model.start_decoding(model.encode(inputs, input_segments), length)
+    model = model_of(graph, params)
+    first, cache, fixed = model.start_decoding(inputs, input_segments, length)
     batch = inputs.shape[0]
 
     def go_on(state):
@@ -35,11 +38,11 @@ def greedy(graph, params, inputs, input_segments, length: int):
 
     def step(state):
         position, last, written, finished, cache = state
-        logits, cache = model.decode_step(last, position, cache, cross_cache, input_segments)
+        logits, cache = model.decode_step(last, position, cache, fixed)
         token = jnp.where(finished, PAD, jnp.argmax(logits, -1).astype(jnp.int32))
         return position + 1, token, written.at[:, position].set(token), finished | (token == EOS), cache
 
-    start = (0, jnp.zeros(batch, jnp.int32), jnp.zeros((batch, length), jnp.int32), jnp.zeros(batch, bool), cache)
+    start = (0, first, jnp.zeros((batch, length), jnp.int32), jnp.zeros(batch, bool), cache)
     return jax.lax.while_loop(go_on, step, start)[2]
 
 
@@ -60,11 +63,9 @@ def beam_search(
 ):
     """The best of `beams` hypotheses: (int32 [batch, length], scores [batch]). `kind` is one of PENALTIES."""
     penalty, t5 = PENALTIES[kind], kind == "t5"
-    model = nnx.merge(graph, params)
+    model = model_of(graph, params)
     batch, vocabulary = inputs.shape[0], model.config.vocab_size
-    encoded = jnp.repeat(model.encode(inputs, input_segments), beams, 0)
-    cache, cross_cache = model.start_decoding(encoded, length)
-    cross_segments = jnp.repeat(input_segments, beams, 0)
+    first, cache, fixed = model.start_decoding(inputs, input_segments, length, beams)
 
     def go_on(state):
         return (state["position"] < length) & state["hopeful"].any()
@@ -72,8 +73,8 @@ def beam_search(
     def step(state):
         position = state["position"]
         last = jax.lax.dynamic_index_in_dim(state["running"], position - 1, 2, keepdims=False)
-        last = jnp.where(position == 0, PAD, last).reshape(-1)
-        logits, cache = model.decode_step(last, position, state["cache"], cross_cache, cross_segments)
+        last = jnp.where(position == 0, first, last.reshape(-1))
+        logits, cache = model.decode_step(last, position, state["cache"], fixed)
         scores = jax.nn.log_softmax(logits).reshape(batch, beams, vocabulary) + state["running_scores"][..., None]
 
         # Twice as many candidates as beams: even if every beam may end here, as many go on.

@@ -1,7 +1,8 @@
 """The work of a training step and the share of the device's peak that it reaches (model FLOPs utilisation).
 
 A matrix of n numbers costs 2n FLOPs a token forward, twice that backward: 6n. The encoder's matrices see the inputs, the
-decoder's the targets, the decoder's keys and values of the encoder the inputs again, the output matrix the targets.
+decoder's the targets, the decoder's keys and values of the encoder the inputs again, the output matrix the targets. A decoder
+alone sees all as targets. Matrices that are not trained cost 4n: their own gradient is not computed.
 Attention's two products cost 4 * queries * keys * inner forward, three times that with the backward pass. Norms, softmax
 and what rematerialisation repeats are not counted; padding is, since it is computed.
 """
@@ -19,24 +20,27 @@ PEAKS = {
 }  # fmt: skip
 
 
-def step_work(config: ModelConfig, batch: int, inputs: int, targets: int) -> dict[str, float]:
-    """FLOPs by kind of one training step on `batch` rows of `inputs` and `targets` tokens."""
+def step_work(config: ModelConfig, batch: int, inputs: int, targets: int, trained: str = "all") -> dict[str, float]:
+    """FLOPs by kind of one training step on `batch` rows of `inputs` (0 for a decoder alone) and `targets` tokens."""
     attention = 4 * config.d_model * config.inner
     feed_forward = (3 if config.activation == "gated-gelu" else 2) * config.d_model * config.d_ff
     encoder = config.encoder_layers * (attention + feed_forward)
-    decoder = config.decoder_layers * (attention + attention // 2 + feed_forward)
-    cross = config.decoder_layers * attention // 2
+    cross = 0 if config.decoder_only else config.decoder_layers * attention // 2
+    decoder = config.decoder_layers * (attention + feed_forward) + cross
     scores = config.encoder_layers * inputs * inputs + config.decoder_layers * targets * (targets + inputs)
-    return {
-        "matrices": batch * 6.0 * (inputs * (encoder + cross) + targets * decoder),
+    adapters = 2 * config.d_model * config.adapter * (config.encoder_layers * inputs + config.decoder_layers * targets)
+    each = 4.0 if trained == "adapters" else 6.0
+    work = {
+        "matrices": batch * each * (inputs * (encoder + cross) + targets * decoder),
         "attention": batch * 12.0 * scores * config.inner,
-        "logits": batch * 6.0 * targets * config.vocab_size * config.d_model,
+        "logits": batch * each * targets * config.vocab_size * config.d_model,
     }
+    return work | ({"adapters": batch * 6.0 * adapters} if adapters else {})
 
 
-def step_flops(config: ModelConfig, batch: int, inputs: int, targets: int) -> float:
+def step_flops(config: ModelConfig, batch: int, inputs: int, targets: int, trained: str = "all") -> float:
     """Of one training step: what the share of the peak is counted by."""
-    return sum(step_work(config, batch, inputs, targets).values())
+    return sum(step_work(config, batch, inputs, targets, trained).values())
 
 
 @functools.cache

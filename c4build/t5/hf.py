@@ -6,6 +6,7 @@ v1.1. A file that has a `lm_head.weight` unlike `shared.weight` has an output ma
 says: transformers decides in the same way.
 """
 
+import dataclasses
 import json
 import re
 import shutil
@@ -22,6 +23,8 @@ from c4build.t5 import digests
 from c4build.t5.config import ModelConfig, changed
 from c4build.t5.model import T5
 from c4build.t5.objectives import SENTINELS
+from c4build.t5.sharding import flatten, unflatten
+from c4build.t5.trained import with_adapters
 
 LAYER_NAMES = {
     "attention_norm": "layer.0.layer_norm",
@@ -71,6 +74,20 @@ def to_hf(params: nnx.State, config: ModelConfig) -> dict[str, np.ndarray]:
         for name, index in hf_names(path, array, gated):
             arrays[name] = np.ascontiguousarray(array[index].T if path[-1] == "kernel" else array[index])
     return arrays
+
+
+def as_encoder_decoder(config: ModelConfig, params: nnx.State) -> tuple[ModelConfig, nnx.State]:
+    """The same model as an encoder and a decoder: of one set of weights, two copies. Raises UsageError where there is none."""
+    if config.decoder_only or config.adapter:
+        what = f"the architecture {config.architecture!r}" if config.decoder_only else "adapters"
+        raise UsageError(f"a Hugging Face folder of T5 has no place for {what}; keep the run's own checkpoints")
+    if config.architecture == "encoder-decoder":
+        return config, params
+    config = dataclasses.replace(config, architecture="encoder-decoder")
+    flat = flatten(params)
+    parts = [(key, leaf) for key, leaf in flat.items() if key.startswith("decoder.") and ".cross_" not in key]
+    flat |= {key.replace("decoder.", "encoder.", 1): leaf for key, leaf in parts}
+    return config, unflatten(nnx.state(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))), nnx.Param), flat)
 
 
 def write_config(config: ModelConfig) -> dict:
@@ -123,11 +140,15 @@ def read_config(fields: dict, own_head: bool, **changes) -> ModelConfig:
 
 
 def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
-    """The model in a Hugging Face folder. `changes` are fields of ModelConfig (`dtype`, `dropout`, `remat`).
+    """The model in a Hugging Face folder. `changes` are fields of ModelConfig (`dtype`, `dropout`, `remat`); with `adapter`
+    it has new ones.
 
     Raises UsageError naming the arrays that are missing, unknown or of another shape.
     """
     folder = Path(folder)
+    adapter = changes.pop("adapter", 0)
+    if changes.get("architecture", "encoder-decoder") != "encoder-decoder":
+        raise UsageError(f"{folder}: a Hugging Face folder holds an encoder-decoder, no {changes['architecture']!r}")
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise UsageError(
@@ -165,11 +186,19 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
         value.set_value(jax.numpy.asarray(whole))
     if arrays:
         raise UsageError(f"{folder / 'model.safetensors'}: arrays that T5 does not have: {', '.join(sorted(arrays))}")
+    if adapter:
+        config = changed(config, adapter=adapter)
+        shapes = nnx.state(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))), nnx.Param)
+        params = unflatten(shapes, with_adapters(config, flatten(params)))
     return config, params
 
 
 def save(folder, config: ModelConfig, params: nnx.State, vocabulary=None) -> None:
-    """Writes config.json and model.safetensors as `transformers` reads them, spiece.model, and their digests."""
+    """Writes config.json and model.safetensors as `transformers` reads them, spiece.model, and their digests.
+
+    Raises UsageError for a model that `transformers` does not have.
+    """
+    config, params = as_encoder_decoder(config, params)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / digests.DIGEST).unlink(missing_ok=True)

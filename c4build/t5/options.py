@@ -1,11 +1,15 @@
-"""What options of `c4build t5 ...` share, and what their values become. Nothing heavy is imported before a command runs."""
+"""What commands of `c4build t5 ...` share, and what their values become. Nothing heavy is imported before a command runs."""
 
+import dataclasses
+import functools
 import importlib.util
+import inspect
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from c4build.errors import C4BuildError, OutputError, UsageError
 
@@ -15,21 +19,40 @@ From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging
 TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
 TaskData = Annotated[Path | None, typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
 Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
-AttentionCode = Annotated[
-    str | None, typer.Option("--attention", help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")
-]
-Remat = Annotated[
-    str | None,
-    typer.Option("--remat", help="what the backward pass computes again: none, minimal (all but products), full"),
-]
-ZLoss = Annotated[float, typer.Option(help="weight of the square of log Z in what is minimised; 0 as in transformers")]
-DataAxis = Annotated[int | None, typer.Option("--data", help="devices that share out a batch's rows; all by default")]
-ModelAxis = Annotated[int, typer.Option("--model-parallel", help="devices that share out each matrix")]
-Streams = Annotated[int | None, typer.Option(help="parts the data is dealt out in; a multiple of the hosts")]
-Coordinator = Annotated[str | None, typer.Option(help="HOST:PORT of the first of several processes")]
-Bind = Annotated[str | None, typer.Option(help="HOST:PORT that the first listens on, where it is not --coordinator")]
-Processes = Annotated[int | None, typer.Option(help="how many processes there are")]
-Process = Annotated[int | None, typer.Option(help="which of them this is, from 0")]
+
+
+def takes(*groups, without: tuple = (), **defaults):
+    """A command that takes `options` gets in its place a flag for each field of the groups (`settings`) that is a number, a
+    text or a switch; `defaults` are other than the fields' own."""
+    flags = {}
+    for group in groups:
+        hints = get_type_hints(group, include_extras=True)
+        for field in dataclasses.fields(group):
+            base = get_args(hints[field.name])[0] if hasattr(hints[field.name], "__metadata__") else hints[field.name]
+            marks = getattr(hints[field.name], "__metadata__", ())
+            if field.name in without or base in (tuple, dict | None, tuple | None):
+                continue
+            option = next((mark for mark in marks if isinstance(mark, OptionInfo)), typer.Option())
+            default = defaults.get(field.name, field.default)
+            flags[field.name] = inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[base, option]
+            )
+
+    def decorate(command):
+        own = [
+            one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in inspect.signature(command).parameters.values()
+        ]
+        parameters = [*(one for one in own if one.name != "options"), *flags.values()]
+
+        @functools.wraps(command)
+        def with_flags(**given):
+            return command(options={name: given.pop(name) for name in flags}, **given)
+
+        with_flags.__signature__ = inspect.Signature(parameters)
+        with_flags.__annotations__ = {one.name: one.annotation for one in parameters}
+        return with_flags
+
+    return decorate
 
 
 PACKAGES = (

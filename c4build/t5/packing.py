@@ -2,6 +2,9 @@
 
 An example is a pair of id arrays, end tokens in. A row has `inputs`, `input_segments`, `targets`, `target_segments`:
 segment n is the row's n-th example on both sides, 0 is padding.
+
+Where `inputs_length` is 0, a row is one for a decoder alone: `tokens`, of each example first the inputs, then the targets;
+`segments`; and `is_target`, 1 where a token is one of the targets. `targets_length` is the row's whole length.
 """
 
 import numpy as np
@@ -14,7 +17,28 @@ def empty_row(inputs_length: int, targets_length: int) -> dict:
     return row
 
 
+def joint_row(examples, length: int) -> dict:
+    row = {name: np.zeros(length, np.int32) for name in ("tokens", "segments", "is_target")}
+    at = 0
+    for segment, (inputs, targets) in enumerate(examples, 1):
+        middle, end = at + len(inputs), at + len(inputs) + len(targets)
+        row["tokens"][at:middle], row["tokens"][middle:end] = inputs, targets
+        row["segments"][at:end] = segment
+        row["is_target"][middle:end] = 1
+        at = end
+    return row
+
+
+def row_widths(arrays: dict) -> tuple[int, int]:
+    """(inputs, targets) of rows or a batch of them, as `make_row` takes them."""
+    if "tokens" in arrays:
+        return 0, arrays["tokens"].shape[-1]
+    return arrays["inputs"].shape[-1], arrays["targets"].shape[-1]
+
+
 def make_row(examples, inputs_length: int, targets_length: int) -> dict:
+    if not inputs_length:
+        return joint_row(examples, targets_length)
     row = empty_row(inputs_length, targets_length)
     for side, ends in (("inputs", 0), ("targets", 1)):
         at = 0
@@ -33,10 +57,14 @@ def pack(examples, inputs_length: int, targets_length: int) -> list[list[int]]:
     """
     rows, room = [], np.zeros((len(examples), 2), np.int64)
     sizes = np.array([(len(inputs), len(targets)) for inputs, targets in examples]).reshape(-1, 2)
+    if not inputs_length:
+        sizes = np.stack([np.zeros(len(sizes), np.int64), sizes.sum(1)], 1)
     if len(sizes) and (sizes > (inputs_length, targets_length)).any():
         worst = sizes[(sizes > (inputs_length, targets_length)).any(1)][0]
         raise ValueError(
             f"an example of {worst[0]} inputs and {worst[1]} targets in rows of {inputs_length} and {targets_length}"
+            if inputs_length
+            else f"an example of {worst[1]} tokens in rows of {targets_length}"
         )
     for index in np.argsort(-sizes.max(1), kind="stable"):
         fits = (room[: len(rows)] >= sizes[index]).all(1)

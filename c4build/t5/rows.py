@@ -6,6 +6,7 @@ import grain
 import numpy as np
 
 from c4build.errors import UsageError
+from c4build.t5.config import ModelConfig
 from c4build.t5.objectives import OBJECTIVES, Noise, lengths, sentinels_needed
 from c4build.t5.packing import make_row, pack, stack
 from c4build.t5.sources import Refilled
@@ -24,7 +25,7 @@ def ranges(origins) -> list[tuple[str, int, int]]:
 class Rows(grain.IterDataset):
     """Documents to packed rows, `window` rows at a time, in an order drawn from the seed.
 
-    `examples(document, rng)` gives a document's examples: pairs of ids with end tokens. A row has the four arrays of
+    `examples(document, rng)` gives a document's examples: pairs of ids with end tokens. A row has the arrays of
     `packing`, `origins` of its documents (see `ranges`) and the `repeats` of its examples, which share their document's.
     """
 
@@ -48,7 +49,9 @@ class RowsIterator(Refilled):
     def fill(self):
         rows = self.rows
         rng = np.random.default_rng([rows.seed, self.number])
-        examples, about, room = [], [], rows.window * rows.inputs_length
+        examples, about = [], []
+        length = rows.inputs_length or rows.targets_length
+        room = rows.window * length
         filled = 0
         while filled < room:
             try:
@@ -60,8 +63,12 @@ class RowsIterator(Refilled):
                 examples.append(example)
                 about.append((document["origins"], document["repeats"] / len(made)))
                 # A row is full when either side is; unpacked, an example is a row.
-                share = len(example[0]), len(example[1]) * rows.inputs_length // rows.targets_length
-                filled += max(share) if rows.packed else rows.inputs_length
+                share = (
+                    max(len(example[0]), len(example[1]) * length // rows.targets_length)
+                    if rows.inputs_length
+                    else len(example[0]) + len(example[1])
+                )
+                filled += share if rows.packed else length
         groups = (
             pack(examples, rows.inputs_length, rows.targets_length)
             if rows.packed
@@ -90,13 +97,15 @@ class RowsIterator(Refilled):
 class Corrupt:
     """A document's examples: its tokens in pieces that fit a row, each through the objective, end tokens added.
 
-    Targets that are too long lose their end, as T5 trims them.
+    Targets that are too long lose their end, as T5 trims them. For a decoder alone inputs without a token have no end
+    token either: the text is a row of its own.
     """
 
     objective: str
     noise: Noise
     text_length: int
     targets_length: int
+    decoder_only: bool = False
 
     def __call__(self, document, rng):
         tokens = document["tokens"]
@@ -104,12 +113,17 @@ class Corrupt:
             piece = tokens[start : start + self.text_length]
             inputs, targets = OBJECTIVES[self.objective](piece, self.noise, rng)
             targets = targets[: self.targets_length - 1]
-            yield np.append(inputs, EOS).astype(np.int32), np.append(targets, EOS).astype(np.int32)
+            inputs = inputs if self.objective == "lm" and self.decoder_only else np.append(inputs, EOS)
+            yield inputs.astype(np.int32), np.append(targets, EOS).astype(np.int32)
 
 
-def corrupter(vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0) -> tuple[Corrupt, int]:
+def corrupter(
+    vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0, decoder_only=False
+) -> tuple[Corrupt, int]:
     """The examples' maker and the width of the targets that goes with it. Raises UsageError for too few sentinels."""
     text_length, targets_length = lengths(objective, inputs_length, rate, mean_span)
+    if objective == "prefix_lm" and decoder_only:
+        text_length -= 1  # both end tokens are in one row: two texts fill it
     needed = sentinels_needed(objective, inputs_length, rate, mean_span)
     if needed > vocabulary.sentinels:
         raise UsageError(
@@ -117,10 +131,18 @@ def corrupter(vocabulary, objective, inputs_length, rate=0.15, mean_span=3.0) ->
             f"ask for --sentinels {needed}"
         )
     noise = Noise(vocabulary.first_sentinel, vocabulary.pieces, rate, mean_span, vocabulary.sentinels)
-    return Corrupt(objective, noise, text_length, targets_length), targets_length
+    return Corrupt(objective, noise, text_length, targets_length, decoder_only), targets_length
+
+
+def row_lengths(config: ModelConfig, inputs_length: int, targets_length: int, objective=None) -> tuple[int, int]:
+    """How long a model's rows are, as `packing` takes it. A decoder alone reads inputs and targets in one row as long as
+    both (T5's `_dynamic_text2self`), and, as a language model, of texts without inputs, rows of the targets' length."""
+    if not config.decoder_only:
+        return inputs_length, targets_length
+    return 0, targets_length + (inputs_length if objective != "lm" else 0)
 
 
 def batch_of(rows) -> dict:
-    """Rows as one element for grain: the four arrays [rows, length], `origins` as ranges, `repeats` in all."""
+    """Rows as one element for grain: their arrays [rows, length], `origins` as ranges, `repeats` in all."""
     about = {"origins": ranges(row["origins"] for row in rows), "repeats": sum(row["repeats"] for row in rows)}
     return stack(rows) | about

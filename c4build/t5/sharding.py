@@ -14,8 +14,8 @@ from jax.sharding import PartitionSpec as P
 from c4build.errors import UsageError
 
 PATTERNS = [
-    (r"(attention\.[qkv]|feed_forward\.(wi|gate))\.kernel$", P(None, "model")),
-    (r"(attention\.o|feed_forward\.wo)\.kernel$", P("model")),
+    (r"(attention\.[qkv]|feed_forward\.(wi|gate)|adapter\.down)\.kernel$", P(None, "model")),
+    (r"(attention\.o|feed_forward\.wo|adapter\.up)\.kernel$", P("model")),
     (r"(^|\.)(embedding|head)$", P("model")),
     (r"\.(scale|relative_bias)$", P()),
 ]
@@ -33,6 +33,16 @@ def make_mesh(data: int | None = None, model: int = 1) -> Mesh:
 def name(path) -> str:
     """`encoder.layers.attention.q.kernel` for a path of a tree of parameters."""
     return re.sub(r"\.value$", "", jax.tree_util.keystr(path, simple=True, separator="."))
+
+
+def flatten(tree) -> dict:
+    return {name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def unflatten(tree, flat: dict):
+    """The leaves of `flat` in the shape of `tree`."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(tree)
+    return jax.tree_util.tree_unflatten(structure, [flat[name(path)] for path, _ in paths])
 
 
 def parameter_spec(name: str) -> P:

@@ -184,3 +184,30 @@ class JoinedTextsIterator(Refilled):
             origins = [origin for document in group[first : last + 1] for origin in document["origins"]]
             share = np.diff(np.interp([start, start + len(piece)], [0, *ends], [0.0, *repeats]))[0]
             self.ready.append({"tokens": piece, "origins": origins, "repeats": float(share)})
+
+
+class Pieces(grain.IterDataset):
+    """Each text cut into pieces of `length` tokens, each an element: what a draw from a mixture counts."""
+
+    def __init__(self, parent, length: int):
+        super().__init__(parent)
+        self.length = length
+
+    def __iter__(self):
+        return PiecesIterator(iter(self._parent), self.length)
+
+
+class PiecesIterator(Refilled):
+    """A fill is a text."""
+
+    def __init__(self, parent, length: int):
+        super().__init__(parent)
+        self.length = length
+
+    def fill(self):
+        document = next(self._parent)
+        tokens = document["tokens"]
+        cut = [tokens[start : start + self.length] for start in range(0, len(tokens), self.length)]
+        self.ready = [
+            {**document, "tokens": piece, "repeats": document["repeats"] * len(piece) / len(tokens)} for piece in cut
+        ]

@@ -1,6 +1,7 @@
 """A study's results as Markdown, CSV and pictures."""
 
 import csv
+import itertools
 import statistics
 from pathlib import Path
 
@@ -19,23 +20,28 @@ def cell(found) -> str:
     return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
 
 
-def score_rows(corpora, columns, results) -> list[dict]:
-    """One row a corpus: {"corpus", "seeds", "repeats", column: (mean, deviation), "paper": {column: number}}.
+def score_rows(study_rows, columns, results) -> list[dict]:
+    """One row of the table for each of the study: {"row", "seeds", "repeats", column: (mean, deviation), "paper": {column:
+    number}}.
 
-    `results` are {"corpus", "seed", "column", "score"} and, for pre-training, {"corpus", "seed", "loss", "repeats"}.
+    `results` are {"row", "seed", "column", "score", "exact"} and, of text, {"row", "seed", "loss", "repeats"}.
     """
     rows = []
-    for corpus in corpora:
-        mine = [result for result in results if result["corpus"] == corpus["name"]]
-        row = {"corpus": corpus["name"], "seeds": len({r["seed"] for r in mine})}
+    for named in study_rows:
+        mine = [result for result in results if result["row"] == named["name"]]
+        row = {"row": named["name"], "seeds": len({r["seed"] for r in mine})}
         for column in columns:
             values = [r["score"] for r in mine if r.get("column") == column]
             row[column] = summary(values) if values else None
         losses = [r for r in mine if "loss" in r]
         row["loss"] = summary([r["loss"] for r in losses]) if losses else None
         row["repeats"] = max((r["repeats"] for r in losses), default=0)
-        row["paper"] = paper.paper_row(corpus["paper"]) if corpus.get("paper") else {}
-        row["paper_row"] = corpus.get("paper") or ""
+        exact = [r["exact"] for r in mine if r.get("exact")]
+        row["exact"] = {
+            task: summary([e[task] for e in exact if task in e]) for task in dict.fromkeys(itertools.chain(*exact))
+        }
+        row["paper"] = paper.paper_row(named["paper"]) if named.get("paper") else {}
+        row["paper_row"] = named.get("paper") or ""
         rows.append(row)
     return rows
 
@@ -44,13 +50,13 @@ def header(columns) -> list[str]:
     pairs = [
         name for column in columns for name in ([column, f"{column} (paper)"] if column in paper.COLUMNS else [column])
     ]
-    return ["data", "repeats", "loss", *pairs, *(["the paper's row"] if set(columns) & set(paper.COLUMNS) else [])]
+    return ["row", "repeats", "loss", *pairs, *(["the paper's row"] if set(columns) & set(paper.COLUMNS) else [])]
 
 
 def lines_of(rows, columns, show) -> list[list[str]]:
     lines = []
     for row in rows:
-        line = [row["corpus"], f"{row['repeats']:.1f}", show(row["loss"])]
+        line = [row["row"], f"{row['repeats']:.1f}", show(row["loss"])]
         for column in columns:
             line.append(show(row[column]))
             if column in paper.COLUMNS:
@@ -62,18 +68,13 @@ def lines_of(rows, columns, show) -> list[list[str]]:
 def markdown(title, rows, columns, losses) -> str:
     out = [f"# {title}", ""]
     out += table(header(columns), lines_of(rows, columns, cell))
-    out += [
-        "",
-        "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
-        f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}; ten of its baseline runs spread by",
-        ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
-    ]
-    paper_columns = paper.COLUMNS
+    out += ["", *notes(rows)]
     named = [row for row in rows if row["paper"]]
     if named and not set(columns) & set(paper.COLUMNS):
-        out += ["", "The paper's numbers for these corpora, on its own tasks and at its own size:", ""]
-        lines = [[r["corpus"], r["paper_row"], *(f"{r['paper'][c]:.2f}" for c in paper_columns)] for r in named]
-        out += table(["data", "the paper's row", *paper_columns], lines)
+        out += ["", "The paper's numbers for these rows, on its own tasks and at its own size:", ""]
+        lines = [[r["row"], r["paper_row"], *(f"{r['paper'][c]:.2f}" for c in paper.COLUMNS)] for r in named]
+        out += table(["row", "the paper's row", *paper.COLUMNS], lines)
+    out += exact_table(rows)
     names, texts, matrix = losses
     if texts:
         out += ["", "Loss of each model (row) on each corpus's held-out text (column):", ""]
@@ -81,20 +82,62 @@ def markdown(title, rows, columns, losses) -> str:
     return "\n".join(out) + "\n"
 
 
+def tables_said(numbers) -> str:
+    return f"Table{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def notes(rows) -> list[str]:
+    numbers = sorted({paper.TABLE_OF[row["paper_row"]] for row in rows if row["paper"]})
+    found = [
+        "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
+        f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}, "
+        f"{tables_said([1, *numbers])}; ten of its baseline runs spread by",
+        ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
+    ]
+    quoted = {c for row in rows if row["paper"] for c in paper.unchecked(row["paper_row"])}
+    if quoted:
+        of = [n for n in numbers if set(paper.CHECKED.get(n, [])) != set(paper.COLUMNS)]
+        shown = ", ".join(column for column in paper.COLUMNS if column in quoted)
+        found.append(f"{tables_said(of)}, {shown}: as quoted, not checked against the paper.")
+    return found
+
+
+def exact_table(rows) -> list[str]:
+    """MultiRC's and ReCoRD's exact match, where the paper finds what a corpus of the right kind does (section 3.4.1)."""
+    shown = [row for row in rows if row["exact"]]
+    if not shown:
+        return []
+    lines = []
+    for row in shown:
+        line = [row["row"]]
+        for task, numbers in paper.EXACT.items():
+            number = numbers.get(row["paper_row"])
+            line += [cell(row["exact"].get(task)), "" if number is None else f"{number:.2f}"]
+        lines.append(line)
+    return [
+        "", "Exact match:", "",
+        *table(["row", "MultiRC", "MultiRC (paper)", "ReCoRD", "ReCoRD (paper)"], lines),
+    ]  # fmt: skip
+
+
 def table(head, lines) -> list[str]:
     return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(line)} |" for line in lines)]
 
 
 def write_csv(path, rows, columns) -> None:
-    names = ["data", "paper_row", "seeds", "repeats", "loss", "loss_std"]
+    names = ["row", "paper_row", "seeds", "repeats", "loss", "loss_std"]
     names += [f"{column}{part}" for column in columns for part in ("", "_std", "_paper")]
+    exact = [task for task in paper.EXACT if any(task in row["exact"] for row in rows)]
+    names += [f"{task}_em{part}" for task in exact for part in ("", "_std", "_paper")]
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         for row in rows:
-            line = [row["corpus"], row["paper_row"], row["seeds"], row["repeats"], *plain(row["loss"])]
+            line = [row["row"], row["paper_row"], row["seeds"], row["repeats"], *plain(row["loss"])]
             for column in columns:
                 line += [*plain(row[column]), row["paper"].get(column, "")]
+            for task in exact:
+                line += [*plain(row["exact"].get(task)), paper.EXACT[task].get(row["paper_row"], "")]
             writer.writerow(line)
 
 
@@ -112,7 +155,7 @@ def canvas(width, height):
 
 
 def draw_table(path, title, rows, columns) -> None:
-    """The table as a picture: one bar a corpus and column, the paper's number a tick across it."""
+    """The table as a picture: one bar a row and column, the paper's number a tick across it."""
     import matplotlib.pyplot as plt
 
     figure, axes = canvas(1, 1)
@@ -122,7 +165,7 @@ def draw_table(path, title, rows, columns) -> None:
         1, max(len(columns), 1), figsize=(2.2 + 2.4 * max(len(columns), 1), 1.2 + 0.34 * len(rows)),
         sharey=True, squeeze=False, layout="constrained",
     )  # fmt: skip
-    names = [row["corpus"] for row in rows]
+    names = [row["row"] for row in rows]
     for place, column in zip(axes[0], columns):
         means = [row[column][0] if row[column] else 0.0 for row in rows]
         spread = [(row[column][1] or 0.0) if row[column] else 0.0 for row in rows]
@@ -164,7 +207,7 @@ def draw_losses(path, names, texts, matrix) -> None:
 
 
 def draw_curves(path, curves: dict) -> None:
-    """Training losses by step: {corpus: [(step, loss)]}."""
+    """Training losses by step: {row: [(step, loss)]}."""
     import matplotlib.pyplot as plt
 
     figure, axes = canvas(6.5, 3.6)
@@ -178,10 +221,10 @@ def draw_curves(path, curves: dict) -> None:
     plt.close(figure)
 
 
-def write_all(out, title, corpora, columns, results, losses, curves) -> Path:
+def write_all(out, title, study_rows, columns, results, losses, curves) -> Path:
     """table.md, table.csv, table.png, losses.csv, losses.png, curves.png in `out`; returns table.md."""
     out = Path(out)
-    rows = score_rows(corpora, columns, results)
+    rows = score_rows(study_rows, columns, results)
     (out / "table.md").write_text(markdown(title, rows, columns, losses), encoding="utf-8")
     write_csv(out / "table.csv", rows, columns)
     draw_table(out / "table.png", title, rows, columns)

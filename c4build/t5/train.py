@@ -5,8 +5,6 @@ stopped anywhere goes on to the same numbers.
 """
 
 import contextlib
-import dataclasses
-import math
 import time
 from pathlib import Path
 
@@ -14,42 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from c4build.errors import C4BuildError, UsageError
+from c4build.errors import UsageError
 from c4build.t5 import sharding
 from c4build.t5.checkpoint import Checkpoints, flatten, model_graph
 from c4build.t5.config import ModelConfig
-from c4build.t5.flops import device_peak, step_flops
+from c4build.t5.flops import step_flops
 from c4build.t5.log import Log, hours
+from c4build.t5.packing import row_widths
+from c4build.t5.settings import Training
 from c4build.t5.step import make_step, new_parameters, start_state
-
-SOME = 20  # origins that an error names; the log has them all
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """How long, how large, how often. The defaults are the paper's baseline (section 3.1)."""
-
-    steps: int = 2**19
-    batch: int = 128
-    inputs_length: int = 512
-    targets_length: int = 512
-    accumulate: int = 1
-    seed: int = 0
-    log_every: int = 100
-    checkpoint_every: int = 5000
-    keep: int = 2
-    z_loss: float = 1e-4  # T5's own; 0 for the loss of transformers
-
-    def __post_init__(self):
-        if (
-            isinstance(self.z_loss, bool)
-            or not isinstance(self.z_loss, (int, float))
-            or not 0 <= self.z_loss < math.inf
-        ):
-            raise UsageError(f"z_loss = {self.z_loss}: it must be 0 or more")
-        for name, value in dataclasses.asdict(self).items():
-            if name != "z_loss" and (not isinstance(value, int) or (value < 1 and name != "seed")):
-                raise UsageError(f"{name} = {value}: it must be 1 or more")
+from c4build.t5.trained import check_trained
+from c4build.t5.watch import Finite, Speed, progress_line
 
 
 def check_batch(training: Training, mesh, streams: int) -> None:
@@ -61,10 +34,6 @@ def check_batch(training: Training, mesh, streams: int) -> None:
         )
     if training.batch % streams:
         raise UsageError(f"a batch of {training.batch} rows cannot be dealt out to {streams} streams")
-
-
-class NotFinite(C4BuildError):
-    """The loss became NaN or infinite; the message names the step, the files and the last good checkpoint."""
 
 
 def train(
@@ -79,13 +48,14 @@ def train(
     """
     from c4build.t5.optimizer import adafactor
 
+    check_trained(training.trained, config)
     graph, _shapes = model_graph(config)
     optimizer = adafactor(schedule)
     checkpoints = Checkpoints(Path(run) / "checkpoints", training.keep)
     first = checkpoints.latest()
     if params is None:
         params = new_parameters(config, training.seed, mesh)
-    state = start_state(params, optimizer, mesh)
+    state = start_state(params, optimizer, mesh, training.trained)
     del params
     if first is not None:
         state, data, first = checkpoints.restore(state)
@@ -94,86 +64,50 @@ def train(
         with contextlib.closing(Checkpoints(Path(state_from) / "checkpoints")) as before:
             state, _, _ = before.restore(state)
     first = first or 0
+    begun_at = int(state["step"]) - first  # the run's own steps count from there
     log = Log(run, first, quiet)
-    step_function = make_step(graph, optimizer, mesh, training.accumulate, training.z_loss)
-    flops = step_flops(config, training.batch, training.inputs_length, training.targets_length)
-    peak, peak_source = device_peak(jax.devices()[0])
-    peak *= mesh.size
-
-    def check(step, metrics, origins):
-        loss, size = float(metrics["loss"]), float(metrics["parameter_norm"])
-        if math.isfinite(loss) and math.isfinite(size):  # a bad gradient shows in what it did to the parameters
-            return loss
-        what = f"loss {loss} at step {step}" if not math.isfinite(loss) else f"parameters not finite after step {step}"
-        some = ", ".join(origins[:SOME]) + (f" and {len(origins) - SOME} more" if len(origins) > SOME else "")
-        checkpoints.wait()  # the last may still be on its way to the disk
-        good = checkpoints.latest()
-        where = (
-            "no checkpoint was written yet"
-            if good is None
-            else f"last good checkpoint: {checkpoints.folder / str(good)}"
-        )
-        message = f"{what}; the batch came from {some}; {where}"
-        log.write(step, error=message, origins=origins)
-        raise NotFinite(message)
-
+    step_function = make_step(
+        graph, optimizer, mesh, training.accumulate, training.z_loss, training.trained, training.steps
+    )
+    check, speed = Finite(checkpoints, log), Speed(mesh.size)
     log.say(
         f"{sum(leaf.size for leaf in jax.tree.leaves(state['params'])):,} parameters on {mesh.size} x "
         f"{jax.devices()[0].device_kind}, from step {first + 1:,}; reading the first batch"
     )
-    waiting = tokens = 0.0
     pending = None
-    begun = since = time.perf_counter()
-    since_step = first
+    begun = time.perf_counter()
     with contextlib.closing(log), contextlib.closing(checkpoints):
         for step in range(first + 1, training.steps + 1):
-            before = time.perf_counter()
-            arrays, origins, repeats = next(feed)
-            batch = sharding.put_batch(arrays, mesh)
-            waiting += time.perf_counter() - before
+            with speed.waiting():
+                arrays, origins, repeats = next(feed)
+                batch = sharding.put_batch(arrays, mesh)
             if step == first + 1:
+                speed.flops = step_flops(config, training.batch, *row_widths(arrays), training.trained)
                 log.say(f"the first batch is there after {hours(time.perf_counter() - begun)}; compiling the step")
-            state, metrics = step_function(state, batch, training.seed)
+            state, metrics = step_function(state, batch, training.seed, begun_at)
             if pending:  # the step before: reading its loss now does not hold up the device
                 check(*pending)
             pending = (step, metrics, origins)
             if step == first + 1:  # compiling is not training
                 loss = check(*pending)
                 log.say(f"step {step:,} is done after {hours(time.perf_counter() - begun)}, loss {loss:.4f}")
-                waiting, since, since_step = 0.0, time.perf_counter(), step
+                speed.restart(step)
             last = step == training.steps
             saves = last or step % training.checkpoint_every == 0
             if step % training.log_every == 0 or last or (saves and after):
-                loss = check(*pending)
-                seconds = max(time.perf_counter() - since, 1e-9)
-                count = step - since_step
-                speed = count / seconds
-                rate = float(schedule(jnp.asarray(step - 1)))
-                tokens = float(metrics["tokens"])
                 values = {
-                    "loss": loss, "targets": int(metrics["targets"]), "gradient_norm": float(metrics["gradient_norm"]),
-                    "learning_rate": rate, "repeats": repeats,
+                    "loss": check(*pending), "targets": int(metrics["targets"]),
+                    "gradient_norm": float(metrics["gradient_norm"]), "learning_rate": float(schedule(jnp.asarray(step - 1))),
+                    "repeats": repeats, **speed.measured(step, float(metrics["tokens"])),
                 }  # fmt: skip
-                if count:
-                    values |= {
-                        "tokens_per_second": tokens * speed, "steps_per_second": speed, "mfu": flops * speed / peak,
-                        "peak_from": peak_source, "waiting": waiting / seconds,
-                    }  # fmt: skip
-                line = f"step {step:,}/{training.steps:,}  loss {loss:.4f}"
-                if count:
-                    line += (
-                        f"  {values['tokens_per_second']:,.0f} tokens/s  {100 * values['mfu']:.1f} % of peak"
-                        f"  {100 * values['waiting']:.1f} % waiting  {repeats:.1f} repeats"
-                        f"  {hours((training.steps - step) / speed)} left"
-                    )
-                log.write(step, line, **values)
-                waiting, since, since_step = 0.0, time.perf_counter(), step
+                log.write(step, progress_line(step, training.steps, values), **values)
+                speed.restart(step)
             if saves:
                 check(*pending)
                 if after:  # before the checkpoint: a kill in between loses nothing
                     after(step, state, log)
                 checkpoints.save(step, state, feed.state())
-                waiting, since, since_step = 0.0, time.perf_counter(), step
+                speed.restart(step)
     return state
 
 

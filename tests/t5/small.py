@@ -4,7 +4,13 @@ import json
 import random
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from c4build.t5.checkpoint import model_graph
 from c4build.t5.records import text_example, write_tfrecords
+from c4build.t5.sharding import name
 from c4build.t5.vocabulary import train_vocabulary
 
 PEOPLE = "Anna Boris Clara David Emma Felix Greta Henry Irene Jonas Karla Louis Maria Nils Olga Peter".split()
@@ -41,6 +47,21 @@ def make_corpus(folder, texts=600, shards=3, seed=0, name="c4") -> Path:
     (out / "dataset_info.json").write_text(json.dumps({"name": name}))
     (out / "features.json").write_text("{}")
     return Path(folder)
+
+
+def random_parameters(config, seed=0):
+    """Parameters of about the usual sizes, norms apart, made without compiling a model's start."""
+    rng = np.random.default_rng(seed)
+
+    def of(path, shape):
+        key = name(path)
+        if key.endswith("scale"):
+            return rng.uniform(0.5, 1.5, shape.shape).astype("float32")
+        deviation = shape.shape[-2] ** -0.5 if key.endswith("kernel") else 1.0
+        deviation *= config.d_kv**-0.5 if key.endswith(".q.kernel") else 1.0
+        return rng.normal(0, deviation, shape.shape).astype("float32")
+
+    return jax.tree.map(jnp.asarray, jax.tree_util.tree_map_with_path(of, model_graph(config)[1]))
 
 
 def make_vocabulary(path, corpora, size=100):

@@ -11,7 +11,8 @@ from flax import nnx
 from c4build.errors import UsageError
 from c4build.t5 import attention, loss
 from c4build.t5.config import changed, model_config
-from c4build.t5.model import T5, dropout, same_segment
+from c4build.t5.layers import dropout
+from c4build.t5.model import T5, same_segment
 
 BATCH, QUERIES, KEYS, HEADS, WIDTH = 3, 10, 14, 2, 8
 

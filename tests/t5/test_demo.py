@@ -1,7 +1,6 @@
 """From raw WET to the finished table: `c4build demo && c4build ablate ablation-demo.toml`."""
 
 import csv
-import json
 import resource
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import Command, run_command
 
-from c4build.t5.ablation import find_config, read_config
+from c4build.t5.study import CONFIGS, find_config, read_config
 
 PNG = b"\x89PNG"
 
@@ -31,8 +30,8 @@ def children_seconds() -> float:
 
 def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     text = find_config("ablation-demo.toml").read_text()
-    text, _, corpora = text.partition("[[corpus]]")
-    corpora = [block for block in corpora.split("[[corpus]]") if '"C4, unfiltered"' in block or "tokens = " in block]
+    text, _, rows = text.partition("[[row]]")
+    rows = [block for block in rows.split("[[row]]") if '"C4, unfiltered"' in block or "tokens = " in block]
     for old, new in [
         ("steps = 200", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
         ("checkpoint_every = 100", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
@@ -41,12 +40,12 @@ def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     ]:  # fmt: skip
         assert old in text, old
         text = text.replace(old, new)
-    (demo / "small.toml").write_text("[[corpus]]".join([text, *corpora]))
+    (demo / "small.toml").write_text("[[row]]".join([text, *rows]))
     done = Command("ablate", "small.toml", "--out", "small", folder=demo).finish(280)
     assert done.code == 0, done.err
     assert done.out.rstrip("\n") == (demo / "small/table.md").read_text().rstrip("\n")
     rows = list(csv.DictReader(open(demo / "small/table.csv")))
-    assert [row["data"] for row in rows] == ["C4, unfiltered", "C4, 2^11 tokens"]
+    assert [row["row"] for row in rows] == ["C4, unfiltered", "C4, 2^11 tokens"]
     assert all(0 <= float(row["demo_where"]) <= 100 and 0 < float(row["loss"]) < 50 for row in rows)
     assert "| C4, unfiltered | 81.46 |" in done.out  # the paper's, of the same corpus
     for picture in ("table.png", "losses.png", "curves.png"):
@@ -72,19 +71,33 @@ def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     assert done.returncode == 0, done.stderr
     assert children_seconds() - before < 400  # of two cores, under five minutes
     out = demo / "ablation-demo"
-    names = [corpus["name"] for corpus in read_config(find_config("ablation-demo.toml"))["corpus"]]
+    names = [corpus["name"] for corpus in read_config(find_config("ablation-demo.toml"))["row"]]
     assert len(names) >= 7
-    rows = {row["data"]: row for row in csv.DictReader(open(out / "table.csv"))}
+    rows = {row["row"]: row for row in csv.DictReader(open(out / "table.csv"))}
     assert list(rows) == names
-    losses = json.loads((out / "losses.json").read_text())
+    losses = {line["model"]: line for line in csv.DictReader(open(out / "losses.csv"))}
     # What every model has learnt: less than a uniform guess among a thousand pieces, on its own text.
     for name in names[:-1]:
         assert float(rows[name]["loss"]) < 6.0, name
         assert float(rows[name]["demo_mood"]) > 60, name
     assert int(float(rows["C4, 2^11 tokens"]["repeats"])) > 50
-    assert len(losses) == len(names) * (len(names) - 2)  # WebText-like holds out C4's own text
+    assert list(losses) == names and "C4 = WebText-like" in losses["C4"]  # which holds out C4's own text
     # Read over and over, 2,048 tokens are learnt by heart and teach little about other text.
     assert float(rows["C4, 2^11 tokens"]["loss"]) < float(rows["C4"]["loss"])
-    assert losses["c4-2-11-tokens/seed-0/pretrain on C4"] > losses["c4/seed-0/pretrain on C4"]
+    assert float(losses["C4, 2^11 tokens"]["C4 = WebText-like"]) > float(losses["C4"]["C4 = WebText-like"])
     for picture in ("table.png", "losses.png", "curves.png"):
         assert (out / picture).read_bytes()[:4] == PNG
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("demo-*.toml")), ids=lambda path: path.stem)
+def test_every_study_of_the_paper_runs_as_a_demonstration(demo, path):
+    """In one folder, so that what the studies share is made once."""
+    done = Command("ablate", path.name, "--quiet", folder=demo).finish(2300)
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader(open(demo / path.stem / "table.csv")))
+    assert [row["row"] for row in rows] == [row["name"] for row in read_config(path)["row"]]
+    assert all(0 <= float(row[task]) <= 100 for row in rows for task in ("demo_mood", "demo_where"))
+    assert max(float(row["demo_mood"]) for row in rows) > 90
+    assert (demo / path.stem / "table.png").read_bytes()[:4] == PNG

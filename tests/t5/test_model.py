@@ -291,33 +291,13 @@ def test_what_is_computed_again_changes_nothing(version, policy):
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_the_papers_config_keeps_what_one_gpu_of_80_gb_holds(stage):
     """What the backward pass needs of the forward one (128 GiB without `remat`), gradients and all; nothing is computed."""
-    from c4build.t5.ablation import find_config, read_config
-    from c4build.t5.checkpoint import model_graph
-    from c4build.t5.objectives import lengths
-    from c4build.t5.step import training_loss
+    from c4build.t5.plan import cost_of
+    from c4build.t5.study import cells_of, find_config, read_config
 
-    study = read_config(find_config("ablation-paper.toml"))
-    section, numbers = study[stage], dict(study["model"])
-    graph, params = model_graph(model_config(numbers.pop("size"), **numbers))
-    targets = (
-        section.get("targets_length")
-        or lengths(section["objective"], section["inputs_length"], section["noise_rate"])[1]
-    )
-    widths = {
-        "inputs": section["inputs_length"],
-        "input_segments": section["inputs_length"],
-        "targets": targets,
-        "target_segments": targets,
-    }
-    batch = {name: jax.ShapeDtypeStruct((section["batch"], width), jnp.int32) for name, width in widths.items()}
-    key = jax.eval_shape(lambda: jax.random.key(0))
-
-    def kept(params, batch, key):
-        return jax.vjp(lambda p: training_loss(graph, p, batch, key, 1e-4)[0], params)[1]
-
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(kept, params, batch, key)))
-    parameters = sum(leaf.size * 4 for leaf in jax.tree.leaves(params))
-    assert (size + 3 * parameters) / 2**30 < 50
+    job = {job.name: job for job in cells_of(read_config(find_config("ablation-paper.toml")))[0].members[0].chain}[
+        stage
+    ]
+    assert 10 < cost_of(job, 1, 1)["memory"] / 2**30 < 50
 
 
 def test_bfloat16_changes_the_loss_by_a_percent_at_most(golden):

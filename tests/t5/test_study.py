@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,14 @@ from typer.testing import CliRunner
 
 from c4build.errors import UsageError
 from c4build.t5 import ablation, paper, tables
-from c4build.t5.ablation import ablate, find_config, read_config, token_count
+from c4build.t5.ablation import Study, ablate
+from c4build.t5.checkpoint import result_of
 from c4build.t5.cli import app
+from c4build.t5.pretrain import corpus_loss
+from c4build.t5.records import text_example, write_tfrecords
+from c4build.t5.settings import token_count
+from c4build.t5.study import CONFIGS, cells_of, find_config, read_config, slug
+from c4build.t5.tasks import tasks_of
 
 runner = CliRunner()
 PACKAGE = Path(__file__).parents[2]
@@ -27,15 +34,15 @@ STUDY = """
 name = "A very small study"
 seeds = [0, 1]
 
-[model]
+[base.model]
 size = "mini"
 encoder_layers = 1
 decoder_layers = 1
 
-[vocabulary]
+[base.vocabulary]
 size = 100
 
-[pretrain]
+[base.stage.pretrain]
 steps = 12
 batch = 8
 inputs_length = 32
@@ -45,9 +52,9 @@ checkpoint_every = 4
 shuffle = 20
 window = 8
 
-[finetune]
-tasks = ["squad"]
-data = "{folder}"
+[base.stage.finetune]
+each = ["squad"]
+task_data = "{folder}"
 steps = 4
 batch = 8
 inputs_length = 32
@@ -57,6 +64,7 @@ checkpoint_every = 2
 limit = 8
 
 [losses]
+corpora = ["C4"]
 batches = 1
 batch = 8
 
@@ -66,14 +74,22 @@ data = 1
 [[corpus]]
 name = "C4"
 folders = ["{folder}/c4/e*"]
-paper = "C4"
 
 [[corpus]]
-name = "Two, cut"
+name = "Two"
 folders = ["{folder}/c4/en", "{folder}/books"]
 rates = [0.5, 0.5]
-tokens = "2^9"
+
+[[row]]
+name = "C4"
+paper = "C4"
+stage.pretrain.corpora = ["C4"]
+
+[[row]]
+name = "Two, cut"
 paper = "2^25 tokens"
+stage.pretrain.corpora = ["Two"]
+stage.pretrain.tokens = "2^9"
 """
 
 
@@ -109,7 +125,15 @@ def finished(world):
     said = []
     table = ablate(world / "study.toml", out=out, quiet=True, say=said.append)
     assert table == out / "table.md"
+    (world / "run").symlink_to(folder_of(world / "study.toml", out, "C4", "pretrain"))
     return out, said
+
+
+def folder_of(config, out, row, stage, seed=0):
+    """The folder of a row's stage."""
+    study = Study(config, out)
+    cell = next(cell for cell in study.cells if (cell.row, cell.seed) == (row, seed))
+    return study.folder(next(job for job in cell.members[0].chain if job.name == stage))
 
 
 @pytest.mark.slow
@@ -118,12 +142,12 @@ def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
     text = (out / "table.md").read_text()
     table = text[: text.index("Mean and standard deviation")]
     lines = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
-    assert "SQuAD (paper)" in lines["data"]
+    assert "SQuAD (paper)" in lines["row"]
     assert " 80.88 |" in lines["C4"] and " 76.27 |" in lines["Two, cut"]
     assert "±" in lines["C4"]  # two seeds
     assert paper.SOURCE in text
     rows = list(csv.DictReader(open(out / "table.csv")))
-    assert [row["data"] for row in rows] == ["C4", "Two, cut"]
+    assert [row["row"] for row in rows] == ["C4", "Two, cut"]
     assert [row["seeds"] for row in rows] == ["2", "2"] and rows[0]["SQuAD_paper"] == "80.88"
     assert float(rows[1]["repeats"]) >= 1  # 512 tokens do not last 12 steps
     for picture in ("table.png", "losses.png", "curves.png"):
@@ -131,23 +155,22 @@ def test_a_study_ends_in_a_table_with_the_papers_numbers_beside_it(finished):
 
 
 @pytest.mark.slow
-def test_the_tables_numbers_are_those_of_the_runs(finished):
+def test_the_tables_numbers_are_those_of_the_runs(world, finished):
     out, _ = finished
-    scores = [
-        json.loads((out / "c4" / f"seed-{s}" / "finetune-squad" / "done.json").read_text())["score"] for s in (0, 1)
-    ]
+    scores = [result_of(folder_of(world / "study.toml", out, "C4", "finetune", s))["score"] for s in (0, 1)]
     row = next(csv.DictReader(open(out / "table.csv")))
     assert float(row["SQuAD"]) == pytest.approx(np.mean(scores), abs=1e-4)
     assert float(row["SQuAD_std"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
 
 
 @pytest.mark.slow
-def test_the_heat_map_has_every_model_on_every_whole_corpus(finished):
+def test_the_heat_map_has_every_model_on_the_corpora_asked_for(world, finished):
     out, _ = finished
     rows = list(csv.reader(open(out / "losses.csv")))
     assert rows[0] == ["model", "C4"] and [row[0] for row in rows[1:]] == ["C4", "Two, cut"]
-    found = json.loads((out / "losses.json").read_text())
-    assert float(rows[1][1]) == pytest.approx(np.mean([found[f"c4/seed-{s}/pretrain on C4"] for s in (0, 1)]))
+    runs = [folder_of(world / "study.toml", out, "C4", "pretrain", seed) for seed in (0, 1)]
+    losses = [corpus_loss(run, [world / "c4/en"], batches=1, batch=8)["loss"] for run in runs]
+    assert float(rows[1][1]) == pytest.approx(np.mean(losses))
 
 
 def test_corpora_that_hold_out_the_same_text_share_a_column(tmp_path):
@@ -157,27 +180,41 @@ def test_corpora_that_hold_out_the_same_text_share_a_column(tmp_path):
         (tmp_path / name / "x-validation.jsonl").write_text(json.dumps({"text": text}) + "\n")
     folders = {name: [tmp_path / name] for name in ("one", "two", "three")}
     folders |= {"both": [tmp_path / "one", tmp_path / "three"], "other": [tmp_path / "two", tmp_path / "three"]}
-    assert ablation.same_text(list(folders), folders) == [["one", "two"], ["three"], ["both", "other"]]
+    corpora = {name: {"folders": some} for name, some in folders.items()}
+    assert ablation.same_text(list(folders), corpora) == [["one", "two"], ["three"], ["both", "other"]]
 
 
 def test_a_rerun_skips_what_is_done_and_gives_the_same_table(world, finished):
     out, _ = finished
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("done.json")}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("run.json")}
     assert len(before) == 8
     table = (out / "table.md").read_text()
     start = time.time()
     ablate(world / "study.toml", out=out, quiet=True, say=lambda line: None)
     assert time.time() - start < 10
-    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("done.json")}
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("run.json")}
     assert (out / "table.md").read_text() == table
 
 
-def test_another_config_in_the_same_folder_is_refused(world, finished):
+def test_another_config_shares_the_stages_that_are_alike(world, finished, tmp_path):
     out, _ = finished
-    other = world / "other.toml"
-    other.write_text((world / "study.toml").read_text().replace("steps = 12", "steps = 13"))
-    with pytest.raises(UsageError, match="holds a study of another config"):
-        ablate(other, out=out)
+    text = (world / "study.toml").read_text()
+    # Of the second corpus's models one learns another way to fine-tune; a file that is logged more often is the same.
+    text = text.replace("log_every = 2", "log_every = 1").replace('"Two, cut"', '"Two, other"')
+    (tmp_path / "other.toml").write_text(text + "stage.finetune.learning_rate = 0.002\n")
+    study = Study(tmp_path / "other.toml", tmp_path / "other", out / "stages")
+    undone = [job.name for job in study.jobs.values() if result_of(study.folder(job)) is None]
+    assert (len(study.jobs), undone) == (8, ["finetune", "finetune"])
+    # The same names with another text are other data.
+    path = sorted((world / "books/1.0.0").glob("*train*"))[0]
+    before = path.read_bytes()
+    try:
+        write_tfrecords(path, [text_example("Another text.")])
+        study = Study(tmp_path / "other.toml", tmp_path / "other", out / "stages")
+        undone = [job.name for job in study.jobs.values() if result_of(study.folder(job)) is None]
+        assert undone.count("pretrain") == 4  # the vocabulary is of both corpora
+    finally:
+        path.write_bytes(before)
 
 
 @pytest.mark.slow
@@ -190,7 +227,7 @@ def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp
     )
     killed = None
     for line in child.stdout:
-        if line.startswith("Two, cut, seed 0: pre-training"):
+        if line.startswith("Two, cut, seed 0, squad: pretrain"):
             killed = "pre-training"
         if killed and line.startswith("step 6/"):
             child.send_signal(signal.SIGKILL)
@@ -202,60 +239,181 @@ def test_a_study_killed_on_the_way_ends_in_the_same_numbers(world, finished, tmp
     assert (tmp_path / "table.csv").read_text() == (out / "table.csv").read_text()
 
 
-def test_a_key_that_means_nothing_is_refused(tmp_path):
-    for text, message in [
-        ("[pretrain]\nstep = 5\n", r"\[pretrain\] has no step"),
-        ("[train]\nsteps = 5\n", "nothing is called 'train'"),
-        ("[[corpus]]\nname = 'x'\nfolders = []\npaper = 'C5'\n", "the paper has no row 'C5'"),
-        ("[[corpus]]\nname = 'x'\n", "has name and folders"),
-        ("", r"no \[\[corpus\]\]"),
+@pytest.mark.slow
+def test_strategies_ensembles_and_shards_end_in_one_table(world, finished, tmp_path):
+    """Two processes with one folder share a study of all kinds of rows; the stages that both need are made once."""
+    text = (world / "study.toml").read_text()
+    head, _, _ = text[text.index("[base.model]") :].partition("[[row]]")
+    (tmp_path / "s.toml").write_text(f"""
+{head.replace('each = ["squad"]', 'each = ["squad", "sst2"]')}
+[base.stage.multitask]
+corpora = ["C4"]
+tasks = ["squad", "sst2"]
+task_data = "{world}"
+size = 24
+steps = 4
+batch = 8
+inputs_length = 32
+targets_length = 4
+log_every = 2
+limit = 8
+[[row]]
+name = "multi-task"
+stages = ["multitask"]
+[[row]]
+name = "then fine-tuned, without the task"
+stages = ["multitask", "finetune"]
+stage.multitask.leave_out = true
+[[row]]
+name = "ensemble"
+stages = ["pretrain", "finetune"]
+stage.pretrain.corpora = ["C4"]
+stage.pretrain.steps = 4
+ensemble = 2
+apart = "finetune"
+""")
+    out = tmp_path / "out"
+    code = (
+        "import sys; from c4build.t5.cli import ablate; import typer; app = typer.Typer(); app.command()(ablate); app()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "s.toml"), "--out", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    children = [
+        subprocess.Popen(
+            [*command, "--shard", f"{n}/2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        )
+        for n in (1, 2)
+    ]
+    said = [child.communicate() for child in children]
+    assert [child.returncode for child in children] == [0, 0], said
+    made = [
+        re.search(r"(pretrain|multitask|finetune)-[0-9a-f]{16}  \[", line)
+        for _, err in said
+        for line in err.splitlines()
+    ]
+    made = [found[0] for found in made if found]
+    assert len(made) == len(set(made)) == 10
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0 and "still to be done" not in done.stderr
+    rows = {row["row"]: row for row in csv.DictReader(open(out / "table.csv"))}
+    assert all(0 <= float(row[column]) <= 100 for row in rows.values() for column in ("SQuAD", "sst2"))
+    # What is left out of the mixture is not in its run; the members are alike up to fine-tuning.
+    started = [json.loads(path.read_text()) for path in out.glob("stages/*/run.json")]
+    assert sorted(
+        run["tasks"] for run in started if "mixture" in run or run["kind"] == "pretrain" and "tasks" in run
+    ) == [["squad"], ["squad", "sst2"], ["sst2"]]
+    assert len([run for run in started if run["kind"] == "pretrain" and "tasks" not in run]) == 1
+    assert len(list(out.glob("stages/ensemble-*/scores.json"))) == 2
+
+
+def test_a_plan_needs_no_data_and_counts_what_is_shared(tmp_path):
+    out = run_command("ablate", "--plan", "demo-scaling.toml", "--devices", 2, folder=tmp_path)
+    assert out.code == 0, out.err
+    lines = [line for line in out.out.splitlines() if line.startswith(("| pretrain-", "| finetune-"))]
+    # The baseline, a member of both ensembles, is made once; each ensemble makes three more.
+    assert len(lines) == 30
+    assert "14 models and columns ask for 52 stages; 30 are different, 3 shared by several rows." in out.out
+    assert "Not there yet: c4-demo/c4/en." in out.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_or_a_shard_that_is_none_is_refused(world, tmp_path):
+    for options, message in [
+        (["--only", "C5"], "--only C5: there is no such row; there are C4, Two, cut"),
+        (["--shard", "3/2"], "--shard 3/2: write which of how many, as in 2/8"),
     ]:
-        (tmp_path / "x.toml").write_text(text)
-        with pytest.raises(UsageError, match=message):
-            read_config(tmp_path / "x.toml")
+        done = run_command("ablate", world / "study.toml", "--out", tmp_path / "out", *options, folder=tmp_path)
+        assert (done.code, done.out) == (2, "") and message in done.err
+
+
+ROW = "[[row]]\nname = 'x'\n"
+
+
+@pytest.mark.parametrize("text,message", [
+    (f"{ROW}stage.pretrain.step = 5\n", "row 'x', stage pretrain has no 'step'; did you mean 'steps'?"),
+    (f"{ROW}[base.stage.pretrain]\nobjectiv = 'lm'\n", "has no 'objectiv'; did you mean 'objective'?"),
+    (f"{ROW}[base.model]\nd_fff = 5\n", "row 'x', model has no 'd_fff'; did you mean 'd_ff'?"),
+    (f"[bases]\n{ROW}", "the study has no 'bases'; did you mean 'base'?"),
+    (f"{ROW}stage.a.steps = 'many'\n", "stage a: steps = 'many': it must be a whole number, or a power as in 2^25"),
+    (f"{ROW}stage.a.steps = 0\n", "steps = 0: it must be 1 or more"),
+    (f"{ROW}stage.a.mixing = 'equa'\n", "mixing = 'equa': it must be one of proportional, equal"),
+    (f"{ROW}stages = ['b']\nstage.bb.steps = 1\n", "row 'x': stages has no 'b'; did you mean 'bb'?"),
+    (f"{ROW}paper = 'C5'\nstage.a.steps = 1\n", "the paper has no row 'C5'"),
+    (f"{ROW}stage.a.each = ['cola']\nstage.b.steps = 1\n", "only its last stage may have `each`"),
+    ("[[corpus]]\nname = 'x'\n" + ROW, "has name and folders"),
+    (ROW, "row 'x' has no stage"),
+    (f"seeds = 3\n{ROW}", "the study: seeds = 3: it must be a list of numbers"),
+    (f"{ROW}stage.a.each = 'glue'\n", "row 'x', stage a: each = 'glue': it must be a list of names"),
+    (f"{ROW}model = 'small'\nstage.a.steps = 1\n", "row 'x', model = 'small': it must be a table"),
+    (f"{ROW}ensemble = 'four'\nstage.a.steps = 1\n", "ensemble = 'four': it must be a whole number"),
+    (f"{ROW}stage.a.tasks = 'glue'\n", "tasks = 'glue': it must be a list"),
+    (f"{ROW}stage.a.seed = 1\n", "stage a has no 'seed'"),
+    ("", "no [[row]]"),
+])  # fmt: skip
+def test_a_key_that_means_nothing_is_refused_with_the_nearest_that_does(tmp_path, text, message):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(UsageError) as error:
+        read_config(tmp_path / "x.toml")
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_missing_corpus_is_named_before_anything_is_trained(tmp_path):
-    (tmp_path / "x.toml").write_text(f"[[corpus]]\nname = 'x'\nfolders = ['{tmp_path}/nowhere*']\n")
+    corpus = f"[[corpus]]\nname = 'x'\nfolders = ['{tmp_path}/nowhere*']\n"
+    (tmp_path / "x.toml").write_text(f"{corpus}{ROW}stage.a.corpora = ['x']\n")
     with pytest.raises(UsageError, match=r"no such corpora: .*nowhere\*;"):
         ablate(tmp_path / "x.toml", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["ablation-paper.toml", "ablation-one-gpu.toml", "ablation-demo.toml"])
-def test_the_configs_that_ship_name_things_that_exist(name):
-    from c4build.t5.config import model_config
-    from c4build.t5.tasks import tasks_of
-
-    study = read_config(find_config(name))
-    model = dict(study["model"])
-    model_config(model.pop("size"), **model)
-    assert all(tasks_of(task) for task in study["finetune"]["tasks"])
-    assert len([corpus for corpus in study["corpus"] if not corpus["tokens"]]) == 6
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_configs_that_ship_name_things_that_exist(path):
+    study = read_config(path)
+    cells = cells_of(study)
+    assert {cell.row for cell in cells} == {row["name"] for row in study["row"]}
+    assert all(tasks_of(name) for cell in cells for name in cell.columns)
+    names = {corpus["name"] for corpus in study["corpus"]}
+    for row in study["row"]:
+        for stage in row["stages"]:
+            assert set(row["stage"][stage].get("corpora", [])) <= names
 
 
 def test_the_paper_config_is_the_papers():
     study = read_config(find_config("ablation-paper.toml"))
-    assert study["pretrain"]["steps"] == 2**19 and study["finetune"]["steps"] == 2**18
-    assert study["pretrain"]["batch"] * study["pretrain"]["inputs_length"] == 2**16
-    assert [corpus["tokens"] for corpus in study["corpus"][6:]] == [2**29, 2**27, 2**25, 2**23]
+    stages = study["row"][0]["stage"]
+    assert stages["pretrain"]["steps"] == 2**19 and stages["finetune"]["steps"] == 2**18
+    assert stages["pretrain"]["batch"] * stages["pretrain"]["inputs_length"] == 2**16
+    tokens = [cell.members[0].chain[0].stage.text.tokens for cell in cells_of(study)]
+    assert list(dict.fromkeys(tokens)) == [None, 2**29, 2**27, 2**25, 2**23]
     assert (token_count("2^25"), token_count(7), token_count(None)) == (2**25, 7, None)
-    assert ablation.slug("C4, 2^25 tokens") == "c4-2-25-tokens"
+    assert slug("C4, 2^25 tokens") == "c4-2-25-tokens"
 
 
 def test_the_table_names_the_row_of_the_paper_that_it_compares_with():
     corpora = [{"name": "C4, 2^11 tokens", "paper": "2^23 tokens"}, {"name": "Mine"}]
-    results = [{"corpus": c["name"], "seed": 0, "loss": 2.0, "repeats": 60.5} for c in corpora]
+    results = [{"row": c["name"], "seed": 0, "loss": 2.0, "repeats": 60.5} for c in corpora]
     results += [
-        {"corpus": c["name"], "seed": 0, "column": column, "score": 50.0}
-        for c in corpora
-        for column in ("SQuAD", "demo")
+        {"row": c["name"], "seed": 0, "column": column, "score": 50.0} for c in corpora for column in ("SQuAD", "demo")
     ]
     with_columns = tables.markdown("t", tables.score_rows(corpora, ["SQuAD"], results), ["SQuAD"], ([], [], []))
     assert "| C4, 2^11 tokens | 60.5 | 2.00 | 50.00 | 70.92 | 2^23 tokens |" in with_columns
     assert "| Mine | 60.5 | 2.00 | 50.00 |  |  |" in with_columns
     apart = tables.markdown("t", tables.score_rows(corpora, ["demo"], results), ["demo"], ([], [], []))
     assert "| C4, 2^11 tokens | 2^23 tokens | 76.34 | 18.33 |" in apart
+
+
+def test_exact_matches_stand_by_row_and_quoted_numbers_are_called_so():
+    rows = [{"name": "Books", "paper": "Wikipedia + TBC"}, {"name": "K = 2^19", "paper": "K = 2^19"}]
+    exact = {"multirc": 40.0, "record": 60.0}
+    results = [{"row": "Books", "seed": seed, "column": "SGLUE", "score": 70.0, "exact": exact} for seed in (0, 1)]
+    text = tables.markdown("t", tables.score_rows(rows, ["SGLUE"], results), ["SGLUE"], ([], [], []))
+    assert "| Books | 40.00 ± 0.00 | 50.93 | 60.00 ± 0.00 |  |" in text
+    assert "Tables 1, 8, 11;" in text
+    assert "Table 11, GLUE, CNNDM, SQuAD, SGLUE, EnDe, EnFr, EnRo: as quoted, not checked against the paper." in text
+    checked = tables.markdown("t", tables.score_rows(rows[:1], ["SGLUE"], results), ["SGLUE"], ([], [], []))
+    assert "as quoted" not in checked and "Exact match" in checked
+    assert [paper.unchecked(name) for name in ("C4", "deshuffling", "spans of 3")] == [
+        [], ["CNNDM", "SQuAD", "EnDe", "EnFr", "EnRo"], paper.COLUMNS
+    ]  # fmt: skip
 
 
 def test_a_mean_and_a_deviation_are_written_as_such():
@@ -316,7 +474,7 @@ def test_beams_and_greedy_answers_are_transformers_own_through_export(world, fin
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     out, _ = finished
-    run("export", "--from", out / "c4" / "seed-0" / "pretrain", "--hf", tmp_path)
+    run("export", "--from", world / "run", "--hf", tmp_path)
     peer = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path).eval()
     tokenizer = transformers.T5Tokenizer.from_pretrained(tmp_path)
     texts = ["On Monday Anna <extra_id_0> a lamp", "Boris sold the map."]
@@ -370,14 +528,14 @@ MISTAKES = {
     "a batch that does not divide": ([*PRETRAIN, "--batch", "6", "--accumulate", "4"], "does not divide"),
     "more devices than there are": ([*PRETRAIN, "--data", "64"], "64 x 1 devices asked for, 8 are there"),
     "no run": (["finetune", "--from", "sst2", "--task", "sst2", "--out", "new"], "sst2: not a run of `c4build t5`"),
-    "an unknown task": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "sst3", "--out", "new"], "no task 'sst3'"),
-    "no task data": (["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "rte", "--task-data", ".", "--out", "new"],
+    "an unknown task": (["finetune", "--from", "run", "--task", "sst3", "--out", "new"], "no task 'sst3'"),
+    "no task data": (["finetune", "--from", "run", "--task", "rte", "--task-data", ".", "--out", "new"],
                      "rte: neither rte/train.jsonl nor train.jsonl exists"),
     "targets that the vocabulary cannot write": (
-        ["finetune", "--from", "out/c4/seed-0/pretrain", "--task", "wmt_ende", "--task-data", "german", "--out", "new"],
-        "wmt_ende: 17.4% of the target tokens are unknown to out/c4/seed-0/pretrain/vocab.model; train a vocabulary"),
+        ["finetune", "--from", "run", "--task", "wmt_ende", "--task-data", "german", "--out", "new"],
+        "wmt_ende: 17.4% of the target tokens are unknown to run/vocab.model; train a vocabulary"),
     "rates without corpora": (["vocab", "c4/en", "--rates", "10,1", "--out", "new"], "1 corpora and 2 rates"),
-    "a step that is none": (["predict", "x", "--from", "out/c4/seed-0/pretrain", "--step", "5"], "no checkpoint of step 5; there are"),
+    "a step that is none": (["predict", "x", "--from", "run", "--step", "5"], "no checkpoint of step 5; there are"),
     "an unknown length penalty": (["predict", "x", "--from", "out", "--penalty", "gnmt"], "--penalty gnmt: it is one of t5, transformers"),
     "a text that is a file's name": (["predict", "in.txt", "--from", "nowhere"], "nowhere: not a run of `c4build t5`"),
     "no Hugging Face folder": ([*PRETRAIN, "--from-hf", "sst2"], "sst2: no config.json"),
@@ -388,7 +546,7 @@ MISTAKES = {
 def test_a_mistake_is_said_in_one_line(world, finished, monkeypatch, arguments, said):
     monkeypatch.chdir(world)
     if not Path("v.model").exists():
-        Path("v.model").write_bytes(Path("out/vocab.model").read_bytes())
+        Path("v.model").write_bytes(Path("run/vocab.model").read_bytes())
     result = runner.invoke(app, arguments)
     assert isinstance(result.exception, UsageError), result.exception
     assert said in str(result.exception) and "\n" not in str(result.exception)
@@ -418,17 +576,15 @@ def test_a_run_goes_on_only_as_it_was_started(world, finished, monkeypatch):
         "--corpus",
         "c4/en",
         "--vocab",
-        "out/vocab.model",
+        "run/vocab.model",
         "--model",
         "mini",
         "--out",
-        "out/c4/seed-0/pretrain",
+        "run",
     ]
     result = runner.invoke(app, [*started, "--objective", "lm"])
     assert isinstance(result.exception, UsageError)
-    assert "out/c4/seed-0/pretrain was started with " in str(result.exception) and "name another --out" in str(
-        result.exception
-    )
+    assert "run was started with " in str(result.exception) and "name another --out" in str(result.exception)
 
 
 def test_the_help_is_there_without_the_trainers_packages():

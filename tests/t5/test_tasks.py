@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from c4build.errors import UsageError
 from c4build.t5 import metrics, paper
-from c4build.t5.tasks import LIST, SUITES, TASKS, examples, suite_score, table_score, tasks_of
+from c4build.t5.examples import examples
+from c4build.t5.tasks import LIST, SUITES, TASKS, suite_score, table_score, tasks_of
 
 
 def pair(name, **example):
@@ -229,7 +230,7 @@ def test_averages_are_taken_as_the_paper_takes_them():
 
 
 def test_each_task_counts_at_its_own_best_checkpoint():
-    from c4build.t5.finetune import take_best
+    from c4build.t5.scoring import take_best
 
     def scores(mrpc, cola, em, f1):
         return {
@@ -289,11 +290,11 @@ def test_a_missing_field_is_named(tmp_path):
 
 def test_the_demo_tasks_ship_and_can_be_made_again(tmp_path):
     from c4build.t5.demo_tasks import make
-    from c4build.t5.tasks import DEMO
+    from c4build.t5.examples import DEMO
 
     make.main(tmp_path)
-    for name in ("demo_mood", "demo_where"):
-        for split, count in (("train", 600), ("validation", 120)):
+    for name, examples_of in (("demo_mood", 3000), ("demo_where", 600)):
+        for split, count in (("train", examples_of), ("validation", 120)):
             assert (tmp_path / name / f"{split}.jsonl").read_bytes() == (DEMO / name / f"{split}.jsonl").read_bytes()
             assert len(examples(TASKS[name], split)) == count
     train, validation = (

@@ -29,9 +29,11 @@ from c4build.t5.optimizer import adafactor, constant, inverse_square_root
 from c4build.t5.packing import make_row, stack
 from c4build.t5.pretrain import corpus_loss, make_feed, pretrain
 from c4build.t5.rows import corrupter
+from c4build.t5.settings import Training
 from c4build.t5.sources import CorpusTokens
 from c4build.t5.step import batch_losses, compiled_loss, make_step, new_parameters, start_state
-from c4build.t5.train import NotFinite, Training, train
+from c4build.t5.train import train
+from c4build.t5.watch import NotFinite
 
 CHILD = Path(__file__).with_name("child.py")
 SHORT = Training(steps=10, batch=16, inputs_length=32, log_every=1, checkpoint_every=3, seed=3)

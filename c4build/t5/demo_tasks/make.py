@@ -38,9 +38,9 @@ def where(rng):
 
 def main(folder):
     rng = random.Random(0)
-    for name, make in (("demo_mood", mood), ("demo_where", where)):
+    for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 600)):
         seen = set()
-        for split, count in (("train", 600), ("validation", 120)):
+        for split, count in (("train", examples), ("validation", 120)):
             lines = []
             while len(lines) < count:
                 line = json.dumps(make(rng))
