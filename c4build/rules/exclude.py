@@ -59,9 +59,15 @@ def exclude_test(entries: Iterable[str]) -> Callable[[str], str]:
     return excluded
 
 
+def _parts(url: str) -> re.Match:
+    found = _ADDRESS.match(url)
+    assert found  # it matches any text
+    return found
+
+
 def _host_of(url: str) -> str:
     """In small letters, without www, a name of other letters as it stands in addresses (xn--...)."""
-    host = _ADDRESS.match(url)["host"].rstrip(".").lower().removeprefix("www.")
+    host = _parts(url)["host"].rstrip(".").lower().removeprefix("www.")
     if host.isascii():
         return host
     try:
@@ -72,5 +78,5 @@ def _host_of(url: str) -> str:
 
 def _plain(url: str) -> str:
     """A normalised URL with its host as `_host_of` gives it."""
-    parts = _ADDRESS.match(url)
+    parts = _parts(url)
     return parts["before"] + _host_of(url) + parts["after"]
