@@ -206,7 +206,9 @@ class Study:
                 seen.add((cell.row, cell.seed))
                 found.append({**about, "loss": result["loss"], "repeats": result["repeats"]})
             scores = self.scores(cell)
-            for name in cell.columns if scores else ():
+            if not scores:
+                continue
+            for name in cell.columns:
                 column = paper.TASK_COLUMNS.get(name, name)
                 found.append(
                     {**about, "column": column, "score": column_score(name, scores), "exact": exact_matches(scores)}
@@ -215,7 +217,7 @@ class Study:
 
     def text_runs(self) -> dict[str, list[Path]]:
         """{row: the folders of its models of text, one a seed}, of those that are done."""
-        found = {}
+        found: dict[str, list[Path]] = {}
         for cell in self.cells:
             job = self.text_job(cell)
             if job and result_of(self.folder(job)) and self.folder(job) not in found.get(cell.row, []):
@@ -227,7 +229,7 @@ class Study:
 
         columns = dict.fromkeys(paper.TASK_COLUMNS.get(name, name) for cell in self.cells for name in cell.columns)
         runs = self.text_runs()
-        losses = ([], [], [])
+        losses: tuple[list, list, list] = ([], [], [])
         if "losses" in self.study and runs:
             self.progress("every model on every corpus's held-out text")
             losses = loss_matrix(self.study["losses"], self.corpora, runs)
@@ -277,7 +279,7 @@ def share_compilations(cache: Path) -> None:
     """The models are alike: one compilation serves them all."""
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # jax sets its options' attributes late
         jax.config.update("jax_compilation_cache_dir", str((cache / "compiled").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
@@ -314,7 +316,7 @@ def loss_matrix(settings: dict, corpora: dict, runs: dict):
 
 def same_text(names, corpora) -> list[list[str]]:
     """The corpora, those together that hold out the same text: one column of the heat map for each."""
-    groups = {}
+    groups: dict[tuple, list[str]] = {}
     for name in names:
         groups.setdefault(tuple(held_out_digest(folder) for folder in corpora[name]["folders"]), []).append(name)
     return list(groups.values())

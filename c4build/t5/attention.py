@@ -61,8 +61,8 @@ def chosen(asked: str, dtype: str, queries: tuple, keys: tuple, platform: str) -
 @functools.cache
 def refusal(dtype: str, queries: tuple, keys: tuple) -> str | None:
     """Why cuDNN does not compute attention of these shapes with the bias's gradient on this machine; None if it does."""
-    arrays = [(1, *queries), (1, *keys), (1, *keys)]
-    arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in arrays]
+    shapes = [(1, *queries), (1, *keys), (1, *keys)]
+    arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     arrays.append(jax.ShapeDtypeStruct((1, queries[1], queries[0], keys[0]), jnp.float32))
     mask = jax.ShapeDtypeStruct((1, 1, queries[0], keys[0]), bool)
 

@@ -40,7 +40,8 @@ LAYER = re.compile(r"(.*\.layers)\.(\d+)\.(.*)")
 def by_stack(flat: dict) -> dict:
     """Arrays by name, those of a stack's layers as one: `encoder.layers.0.o` and `encoder.layers.1.o`, as they were written
     before layers were scanned, become `encoder.layers.o`."""
-    found, layers = {}, {}
+    found = {}
+    layers: dict[str, dict[int, np.ndarray]] = {}
     for key, array in flat.items():
         if matched := LAYER.fullmatch(key):
             layers.setdefault(f"{matched[1]}.{matched[3]}", {})[int(matched[2])] = array
@@ -180,7 +181,7 @@ class Checkpoints:
         if state is None:
             arrays = self.arrays(step)
             place = jax.make_array_from_callback
-            state = {key: place(x.shape, x.sharding, lambda i, own=arrays[key]: own[i]) for key, x in wanted.items()}
+            state = {key: place(x.shape, x.sharding, arrays[key].__getitem__) for key, x in wanted.items()}
         return unflatten(like, state), found.get("data"), step
 
     def arrays(self, step: int) -> dict:

@@ -92,7 +92,7 @@ def pretrain(
     out: Out,
     options: dict,
     size: Annotated[str, typer.Option("--model", help="small, base, large, 3B, 11B; mini and tiny for tests")] = "base",
-    set_: Set = (),
+    set_: Set = None,
     rates: Annotated[str | None, typer.Option(help="shares of the corpora, e.g. 0.8,0.2; equal by default")] = None,
     from_hf: Annotated[Path | None, typer.Option(help="start from a Hugging Face folder instead of at random")] = None,
     sentinels: Annotated[
@@ -260,7 +260,7 @@ def ablate(
         Path | None,
         typer.Option("--cache", help="folder of the stages, which studies and machines may share; OUT/stages"),
     ] = None,
-    only: Annotated[list[str], typer.Option("--only", metavar="ROW", help="this row alone; repeatable")] = (),
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="ROW", help="this row alone; repeatable")] = None,
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="one of N machines' share of a study, in a folder they share")
     ] = "1/1",
@@ -285,9 +285,11 @@ def ablate(
             raise UsageError(f"--out {out}: {len(paths)} studies cannot have one folder")
         for path in paths:
             if plan:
-                typer.echo(planned(path, only=only, mfu=mfu, peak=peak, devices=devices))
+                typer.echo(planned(path, only=only or (), mfu=mfu, peak=peak, devices=devices))
                 continue
-            table = study(path, out, cache, only, shard_of(shard), quiet, say=lambda line: typer.echo(line, err=True))
+            table = study(
+                path, out, cache, only or (), shard_of(shard), quiet, say=lambda line: typer.echo(line, err=True)
+            )
             typer.echo(table.read_text(encoding="utf-8"))
 
     guarded(run)

@@ -1,6 +1,7 @@
 """Sizes of the model. No imports beyond the standard library, so that `--help` stays fast."""
 
 import dataclasses
+from typing import Any
 
 from c4build.errors import UsageError
 
@@ -74,12 +75,12 @@ def model_config(size: str, **changes) -> ModelConfig:
     """The named size with any number changed. Raises UsageError for a name or a number that does not exist."""
     if size not in SIZES:
         raise UsageError(f"no model size {size!r}; there are {', '.join(SIZES)}")
-    return changed(ModelConfig(**SIZES[size]), **changes)
+    return changed(ModelConfig(), **(SIZES[size] | changes))
 
 
 def changed(config: ModelConfig, **changes) -> ModelConfig:
     """`config` with other numbers. Raises UsageError for one that does not exist, or is of another type."""
-    fields = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
+    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
     if isinstance(changes.get("remat"), bool):  # as runs and studies said it before there were policies
         changes["remat"] = "full" if changes["remat"] else "none"
     for name, value in changes.items():

@@ -31,7 +31,8 @@ def corpus_texts(
 
 
 def corpus_rows(
-    corpora, rates, vocabulary, examples, lengths, *, limit=None, seed=0, stream=Stream(), shuffle=1000, window=64, join=False
+    corpora, rates, vocabulary, examples, lengths: tuple[int, int], *,
+    limit=None, seed=0, stream=Stream(), shuffle=1000, window=64, join=False,
 ):  # fmt: skip
     """Packed rows of text alone."""
     texts = corpus_texts(
@@ -40,7 +41,7 @@ def corpus_rows(
     return Rows(texts, examples, *lengths, seed=seed + 104729 * stream.index, window=window)
 
 
-def held_out_batches(corpus, vocabulary, examples, lengths, batch: int, batches: int | None, seed=0):
+def held_out_batches(corpus, vocabulary, examples, lengths: tuple[int, int], batch: int, batches: int | None, seed=0):
     """Batches of a corpus's validation split, once through in order, always the same; empty rows fill the last."""
     tokens = CorpusTokens(corpus, vocabulary, "validation", seed=seed, epochs=1)
     rows = iter(Rows(tokens, examples, *lengths, seed=seed, shuffle=False))

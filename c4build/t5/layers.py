@@ -50,7 +50,8 @@ class Attention(nnx.Module):
         self.rate = config.dropout
         self.implementation = config.attention
 
-    def keys_values(self, x):  # [batch, length, d_model] -> two of [batch, length, heads, d_kv]
+    def keys_values(self, x) -> tuple[jax.Array, jax.Array]:
+        """[batch, length, d_model] -> two of [batch, length, heads, d_kv]."""
         shape = (*x.shape[:-1], self.heads, -1)
         return self.k(x).reshape(shape), self.v(x).reshape(shape)
 
@@ -140,8 +141,9 @@ class Block(nnx.Module):
             jax.lax.dynamic_update_slice(cache, new[None], at)
             for cache, new in zip(caches, self.attention.keys_values(y))
         )
-        own = (jax.lax.dynamic_index_in_dim(cache, layer, 0, keepdims=False) for cache in caches)
-        x = x + self.attention(y, *own, bias, mask)
+        own_keys, own_values = (jax.lax.dynamic_index_in_dim(cache, layer, 0, keepdims=False) for cache in caches)
+        x = x + self.attention(y, own_keys, own_values, bias, mask)
         if cross_cache is not None:
-            x = x + self.cross_attention(self.cross_norm(x), *cross_cache, None, cross_mask)
+            cross_keys, cross_values = cross_cache
+            x = x + self.cross_attention(self.cross_norm(x), cross_keys, cross_values, None, cross_mask)
         return self.adapted(x + self.feed_forward(self.feed_forward_norm(x))), caches

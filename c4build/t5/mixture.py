@@ -14,7 +14,7 @@ from c4build.t5 import sharding
 from c4build.t5.config import ModelConfig
 from c4build.t5.data import Feed, corpus_texts
 from c4build.t5.examples import examples as task_examples
-from c4build.t5.rows import Rows, corrupter, row_lengths
+from c4build.t5.rows import Corrupt, Rows, corrupter, row_lengths
 from c4build.t5.settings import Mixing, Stage, check_keys
 from c4build.t5.sources import Pieces, Stream
 from c4build.t5.tasks import tasks_of
@@ -166,13 +166,13 @@ class Mixture:
             for name, rate in self.rates.items()
         ]
 
-    def texts(self, stream: Stream):
+    def texts(self, corrupt: Corrupt, stream: Stream):
         text, seed = self.stage.text, self.stage.training.seed
         found = corpus_texts(
-            text.corpora, text.rates, self.vocabulary, self.corrupt.text_length, limit=text.tokens, seed=seed,
+            text.corpora, text.rates, self.vocabulary, corrupt.text_length, limit=text.tokens, seed=seed,
             stream=stream, shuffle=text.shuffle, join=text.join,
         )  # fmt: skip
-        return Pieces(found, self.corrupt.text_length) if self.tasks and not text.join else found
+        return Pieces(found, corrupt.text_length) if self.tasks and not text.join else found
 
     def pairs(self, source: TaskPairs, stream: Stream):
         part = grain.MapDataset.source(source).seed(self.stage.training.seed).shuffle()[stream.index :: stream.count]
@@ -180,7 +180,7 @@ class Mixture:
 
     def rows(self, stream: Stream) -> Rows:
         """The packed rows of one stream, without end."""
-        parents = [self.texts(stream)] if self.corrupt else []
+        parents = [self.texts(self.corrupt, stream)] if self.corrupt else []
         parents += [self.pairs(source, stream) for source in self.sources]
         mixed = parents[0] if len(parents) == 1 else Mixed(parents, list(self.rates.values()))
         seed = self.stage.training.seed + (104729 if self.corrupt else 1) * stream.index

@@ -205,8 +205,8 @@ def lengths(objective: str, inputs_length: int = 512, rate: float = 0.15, mean_s
         return text, T5_TARGETS[objective, rate]
     deviation = math.sqrt(text * rate * (1 - rate))
     marks = text * rate * (1 - rate) if objective == "replace_spans" else 0.0
-    targets = text * rate + marks + 2 + 4 * deviation * (2 if marks else 1)
-    return text, min(8 * math.ceil(targets / 8), inputs_length)
+    width = text * rate + marks + 2 + 4 * deviation * (2 if marks else 1)
+    return text, min(8 * math.ceil(width / 8), inputs_length)
 
 
 def inputs_of(text: int, rate: float, mean_span: float) -> int:

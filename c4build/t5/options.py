@@ -18,7 +18,9 @@ Out = Annotated[Path, typer.Option("--out", help="folder of the run; a rerun res
 From = Annotated[Path, typer.Option("--from", help="a run's folder, or a Hugging Face folder with its vocab.model")]
 TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glue, superglue); several are mixed")]
 TaskData = Annotated[Path | None, typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
-Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")
+]
 
 
 def takes(*groups, without: tuple = (), **defaults):
@@ -48,7 +50,7 @@ def takes(*groups, without: tuple = (), **defaults):
         def with_flags(**given):
             return command(options={name: given.pop(name) for name in flags}, **given)
 
-        with_flags.__signature__ = inspect.Signature(parameters)
+        with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as inspect documents
         with_flags.__annotations__ = {one.name: one.annotation for one in parameters}
         return with_flags
 
@@ -92,10 +94,10 @@ def guarded(call):
         ) from error
 
 
-def model_changes(settings: list[str], **named) -> dict:
+def model_changes(settings: list[str] | None, **named) -> dict:
     """["d_ff=1024", "own_head=true"] -> {"d_ff": 1024, "own_head": True}, and what is `named` if it is not None."""
     changes = {name: value for name, value in named.items() if value is not None}
-    for setting in settings:
+    for setting in settings or []:
         name, equals, value = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting}: write name=value")

@@ -55,7 +55,8 @@ def pack(examples, inputs_length: int, targets_length: int) -> list[list[int]]:
 
     Raises ValueError for an example that no row could hold.
     """
-    rows, room = [], np.zeros((len(examples), 2), np.int64)
+    rows: list[list[int]] = []
+    room = np.zeros((len(examples), 2), np.int64)
     sizes = np.array([(len(inputs), len(targets)) for inputs, targets in examples]).reshape(-1, 2)
     if not inputs_length:
         sizes = np.stack([np.zeros(len(sizes), np.int64), sizes.sum(1)], 1)

@@ -17,7 +17,7 @@ def plan(config, only=(), mfu: float = 0.4, peak: float = 989.0, devices: int = 
     corpora = {corpus["name"]: corpus for corpus in study.get("corpus", [])}
     digests = Digests(Names(), corpora)
     jobs = unique_jobs(cells, digests)
-    used = {name: [] for name in jobs}
+    used: dict[str, list[str]] = {name: [] for name in jobs}
     for cell in cells:
         for member in cell.members:
             for job in member.chain:
@@ -103,7 +103,7 @@ def cost_of(job: Job, model_devices: int, data_devices: int) -> dict:
     }
 
 
-KEPT = {}
+KEPT: dict[tuple, tuple[int, int]] = {}
 
 
 def kept_of(config: ModelConfig, rows: int, inputs: int, targets: int, trained: str) -> tuple[int, int]:

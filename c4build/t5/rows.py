@@ -15,7 +15,7 @@ from c4build.t5.vocabulary import EOS
 
 def ranges(origins) -> list[tuple[str, int, int]]:
     """Lists of (file, first position, last position) as one, with each file once."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for file, first, last in (origin for some in origins for origin in some):
         known = found.get(file, (first, last))
         found[file] = min(first, known[0]), max(last, known[1])

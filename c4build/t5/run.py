@@ -8,12 +8,15 @@ import contextlib
 import dataclasses
 import statistics
 from pathlib import Path
+from typing import Any
 
 import jax
+from flax import nnx
 
 from c4build.errors import UsageError
 from c4build.t5 import digests, sharding
 from c4build.t5.checkpoint import finish_run, has_state, load_model, load_parameters, write_run
+from c4build.t5.config import ModelConfig
 from c4build.t5.log import read_metrics
 from c4build.t5.mixture import Mixture
 from c4build.t5.optimizer import constant, inverse_square_root
@@ -22,6 +25,7 @@ from c4build.t5.records import corpus_files
 from c4build.t5.scoring import BestCheckpoints, scored_tasks
 from c4build.t5.settings import Stage
 from c4build.t5.train import check_batch, train
+from c4build.t5.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass
@@ -29,9 +33,9 @@ class Beginning:
     """Where a run starts: a model's numbers and its vocabulary, and either parameters, or a run whose whole state goes on, or
     neither: at random."""
 
-    config: object
-    vocabulary: object
-    params: object = None
+    config: ModelConfig
+    vocabulary: Vocabulary
+    params: nnx.State | None = None
     state_from: Path | None = None
 
 
@@ -57,7 +61,10 @@ def schedule_of(stage: Stage):
 def identity(stage: Stage, mixture: Mixture, start) -> dict:
     """What run.json says of how a run was started."""
     text, mixing = stage.text, stage.mixing
-    found = {"kind": "pretrain" if start is None else "finetune", "training": dataclasses.asdict(stage.training)}
+    found: dict[str, Any] = {
+        "kind": "pretrain" if start is None else "finetune",
+        "training": dataclasses.asdict(stage.training),
+    }
     found["training"]["targets_length"] = mixture.targets_length
     found |= {"learning_rate": stage.pace.learning_rate, "streams": stage.feeding.streams}
     if text.corpora:
@@ -86,10 +93,11 @@ def run(
     if config.vocab_size < vocabulary.size:
         raise UsageError(f"{vocabulary.path} has {vocabulary.size} ids, the model only {config.vocab_size}")
     mesh = mesh or sharding.make_mesh()
-    stage = dataclasses.replace(stage, feeding=dataclasses.replace(stage.feeding, streams=stage.feeding.streams or 1))
+    streams = stage.feeding.streams or 1
+    stage = dataclasses.replace(stage, feeding=dataclasses.replace(stage.feeding, streams=streams))
     scored = scored and bool(stage.mixing.tasks)
     first = jax.process_index() == 0
-    check_batch(stage.training, mesh, stage.feeding.streams)
+    check_batch(stage.training, mesh, streams)
     mixture = Mixture(stage, vocabulary, config)
     if scored:
         scored_tasks(mixture.tasks)
@@ -99,7 +107,7 @@ def run(
         write_run(folder, config, vocabulary, **identity(stage, mixture, start))
     training = dataclasses.replace(stage.training, targets_length=mixture.targets_length)
     with contextlib.ExitStack() as stack:
-        feed = stack.enter_context(contextlib.closing(mixture.feed(mesh, stage.feeding.streams)))
+        feed = stack.enter_context(contextlib.closing(mixture.feed(mesh, streams)))
         best = (
             stack.enter_context(contextlib.closing(BestCheckpoints(folder, config, mixture, mesh))) if scored else None
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -78,7 +79,8 @@ def scored_tasks(tasks):
 
 def score_tasks(writer: Writer, tasks, task_data=None, limit=None, say=silent) -> tuple[dict, list[dict]]:
     """({task: {split: metrics}}, the predictions): every validation split of every task."""
-    scores, predictions = {}, []
+    scores: dict[str, dict] = {}
+    predictions: list[dict] = []
     for task in scored_tasks(tasks):
         scores[task.name] = {}
         for split in task.validation:
@@ -192,7 +194,8 @@ def evaluate(
     """The scores of a run's best checkpoints, each task at its own (or of `step`): {"score", "scores"}."""
     tasks = scored_tasks(unique_tasks(names))
     steps = {task.name: step or best_step(run, task.name) for task in tasks}
-    scores, predictions = {}, []
+    scores: dict[str, dict] = {}
+    predictions: list[dict] = []
     for chosen in dict.fromkeys(steps.values()):
         config, params, vocabulary = load_parameters(run, step, best=chosen if step is None else None)
         writer = Writer(config, params, vocabulary, mesh, inputs_length, targets_length, batch)
@@ -208,7 +211,8 @@ def evaluate_together(
     runs, names, *, task_data=None, inputs_length=512, targets_length=128, batch=64, limit=None, mesh=None
 ):
     """{task: {split: metrics}} of runs that write together, each with its own best checkpoint of the task."""
-    scores, params = {}, {}
+    scores: dict[str, dict] = {}
+    params: dict[tuple, nnx.State] = {}
     for task in scored_tasks(unique_tasks(names)):
         steps = tuple(best_step(run, task.name) for run in runs)
         if steps not in params:

@@ -43,24 +43,24 @@ def token_count(value):
     return number
 
 
-@functools.cache
-def kinds_of(group) -> dict:
-    """field -> (types, smallest value or None, choices or None)."""
-    found = {}
-    for name, hint in get_type_hints(group, include_extras=True).items():
-        base, marks = (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
-        parts = get_args(base) if isinstance(base, types.UnionType) else (base,)
-        plain = tuple(get_origin(part) or part for part in parts)
-        least = next((mark.value for mark in marks if isinstance(mark, Least)), None)
-        found[name] = plain, least, next((mark.names for mark in marks if isinstance(mark, Choices)), None)
-    return found
-
-
 class Group:
     """Options that belong together. Raises UsageError for a value that its field cannot have."""
 
+    @classmethod
+    @functools.cache
+    def kinds_of_fields(cls) -> dict:
+        """field -> (types, smallest value or None, choices or None)."""
+        found = {}
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            base, marks = (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
+            parts = get_args(base) if isinstance(base, types.UnionType) else (base,)
+            plain = tuple(get_origin(part) or part for part in parts)
+            least = next((mark.value for mark in marks if isinstance(mark, Least)), None)
+            found[name] = plain, least, next((mark.names for mark in marks if isinstance(mark, Choices)), None)
+        return found
+
     def __post_init__(self):
-        for name, (kinds, least, choices) in kinds_of(type(self)).items():
+        for name, (kinds, least, choices) in self.kinds_of_fields().items():
             value = getattr(self, name)
             if int in kinds:
                 value = whole(value)
@@ -243,7 +243,7 @@ class Stage:
         return {name: value for group in dataclasses.asdict(self).values() for name, value in group.items()}
 
 
-GROUPS = {field.name: type(field.default) for field in dataclasses.fields(Stage)}
+GROUPS = {name: type(group) for name, group in vars(Stage()).items()}
 OF_GROUP = {field.name: name for name, group in GROUPS.items() for field in dataclasses.fields(group)}
 
 
@@ -266,7 +266,7 @@ def check_keys(table: Mapping, known, where: str) -> None:
 def stage_of(table: Mapping, where: str = "a stage") -> Stage:
     """A stage from its options by name. Raises UsageError."""
     check_keys(table, OF_GROUP, where)
-    groups = {name: {} for name in GROUPS}
+    groups: dict[str, dict] = {name: {} for name in GROUPS}
     for key, value in table.items():
         groups[OF_GROUP[key]][key] = value
     try:

@@ -6,6 +6,7 @@ stream s of S reads its own files, or its own records where there are fewer file
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import grain
 import numpy as np
@@ -53,7 +54,7 @@ class CorpusTokensIterator(grain.DatasetIterator):
         super().__init__()
         self.source = source
         self.place = {"epoch": 0, "file": 0, "position": 0, "record": 0, "tokens": 0, "size": 0}
-        self.reader = None
+        self.reader: Iterator | None = None
         self.drawn = functools.lru_cache(1)(self.files)
 
     def files(self, epoch: int):

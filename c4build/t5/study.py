@@ -230,14 +230,16 @@ def cells_of(study: dict) -> list[Cell]:
 
 def chain_of(row: dict, corpora: dict, seed: int, member: int, column) -> Job:
     """The last job of one model: its chain has the others."""
-    job, apart = None, row["stages"].index(row["apart"]) if row.get("apart") else 0
+    jobs: list[Job] = []
+    apart = row["stages"].index(row["apart"]) if row.get("apart") else 0
     for number, name in enumerate(row["stages"]):
         options = options_of(row["stage"][name], corpora, column)
         options["seed"] = seed + (MEMBERS_APART * member if number >= apart else 0)
         stage = stage_of(options, f"row {row['name']!r}, stage {name}")
         scored = number == len(row["stages"]) - 1 and bool(stage.mixing.tasks)
-        job = Job(name, stage, row.get("model", {}), vocabulary_of(row), job, scored)
-    return job
+        start = jobs[-1] if jobs else None
+        jobs.append(Job(name, stage, row.get("model", {}), vocabulary_of(row), start, scored))
+    return jobs[-1]
 
 
 def vocabulary_of(row: dict) -> dict:
@@ -311,7 +313,7 @@ def vocabulary_sample(settings: dict, corpora: dict) -> tuple[list, list]:
     """(folders, a rate for each): [vocabulary] corpora are names of corpora or folders; a corpus's folders share its rate."""
     names = settings.get("corpora") or list(corpora)
     rates = settings.get("rates") or [1.0] * len(names)
-    shares = {}
+    shares: dict[str, float] = {}
     for name, rate in zip(names, rates, strict=True):
         folders = corpora[name]["folders"] if name in corpora else sorted(glob.glob(name)) or [name]
         for folder in folders:
@@ -321,7 +323,7 @@ def vocabulary_sample(settings: dict, corpora: dict) -> tuple[list, list]:
 
 def unique_jobs(cells, digests: Digests) -> dict[str, Job]:
     """{folder's name: job}, each after the job that it starts from."""
-    found = {}
+    found: dict[str, Job] = {}
     for cell in cells:
         for member in cell.members:
             for job in member.chain:

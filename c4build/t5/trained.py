@@ -36,7 +36,8 @@ def partition(params: nnx.State, trained: str) -> tuple[nnx.State, nnx.State | N
     """(what is trained at some step, the rest)."""
     if trained != "adapters":
         return params, None
-    return nnx.split_state(params, lambda path, _: "adapter" in path or path[-1] == "scale", ...)
+    free, fixed = nnx.split_state(params, lambda path, _: "adapter" in path or path[-1] == "scale", ...)
+    return free, fixed
 
 
 def joined(params: nnx.State, fixed: nnx.State | None) -> nnx.State:

@@ -59,7 +59,8 @@ class Vocabulary:
 
     def decode(self, ids) -> str:
         """The text up to the end token; padding is left out, sentinels are written as `<extra_id_7>`."""
-        parts, pieces = [], []
+        parts: list[str] = []
+        pieces: list[int] = []
         for token in map(int, ids):
             if token == EOS:
                 break

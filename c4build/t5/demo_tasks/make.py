@@ -41,7 +41,7 @@ def main(folder):
     for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 600)):
         seen = set()
         for split, count in (("train", examples), ("validation", 120)):
-            lines = []
+            lines: list[str] = []
             while len(lines) < count:
                 line = json.dumps(make(rng))
                 if line not in seen:
