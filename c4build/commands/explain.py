@@ -71,7 +71,8 @@ def explain(request: Question):
         exclude=request.exclude,
     )
     explainer = Explainer(rules_and_lists, request.against)
-    source, damages = open_source(request.path, request.url), []
+    source = open_source(request.path, request.url)
+    damages: list[str] = []
     pages = read_source(source, explainer.rules, damages)
     explained = explainer.explain(choose(pages, source, request.url, request.record), source.identity)
     whole = bool(request.url) or request.record is not None or not source.is_wet

@@ -152,15 +152,14 @@ def find_fates(
     repeats: list[dict[int, int]] = [{} for _ in asked]
     for key in np.flatnonzero(lost & (owners < len(asked))).tolist():
         repeats[owners[key]][int(keys["position"][key])] = keepers[as_values(keys[key : key + 1]).tolist()[0]]
-    winners = [best[values[page].tolist()] if displaced[page] else None for page in range(len(asked))]
-    copies = _copies(
-        {*winners, *(page for lost in repeats for page in lost.values())} - {None}, asked, pages, built, own
-    )
+    winners = {page: best[values[page].tolist()] for page in range(len(asked)) if displaced[page]}
+    keeping = {page for places in repeats for page in places.values()}
+    copies = _copies({*winners.values(), *keeping}, asked, pages, built, own)
     fates = []
-    for page, lost in enumerate(repeats):
+    for page, places in enumerate(repeats):
         reason = "duplicate_url" if displaced[page] else "not_in_url_list" if unlisted[page] else REASONS[reasons[page]]
-        known = {place: copies[keeper] for place, keeper in sorted(lost.items())}
-        fates.append(Fate(reason, copies.get(winners[page]), known))
+        known = {place: copies[keeper] for place, keeper in sorted(places.items())}
+        fates.append(Fate(reason, copies.get(winners[page]) if page in winners else None, known))
     return fates
 
 
@@ -169,7 +168,7 @@ def _rows_of(asked: Sequence[Asked], built: Built | None, own: int) -> list[int]
     if built is None or own not in built.paths:
         return list(range(len(asked)))
     (file,) = (file for file in built.files if file.file == own)
-    rows = {}
+    rows: dict[int, int] = {}
     for first, _, batch in read_texts(file, ["number"], range(file.pages)):
         rows |= {number: first + index for index, number in enumerate(batch.column("number").to_pylist())}
     return [rows.get(page.number, -1) for page in asked]
@@ -251,13 +250,16 @@ def _copies(
     wanted: Collection[int], asked: Sequence[Asked], pages: _Pages, built: Built | None, own: int
 ) -> dict[int, Copy]:
     """What is known of some of the pages, by their index."""
-    found, rows = {}, {}
+    found: dict[int, Copy] = {}
+    rows: dict[int, dict[int, int]] = {}  # of each file, the page of each row
     for page in wanted:
         if page < len(asked):
             found[page] = Copy(asked[page].url, built.paths.get(own, "") if built else "", asked[page].number)
         else:
             rows.setdefault(int(pages.files[page]), {})[int(pages.urls["page"][page])] = page
-    for file in built.files if built else ():
+    if not built:
+        return found
+    for file in built.files:
         mine = rows.get(file.file, {})
         for first, _, batch in read_texts(file, ["url", "number"], range(file.pages)) if mine else ():
             for row in mine.keys() & set(range(first, first + batch.num_rows)):

@@ -74,13 +74,13 @@ class Explainer:
     def explain(self, found: Sequence[tuple[int, Page | Dropped]], identity: str = "") -> list[Explained]:
         """What becomes of pages of one input, each with its number in it; `identity` is the input's."""
         explained = [self._begin(number, page) for number, page in found]
-        asked = [one for one in explained if one.page]
-        pages = [self._asked(one) for one in asked]
+        asked = [(one, one.page) for one in explained if one.page]
+        pages = [self._asked(one, page) for one, page in asked]
         if self._built:
             fates = find_fates(pages, self.rules, self._listed, self._built, identity)
         else:
             fates = [fate for page in pages for fate in find_fates([page], self.rules, self._listed)]
-        for one, fate in zip(asked, fates):
+        for (one, _), fate in zip(asked, fates):
             self._end(one, fate)
         return explained
 
@@ -96,8 +96,7 @@ class Explainer:
         step, left = (taken[-1].step, taken[-1].text) if text is None else ("", text)
         return Explained(number, fate, page, step, taken=taken, text=left)
 
-    def _asked(self, one: Explained) -> Asked:
-        page = one.page
+    def _asked(self, one: Explained, page: Page) -> Asked:
         keys = self._units.keys(one.text) if one.fate == "kept" and self.variant.deduplicated else b""
         url_hash = hash_text(normalize_url(page.url))
         return Asked(one.number, page.url, url_hash, page.timestamp, CODE[one.fate], rank(page.url), keys)

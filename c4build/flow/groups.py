@@ -110,6 +110,7 @@ def _in_order(losses: np.ndarray) -> np.ndarray:
 
 def _place_in(losses: np.ndarray) -> str:
     """The field that says where they lie."""
+    assert losses.dtype.names is not None  # they have fields
     return losses.dtype.names[0]
 
 

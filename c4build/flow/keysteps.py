@@ -147,7 +147,7 @@ class Cut(_KeyStep):
         group = Group(kinds["file"])
         losses, gone = sorted(kinds.get("losses", [])), sorted(kinds.get("repeats", []))
         variants = len(self.plan.finish.variants)
-        parts = _lazily(lambda: cut(group, *(b"".join(map(fetch, sent)) for sent in (losses, gone)), variants))
+        parts = _lazily(lambda: cut(group, b"".join(map(fetch, losses)), b"".join(map(fetch, gone)), variants))
         made_from = [group.contents(), _names(losses), _names(gone)]
         found = [data for _, data in self._send(parts, "cut", made_from)]  # two for each file
         for file, lost, repeated in zip(group.files, found[::2], found[1::2]):

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from c4build import errors
 from c4build.errors import counted
@@ -120,6 +120,7 @@ def run_flow(
     """
     log = os.path.join(work, _LOG) if is_local(work) else None
     extra = []
+    beam_runner: PipelineRunner | str
     try:
         if runner in (None, LOCAL):
             if PipelineOptions(list(options)).view_as(DirectOptions).direct_running_mode != "in_memory":
@@ -128,7 +129,10 @@ def run_flow(
             extra = [f"--direct_num_workers={workers}"]
         else:
             beam_runner = _FULL_NAMES.get(runner, runner)
-        with dask.cluster_options(options, parts) if runner == "DaskRunner" else nullcontext([]) as more:
+        cluster: AbstractContextManager[list[str]] = (
+            dask.cluster_options(options, parts) if runner == "DaskRunner" else nullcontext([])
+        )
+        with cluster as more:
             pipeline = beam.Pipeline(runner=beam_runner, options=_Options([*options, *extra, *more]))
             add(pipeline)
             result, ended = pipeline.run(), is_waited_for(options)

@@ -109,7 +109,7 @@ class Rows:
     def flush(self):
         if not self._waiting:
             return
-        columns = list(zip(*self._waiting))
+        columns: list[Sequence] = list(zip(*self._waiting))
         numbers = columns[_NUMBER][0], columns[_NUMBER][-1]
         place = {"row": self.row, "key": self.key, "numbers": numbers}
         self._keys.write([pa.array(columns[at], field.type) for at, field in zip(_KEY_COLUMNS, KEY_SCHEMA)], place)

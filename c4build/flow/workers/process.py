@@ -54,7 +54,7 @@ def main():
         except BaseException:
             os._exit(_SILENT)
 
-    sdk_worker.SdkHarness._execute = execute_or_end
+    sdk_worker.SdkHarness._execute = execute_or_end  # type: ignore[method-assign]
     try:
         sdk_worker_main.main(sys.argv)
     finally:  # where its connection ended first, its parent may have: the folder is still to be deleted

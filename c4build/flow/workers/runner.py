@@ -68,7 +68,7 @@ class WorkersRunner(fn_runner.FnApiRunner):
             managers.append(_Manager(self._log, *arguments))
             return managers[-1]
 
-        before, fn_runner.WorkerHandlerManager = fn_runner.WorkerHandlerManager, make
+        before, fn_runner.WorkerHandlerManager = fn_runner.WorkerHandlerManager, make  # type: ignore[assignment, misc]
         try:
             return super().run_stages(stage_context, stages)
         except BaseException as error:
@@ -82,7 +82,7 @@ class WorkersRunner(fn_runner.FnApiRunner):
                     raise RuntimeError(manager.failure.error) from error
             raise
         finally:
-            fn_runner.WorkerHandlerManager = before
+            fn_runner.WorkerHandlerManager = before  # type: ignore[misc]
 
 
 class _Failure:
@@ -104,7 +104,7 @@ class _Manager(worker_handlers.WorkerHandlerManager):
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._closed = threading.Event()
-        self._thread = threading.current_thread()  # the one that Beam's runner waits in
+        self._thread = threading.get_ident()  # the one that Beam's runner waits in
         self._server: grpc.Server | None = None
         self.folder = ""
 
@@ -136,8 +136,8 @@ class _Manager(worker_handlers.WorkerHandlerManager):
         for worker in self._workers:
             worker.control_conn.fail(error or died)
         # Beam may wait for something else, such as room to send what no worker takes any more.
-        if not self._closed.wait(_SECONDS) and self._thread is threading.main_thread():
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if not self._closed.wait(_SECONDS) and self._thread == threading.main_thread().ident:
+            signal.pthread_kill(self._thread, signal.SIGINT)
 
     def close_all(self):
         error = sys.exc_info()[1]
@@ -198,31 +198,32 @@ class _Worker(worker_handlers.WorkerHandler):
     """One worker process, as Beam speaks to it."""
 
     def __init__(self, manager: _Manager):
-        super().__init__(None, manager.data, manager.state_servicer, None)
+        super().__init__(None, manager.data, manager.state_servicer, None)  # type: ignore[arg-type]  # only Beam's own workers use it
         self._manager = manager
         self._process: subprocess.Popen | None = None
-        self.control_conn = _Connection()
+        self.control_conn: _Connection = _Connection()  # type: ignore[assignment]  # Beam calls its `push` alone
         self.data_conn = manager.data.get_conn_by_worker_id(self.worker_id)
 
     def start_worker(self):
         with self._manager.log() as log:
             self._process = process.start(self.worker_id, self._manager.socket, self._manager.folder, log)
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
 
-    def _watch(self):
-        code = self._process.wait()
+    def _watch(self, started: subprocess.Popen):
+        code = started.wait()
         self._manager.fail(died=f"signal {-code}" if code < 0 else f"exit code {code}")
 
     def kill(self):
         if self._process is not None:
             self._process.kill()
 
-    def close(self, in_order: bool):
+    def close(self, in_order: bool = True):
         if in_order:
             self.data_conn.close()
         self.kill()
         self.control_conn.fail("closed")
         if self._process is not None:
+            assert self._process.stdin is not None  # it is a pipe
             self._process.stdin.close()
             self._process.wait()
 
