@@ -16,7 +16,10 @@ TaskNames = Annotated[list[str], typer.Option("--task", help="task or suite (glu
 TaskData = Annotated[Path | None, typer.Option("--task-data", help="folder with TASK/SPLIT.jsonl, instead of TFDS")]
 Set = Annotated[list[str], typer.Option("--set", help="any number of the model, as name=value, e.g. --set d_ff=1024")]
 AttentionCode = Annotated[
-    str | None, typer.Option("--attention", help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")
+    str | None,
+    typer.Option(
+        "--attention", help="plain, fused (cuDNN's on a GPU), kernel (ours, on one GPU), or auto, the default"
+    ),
 ]
 Remat = Annotated[
     str | None,

@@ -51,7 +51,7 @@ def value_and_gradients(implementation, dtype):
     return jax.jit(jax.grad(total, argnums=(0, 1, 2, 3), has_aux=True))
 
 
-@pytest.mark.parametrize("implementation", ["plain", "fused", "auto"])
+@pytest.mark.parametrize("implementation", ["plain", "fused", "kernel", "auto"])
 @pytest.mark.parametrize("dtype,near", [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_every_implementation_is_attention_as_it_is_written_and_has_its_gradients(arrays, implementation, dtype, near):
     if gpu() and (implementation, dtype) == ("fused", "float32"):
@@ -77,9 +77,9 @@ def test_where_cudnn_refuses_the_plain_form_is_taken_or_what_it_says_is_said():
     for asked, platform in (("auto", "cpu"), ("plain", "cpu"), ("plain", "gpu"), ("fused", "cpu")):
         assert attention.chosen(asked, "float32", *shapes, platform) == asked.replace("auto", "plain")
     assert attention.chosen("auto", "float32", *shapes, "gpu") == "plain"  # float32 where there is a GPU, else no cuDNN
-    with pytest.raises(UsageError, match="attention = 'fused': cuDNN does not take it .*; ask for plain"):
+    with pytest.raises(UsageError, match="attention = 'fused': this GPU does not take it .*; ask for plain"):
         attention.chosen("fused", "float32", *shapes, "gpu")
-    with pytest.raises(UsageError, match="attention = 'flash': it must be one of auto, plain, fused"):
+    with pytest.raises(UsageError, match="attention = 'flash': it must be one of auto, plain, fused, kernel"):
         model_config("mini", attention="flash")
 
 
@@ -109,7 +109,7 @@ def sizes_within(jaxpr):
                 yield from sizes_within(inner)
 
 
-@pytest.mark.parametrize("implementation", ["plain", "fused"])
+@pytest.mark.parametrize("implementation", ["plain", "fused"])  # the third fills up to tiles
 def test_no_scores_are_kept_for_the_backward_pass(arrays, implementation):
     numbers, mask, _ = arrays
     call = functools.partial(attention.attend, mask=mask, implementation=implementation)
