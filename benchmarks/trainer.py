@@ -239,7 +239,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--remat", choices=["none", "minimal", "full"], default="none")
-    parser.add_argument("--attention", choices=["auto", "plain", "fused"], default="auto")
+    parser.add_argument("--attention", choices=["auto", "plain", "fused", "kernel"], default="auto")
     parser.add_argument("--plan", action="store_true", help="memory, compile time and budget of a step; nothing is run")
     parser.add_argument("--adapters", metavar="32,128", help="--plan of fine-tuning them, beside all of the model")
     parser.add_argument("--input", action="store_true", help="how fast batches come")

@@ -364,7 +364,7 @@ def test_without_credentials_the_error_says_so(s3, out, monkeypatch, tmp_path):
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
-    for scheme, package, extra in (("s3", "boto3", "s3"), ("gs", "google.cloud", "gcp")):
+    for scheme, package, extra in (("s3", "boto3", "s3"), ("gs", "google.cloud.storage", "gcp")):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(UsageError, match=rf"{scheme}:// need pip install 'c4build\[{extra}\]'$"):
             files.list_files(f"{scheme}://x/y")

@@ -65,7 +65,7 @@ SIZES = {
 CHOICES = {
     "activation": ("relu", "gated-gelu"),
     "dtype": ("float32", "bfloat16"),
-    "attention": ("auto", "plain", "fused"),
+    "attention": ("auto", "plain", "fused", "kernel"),
     "remat": ("none", "minimal", "full"),
     "architecture": ("encoder-decoder", "shared", "lm", "prefix-lm"),
 }

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from c4build.t5 import kernel
 from c4build.t5.config import ModelConfig
 from c4build.t5.layers import Block, Norm, dropout, split
 
@@ -50,7 +51,10 @@ def relative_buckets(queries: int, keys: int, bidirectional: bool, buckets: int 
 
 POLICIES = {  # of `config.remat`: what the backward pass finds computed
     "none": jax.checkpoint_policies.everything_saveable,
-    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "minimal": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(kernel.SAVED),
+    ),
     "full": jax.checkpoint_policies.nothing_saveable,
 }
 

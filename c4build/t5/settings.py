@@ -191,7 +191,9 @@ class Changes(Group):
     """Of the model, what a stage may have otherwise than the one before; as that by default."""
 
     dropout: Annotated[float | None, Option(help="the model's own by default")] = None
-    attention: Annotated[str | None, Option(help="plain, fused (cuDNN's kernel on a GPU), or auto, the default")] = None
+    attention: Annotated[
+        str | None, Option(help="plain, fused (cuDNN's on a GPU), kernel (ours, on one GPU), or auto, the default")
+    ] = None
     remat: Annotated[
         str | None, Option(help="what the backward pass computes again: none, minimal (all but products), full")
     ] = None

@@ -19,12 +19,13 @@ from c4build.t5 import digests, hf, sharding
 from c4build.t5.checkpoint import model_graph, read_run, write_run
 from c4build.t5.config import model_config, padded_vocabulary
 from c4build.t5.decode import beam_search, greedy
-from c4build.t5.finetune import finetune, predict
+from c4build.t5.finetune import finetune
 from c4build.t5.flops import step_flops
 from c4build.t5.log import read_metrics
 from c4build.t5.packing import make_row, pack, stack
 from c4build.t5.pretrain import make_feed, pretrain
 from c4build.t5.rows import corrupter, row_lengths
+from c4build.t5.scoring import predict
 from c4build.t5.sharding import flatten
 from c4build.t5.step import batch_losses
 from c4build.t5.train import Training

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from c4build.errors import UsageError
-from c4build.t5 import attention, loss
+from c4build.t5 import attention, kernel, loss
 from c4build.t5.config import changed, model_config
 from c4build.t5.layers import dropout
 from c4build.t5.model import T5, same_segment
@@ -52,7 +52,7 @@ def value_and_gradients(implementation, dtype):
     return jax.jit(jax.grad(total, argnums=(0, 1, 2, 3), has_aux=True))
 
 
-@pytest.mark.parametrize("implementation", ["plain", "fused", "auto"])
+@pytest.mark.parametrize("implementation", ["plain", "fused", "kernel", "auto"])
 @pytest.mark.parametrize("dtype,near", [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_every_implementation_is_attention_as_it_is_written_and_has_its_gradients(arrays, implementation, dtype, near):
     if gpu() and (implementation, dtype) == ("fused", "float32"):
@@ -64,6 +64,20 @@ def test_every_implementation_is_attention_as_it_is_written_and_has_its_gradient
     assert away.max() < near
     for ours, theirs in zip(gradients, value_and_gradients("plain", "float32")(*numbers, mask)[0], strict=True):
         assert np.linalg.norm(ours - theirs) < near * np.linalg.norm(theirs)
+
+
+def test_the_kernels_are_such_as_triton_compiles_for_a_gpu():
+    """As far as that shows without one: Pallas makes Triton's code of all four, for shapes of the shipped studies."""
+
+    def total(queries, keys, values, bias, mask):
+        return kernel.attention(queries, keys, values, bias, mask).astype(jnp.float32).sum()
+
+    sides = [(2, 512, 12, 64), (2, 114, 12, 64), (2, 114, 12, 64)]
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in sides]
+    arrays.append(jax.ShapeDtypeStruct((1, 12, 512, 114), jnp.float32))
+    mask = jax.ShapeDtypeStruct((2, 1, 512, 114), bool)
+    traced = jax.jit(jax.grad(total, argnums=(0, 1, 2, 3))).trace(*arrays, mask)
+    assert traced.lower(lowering_platforms=("cuda",)).as_text().count("xla.gpu.triton") == 4
 
 
 @pytest.mark.skipif(not gpu(), reason="needs a GPU with cuDNN: its kernel is compared with the plain form there")
@@ -78,9 +92,9 @@ def test_where_cudnn_refuses_the_plain_form_is_taken_or_what_it_says_is_said():
     for asked, platform in (("auto", "cpu"), ("plain", "cpu"), ("plain", "gpu"), ("fused", "cpu")):
         assert attention.chosen(asked, "float32", *shapes, platform) == asked.replace("auto", "plain")
     assert attention.chosen("auto", "float32", *shapes, "gpu") == "plain"  # float32 where there is a GPU, else no cuDNN
-    with pytest.raises(UsageError, match="attention = 'fused': cuDNN does not take it .*; ask for plain"):
+    with pytest.raises(UsageError, match="attention = 'fused': this GPU does not take it .*; ask for plain"):
         attention.chosen("fused", "float32", *shapes, "gpu")
-    with pytest.raises(UsageError, match="attention = 'flash': it must be one of auto, plain, fused"):
+    with pytest.raises(UsageError, match="attention = 'flash': it must be one of auto, plain, fused, kernel"):
         model_config("mini", attention="flash")
 
 
@@ -110,7 +124,7 @@ def sizes_within(jaxpr):
                 yield from sizes_within(inner)
 
 
-@pytest.mark.parametrize("implementation", ["plain", "fused"])
+@pytest.mark.parametrize("implementation", ["plain", "fused"])  # the third fills up to tiles
 def test_no_scores_are_kept_for_the_backward_pass(arrays, implementation):
     numbers, mask, _ = arrays
     call = functools.partial(attention.attend, mask=mask, implementation=implementation)

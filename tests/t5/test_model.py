@@ -70,7 +70,7 @@ def golden(request):
     return load_golden(request.param)
 
 
-@pytest.fixture(scope="module", params=["plain", "fused"])
+@pytest.fixture(scope="module", params=["plain", "fused", "kernel"])
 def attention(request):
     return request.param
 

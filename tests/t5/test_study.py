@@ -514,7 +514,7 @@ MISTAKES = {
     "a number that is none": ([*PRETRAIN, "--set", "d_ff=many"], "d_ff = 'many': it must be int"),
     "a number too small": ([*PRETRAIN, "--set", "heads=0"], "heads = 0: it must be 1 or more"),
     "a format that is none": ([*PRETRAIN, "--set", "dtype=bf16"], "dtype = 'bf16': it must be one of float32, bfloat16"),
-    "attention that is none": ([*PRETRAIN, "--attention", "flash"], "attention = 'flash': it must be one of auto, plain, fused"),
+    "attention that is none": ([*PRETRAIN, "--attention", "flash"], "attention = 'flash': it must be one of auto, plain, fused, kernel"),
     "a policy that is none": ([*PRETRAIN, "--remat", "some"], "remat = 'some': it must be one of none, minimal, full"),
     "a vocabulary too large": ([*PRETRAIN, "--set", "vocab_size=128"], "has 200 ids, the model only 128"),
     "an unknown objective": ([*PRETRAIN, "--objective", "cloze"], "no objective 'cloze'; there are replace_spans"),
