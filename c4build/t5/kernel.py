@@ -71,23 +71,23 @@ def _backward(interpret, saved, gradient):
         [k, v],
         interpret,
     )(*given)
-    over = _OverKeys(k.shape[1], width)
+    across = _OverKeys(k.shape[1], width)
     (dq,) = _call(
         functools.partial(_queries_kernel, **names),
         (heads, tiles, batch),
-        [over.queries, over.keys, over.keys, over.bias, over.mask, over.queries, over.row, over.row, over.row],
-        [over.queries],
+        [across.queries, across.keys, across.keys, across.bias, across.mask, across.queries, across.row, across.row, across.row],
+        [across.queries],
         [q],
         interpret,
     )(*given)
     db = None
     if bias is not None:
-        over = _OverRows(batch, width)
+        through = _OverRows(batch, width)
         (db,) = _call(
             functools.partial(_bias_kernel, **names),
             (heads, tiles, key_tiles),
-            [over.queries, over.keys, over.keys, over.bias, over.mask, over.queries, over.row, over.row, over.row],
-            [over.bias],
+            [through.queries, through.keys, through.keys, through.bias, through.mask, through.queries, through.row, through.row, through.row],
+            [through.bias],
             [b],
             interpret,
         )(*given)
