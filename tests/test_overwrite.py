@@ -103,8 +103,8 @@ def overwrite(arguments, out, workers: int = 1):
 @pytest.mark.parametrize(
     "between",
     [
-        "other rules", "JSONL",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("the paper's last rules", "other inputs", "more shards", "Parquet")),
+        "other rules",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("JSONL", "the paper's last rules", "other inputs", "more shards", "Parquet")),
     ],
 )  # fmt: skip
 def test_after_a_then_b_then_a_again_a_corpus_of_a_lies_there(sources, wholes, tmp_path, between):

@@ -229,7 +229,7 @@ def few_or_all(few: int) -> list:
 # Shards and metadata that are in a manifest
 
 
-@pytest.mark.parametrize("number", few_or_all(8))
+@pytest.mark.parametrize("number", few_or_all(6))
 def test_a_corpus_that_was_finished_and_has_rotted_is_made_again(builds_of, number):
     cases = [case for case in rot_of(builds_of.finished) if ".c4build" not in case.path]
     check(
@@ -256,7 +256,7 @@ def is_recorded(case: Rot) -> bool:
     return "train" in name and "00001-of-00002" in name
 
 
-@pytest.mark.parametrize("number", few_or_all(6))
+@pytest.mark.parametrize("number", few_or_all(5))
 def test_an_unfinished_build_whose_files_have_rotted_comes_to_the_same_bytes(builds_of, number):
     cases = rot_of(builds_of.unfinished)
     check(builds_of.flow, builds_of.unfinished, builds_of.wanted, sample(cases, number, 3), must_be_said=is_recorded)
@@ -412,7 +412,7 @@ def test_another_corpus_that_was_finished_and_has_rotted_is_made_again(request, 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", few_or_all(5))
+@pytest.mark.parametrize("number", few_or_all(3))
 @pytest.mark.parametrize("name", ["books", "wikipedia", "truncated"])
 def test_another_corpus_that_is_unfinished_and_has_rotted_comes_to_the_same_bytes(request, name, number):
     states = request.getfixturevalue(name)

@@ -80,7 +80,7 @@ def spoil_without_a_trace(path: str):
 @pytest.mark.parametrize(
     "rules, before, added",
     [
-        ("paper", "en", "webtextlike"),
+        pytest.param("paper", "en", "webtextlike", marks=pytest.mark.slow),
         ("c4-3.1.0", "en", "webtextlike"),
         ("c4-3.1.0", "en", "en.noblocklist"),
         ("paper", "en,en.noclean", "webtextlike"),

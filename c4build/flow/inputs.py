@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from c4build.errors import MissingInputsError, counted
-from c4build.write.files import join, make_folder, read_own, whole_file, write_sealed
+from c4build.write.files import delete, join, make_folder, read_own, whole_file, write_sealed
 
 # What is created at the start is the most that a runner such as Dask ever works on side by side.
 _SLICES = 1000
@@ -52,13 +52,14 @@ def check_missing(missing: Sequence[tuple[str, str]], files: int, listed: str, m
     Args:
       missing: (path, why it could not be fetched).
       files: how many inputs there are.
-      listed: the path of a list of those that are missing, which is left there.
+      listed: the path of a list of those that are missing, which is left there; a former run's goes where this one may go on.
       most: how many may be left out; None where the command has no option for that.
 
     Raises:
       MissingInputsError: with the first of them.
     """
     if len(missing) <= (most or 0):
+        delete(listed)  # of a former run
         return
     with whole_file(listed) as file:
         file.writelines(f"{path}\n".encode(errors="surrogateescape") for path, _ in missing)

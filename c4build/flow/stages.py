@@ -129,9 +129,9 @@ class Gate(Step):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         plan, told = self.plan, sorted(element[1])
-        if lacking := [(number, missing) for number, missing, _ in told if missing]:
-            missing, inputs = plan.missing(lacking, all_inputs(plan))
-            check_missing(missing, inputs, join(plan.run.work, "missing.txt"), plan.run.most_missing)
+        lacking = [(number, missing) for number, missing, _ in told if missing]
+        missing, inputs = plan.missing(lacking, all_inputs(plan)) if lacking else ([], plan.run.inputs)
+        check_missing(missing, inputs, join(plan.run.work, "missing.txt"), plan.run.most_missing)
         opened = plan.opened([sum(sizes) for sizes in zip(*(sizes for _, _, sizes in told))])
         for target in plan.targets:
             yield target, ("opened", opened)

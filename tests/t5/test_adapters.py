@@ -162,6 +162,7 @@ def test_layers_are_unfrozen_one_by_one_from_the_last():
         }
 
 
+@pytest.mark.slow
 def test_adapters_of_a_folder_are_new_ones_and_its_run_goes_on_to_the_same_losses(tmp_path):
     corpus = make_corpus(tmp_path / "corpus", 60, shards=1)
     vocabulary = make_vocabulary(tmp_path / "vocab.model", [corpus])

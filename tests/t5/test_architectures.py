@@ -279,16 +279,17 @@ def pretrained(world, name, config, objective, mesh):
     return folder / name
 
 
-SLOW = [
+CASES = [
+    ("prefix-lm", "prefix_lm"),
     ("shared", "replace_spans"),
     ("lm", "lm"),
     ("lm", "replace_spans"),
     ("prefix-lm", "span_corruption"),
     ("shared", "prefix_lm"),
 ]
-CASES = [("prefix-lm", "prefix_lm"), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture,objective", CASES)
 def test_it_resumes_to_the_last_bit_and_eight_devices_have_the_losses_of_one(world, architecture, objective):
     folder, _, vocabulary = world

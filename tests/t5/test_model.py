@@ -70,7 +70,7 @@ def golden(request):
     return load_golden(request.param)
 
 
-@pytest.fixture(scope="module", params=["plain", "fused", "kernel"])
+@pytest.fixture(scope="module", params=["plain", "fused", pytest.param("kernel", marks=pytest.mark.slow)])
 def attention(request):
     return request.param
 
