@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from c4build.dedup.keys import by_bucket, deal
 from c4build.flow.examples import ExamplesFile, read_columns
 from c4build.write.tables import joined
 
@@ -21,9 +22,8 @@ def keys_of(file: ExamplesFile, buckets: int) -> Iterator[tuple[int, bytes]]:
         part["rank"] = batch.column("rank").to_numpy()
         row += batch.num_rows
     keys["unit"], keys["row"] = file.unit, np.arange(file.rows)
-    dealt = keys["high"] % np.uint64(buckets)
-    for bucket in np.unique(dealt).tolist():
-        yield int(bucket), keys[dealt == bucket].tobytes()
+    for bucket, some in by_bucket([deal(keys, buckets)], buckets):
+        yield bucket, some.tobytes()
 
 
 def copies(keys: Iterable[bytes]) -> dict[int, bytes]:
@@ -34,4 +34,6 @@ def copies(keys: Iterable[bytes]) -> dict[int, bytes]:
     again = np.zeros(len(found), bool)
     again[1:] = (found["high"][1:] == found["high"][:-1]) & (found["low"][1:] == found["low"][:-1])
     lost = found[again]
-    return {int(unit): lost["row"][lost["unit"] == unit].astype("<u4").tobytes() for unit in np.unique(lost["unit"])}
+    lost = lost[np.argsort(lost["unit"], kind="stable")]
+    units, starts = np.unique(lost["unit"], return_index=True)
+    return {int(unit): rows.tobytes() for unit, rows in zip(units, np.split(lost["row"], starts[1:]))}

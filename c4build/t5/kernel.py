@@ -66,7 +66,7 @@ def _backward(interpret, saved, gradient):
     dk, dv = _call(
         functools.partial(_keys_kernel, **names),
         (heads, key_tiles, batch),
-        [over.queries, over.keys, over.keys, over.bias, over.mask, over.queries, over.row, over.row, over.row],
+        _given(over),
         [over.keys, over.keys],
         [k, v],
         interpret,
@@ -75,17 +75,7 @@ def _backward(interpret, saved, gradient):
     (dq,) = _call(
         functools.partial(_queries_kernel, **names),
         (heads, tiles, batch),
-        [
-            across.queries,
-            across.keys,
-            across.keys,
-            across.bias,
-            across.mask,
-            across.queries,
-            across.row,
-            across.row,
-            across.row,
-        ],
+        _given(across),
         [across.queries],
         [q],
         interpret,
@@ -96,17 +86,7 @@ def _backward(interpret, saved, gradient):
         (db,) = _call(
             functools.partial(_bias_kernel, **names),
             (heads, tiles, key_tiles),
-            [
-                through.queries,
-                through.keys,
-                through.keys,
-                through.bias,
-                through.mask,
-                through.queries,
-                through.row,
-                through.row,
-                through.row,
-            ],
+            _given(through),
             [through.bias],
             [b],
             interpret,
@@ -116,6 +96,12 @@ def _backward(interpret, saved, gradient):
 
 
 attention.defvjp(_forward, _backward)
+
+
+def _given(view) -> list[pl.BlockSpec]:
+    """What the kernels of the backward pass are given, in its order, as a program sees it."""
+    sides = [view.queries, view.keys, view.keys, view.bias, view.mask]
+    return [*sides, view.queries, view.row, view.row, view.row]
 
 
 class _OverKeys:

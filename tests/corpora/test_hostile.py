@@ -498,19 +498,20 @@ except BookError as error:
 """
 
 
+def read_apart(path) -> subprocess.CompletedProcess:
+    """What a process of its own says that may take a gigabyte."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", READ_BOOK, path]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE_EPUBS)
 def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
     data, message = HOSTILE_EPUBS[kind]()
     path = tmp_path / "b.epub"
     path.write_bytes(data)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_BOOK, path],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
+    done = read_apart(path)
     assert done.returncode == 0, done.stderr
     assert re.search(message, done.stdout), done.stdout
 
@@ -520,13 +521,7 @@ def test_an_epub_that_swells_is_refused_in_a_gigabyte(tmp_path, kind):
 def test_a_text_of_the_greatest_length_is_read_in_a_gigabyte(tmp_path, line):
     path = tmp_path / "b.txt"
     path.write_bytes(line.encode() * (MAX_TEXT_BYTES // len(line.encode())))
-    done = subprocess.run(
-        [sys.executable, "-c", READ_BOOK, path],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
+    done = read_apart(path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
