@@ -74,9 +74,7 @@ class SampleTeller:
     def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
         text = of.body.decode()
         if group == REPEATED_GROUP:
-            return self._sample(
-                of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it"), 0
-            )
+            return self._sample(of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it"))
         if group in _NEAR:
             return self._sample(of, NEAR_PAGE, _NEAR[group], _Told(text))
         if not group:
