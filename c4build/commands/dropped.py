@@ -66,7 +66,7 @@ def _corpus_of(folders: list[str], out: str, variant: str) -> tuple[str, dict]:
     if variant not in found and len(found) == 1:
         (variant,) = found
     if variant not in found:
-        there = ", ".join(list(found)[:_SHOWN_NAMES]) or "none that is complete"
+        there = ", ".join(sorted(found)[:_SHOWN_NAMES]) or "none that is complete"
         raise UsageError(f"{out}: no complete variant {variant} lies there; variants: {there}")
     return found[variant]
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappush, heappushpop
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from c4build.errors import CorruptFileError
 from c4build.rules.tables import CODE
 from c4build.write.files import FileSums
-from c4build.write.tables import TableWriter, open_table, read_table
+from c4build.write.tables import TableReader, TableWriter, open_table, read_table
 
 EVERY = 1 << 64  # above all chances
 MOST_HELD = 1 << 16  # bytes of a page
@@ -153,11 +153,16 @@ def _write(table: TableWriter, candidates: list[Candidate]):
     table.write([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)])
 
 
-def read_candidates(path: str, content: str) -> Iterator[Candidate]:
-    """Yields the candidates of a table, of which `content` is said. Raises CorruptFileError."""
+@contextmanager
+def read_candidates(path: str, content: str) -> Iterator[tuple[dict[str, Any], Iterator[Candidate]]]:
+    """What is said with a table, and its candidates. Raises CorruptFileError, also where `content` is not what is said."""
     with read_table(path) as found:
         if found.fields["content"] != content:
             raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
-        for group in range(len(found.groups)):
-            columns: Iterable[list] = (column.to_pylist() for column in found.read(group).columns)
-            yield from map(Candidate._make, zip(*columns))
+        yield found.fields, _candidates(found)
+
+
+def _candidates(table: TableReader) -> Iterator[Candidate]:
+    for group in range(len(table.groups)):
+        columns: Iterable[list] = (column.to_pylist() for column in table.read(group).columns)
+        yield from map(Candidate._make, zip(*columns))

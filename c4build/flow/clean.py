@@ -17,6 +17,8 @@ from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import printable
 from c4build.flow.candidates import AS_READ, Candidate, Lowest, shortened, write_candidates
+from c4build.flow.figures import Looked
+from c4build.flow.file_figures import FileFigures, LookedAt
 from c4build.flow.kit import Damages, may_be_gone, read_once
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
 from c4build.flow.runs.marks import Task
@@ -104,6 +106,7 @@ class Cleaner:
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
         self._samples = settings.samples
+        self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
@@ -129,7 +132,7 @@ class Cleaner:
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True
-        self._lowest = Lowest(self._samples)
+        self._lowest, self._looked = Lowest(self._samples), Looked()
         with open_page_file(page_file, self._samples > 0) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
@@ -166,6 +169,8 @@ class Cleaner:
             table.flush()
             if table.samples:
                 write_candidates(table.samples, self._lowest.held())
+            if self._figures and table.samples:
+                table.samples.fields = self._figures.of(self._looked)
             report = Report(
                 page_file=page_file,
                 identity=source.identity,
@@ -274,6 +279,8 @@ class Cleaner:
             table.add(Row(bytes(reasons), number, chance, hashed, page.timestamp), 0)
         if self._samples:
             self._hold(chance, number, place, bytes(reasons), page)
+            if chance < self._looked.limit:
+                self._looked.add(chance, LookedAt(page, lines, url, not elsewhere), len(page.body))
         self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
 
     def _hold(self, chance: int, number: int, row: int, groups: bytes, page: Page):

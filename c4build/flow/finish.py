@@ -128,7 +128,7 @@ class Finisher:
         repeats, held_out = [0] * len(names), [0] * len(names)
         run = self._settings.run
         make_folder(run.units)
-        samples = UnitSamples(self._settings) if self._settings.clean.samples else None
+        samples = UnitSamples(unit, self._settings) if self._settings.clean.samples else None
         with ExitStack() as stack:
             shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
             validation = stack.enter_context(ValidationPart(run.held_out_file(unit)))

@@ -14,6 +14,7 @@ from c4build.rules.tables import REASONS
 from c4build.write.files import join
 from c4build.write.folder import nothing_read, seconds_since
 from c4build.write.samples import samples_name, write_samples
+from c4build.write.statistics import statistics_name, write_statistics
 
 
 def publish(
@@ -88,8 +89,9 @@ def publish(
         if kept_examples != kept:
             raise CountsError(f"{variant.name}: {kept:,} pages kept, but {kept_examples:,} examples written")
         if teller:
-            samples_file = join(corpus.folder, samples_name(settings.run.format))
-            write_samples(samples_file, teller.of(bit), sums)
+            name = settings.run.format
+            write_samples(join(corpus.folder, samples_name(name)), teller.of(bit), sums)
+            write_statistics(join(corpus.folder, statistics_name(name)), teller.statistics_of(bit), sums)
         summary["variants"][variant.name] = {
             "folder": corpus.folder,
             "pages": pages,

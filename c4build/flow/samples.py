@@ -18,6 +18,7 @@ from c4build.flow.candidates import (
     read_candidates,
 )
 from c4build.flow.settings import FinishSettings
+from c4build.flow.unit_figures import UnitFigures
 from c4build.page import Page
 from c4build.read.paths import Input
 from c4build.rules.places import Place
@@ -32,10 +33,11 @@ from c4build.write.samples import (
     Sample,
     cut,
 )
+from c4build.write.statistics import Statistics
 
 _LINE_FATES = ("no_end_mark", "too_few_words", "too_long_word", "javascript", "policy", "lorem_ipsum", "curly_bracket")
 _NOT_BY_A_STEP = {CODE[name] for name in ("not_a_news_domain", "duplicate_url", "not_in_url_list", "excluded")}
-_NEAR = {NEAR_LANGUAGE: "language_unsure", NEAR_SENTENCES: "too_few_sentences"}
+_NEAR = {NEAR_LANGUAGE: ("language", "language_unsure"), NEAR_SENTENCES: ("sentences", "too_few_sentences")}
 
 
 class _Told(NamedTuple):
@@ -55,9 +57,13 @@ class SampleTeller:
         self._settings, self._inputs = settings, inputs
         self._lowest = Lowest(settings.clean.samples)
         self._known: dict[tuple, _Told] = {}
+        variants = len(settings.variants)
+        self._figures = UnitFigures(variants)
         for unit, made_from in units:
-            for candidate in read_candidates(settings.run.samples_file(unit), made_from):
-                self._lowest.add(candidate)
+            with read_candidates(settings.run.samples_file(unit), made_from) as (said, candidates):
+                self._figures.merge(UnitFigures(variants, said["figures"]))
+                for candidate in candidates:
+                    self._lowest.add(candidate)
 
     def of(self, variant: int) -> Iterator[Sample]:
         """The samples of a variant, by kind and rule, the lowest chances first."""
@@ -71,12 +77,18 @@ class SampleTeller:
             for candidate in found:
                 yield cut(self._page(candidate, group, teller))
 
+    def statistics_of(self, variant: int) -> Statistics:
+        return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
+
     def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
         text = of.body.decode()
         if group == REPEATED_GROUP:
-            return self._sample(of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it"))
+            return self._sample(
+                of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it")
+            )
         if group in _NEAR:
-            return self._sample(of, NEAR_PAGE, _NEAR[group], _Told(text))
+            step, rule = _NEAR[group]
+            return self._sample(of, NEAR_PAGE, rule, _Told(text, step, why=teller.seen(step, text).remark))
         if not group:
             return self._sample(of, KEPT_PAGE, "kept", _Told(text))
         # What is the same for all variants that clean a text is told once.

@@ -14,6 +14,8 @@ from c4build.dedup.units import units_of
 from c4build.flow.candidates import (
     CLEANED,
     KEPT,
+    NEAR_LANGUAGE,
+    NEAR_SENTENCES,
     NONE,
     REPEATED,
     REPEATED_GROUP,
@@ -25,13 +27,16 @@ from c4build.flow.candidates import (
     shortened,
     write_candidates,
 )
+from c4build.flow.figures import host_of
 from c4build.flow.pagefiles import PageFile
 from c4build.flow.settings import FinishSettings
+from c4build.flow.unit_figures import UnitFigures
 from c4build.rules.steps import bits_of
 from c4build.rules.tables import CODE
 from c4build.write.example import Text
 from c4build.write.files import FileSum, FileSums, base_name
 
+_NEAR = 0.001  # a probability of 0.990... passes nearly not
 _LOST = ["number", "chance", "url", "timestamp", "text", "raw"]
 
 
@@ -55,12 +60,25 @@ class _Part(NamedTuple):
 class UnitSamples:
     """Of one unit."""
 
-    def __init__(self, settings: FinishSettings):
+    def __init__(self, unit: int, settings: FinishSettings):
+        self._unit = unit
         self._variants = len(settings.variants)
         self._remover = units_of(settings.clean.rules)
         self._lowest = Lowest(settings.clean.samples)
         self._most = settings.clean.samples
         self._groups = cache(self._groups_of)
+        self._figures = UnitFigures(self._variants)
+        self._run, rules = settings.run, settings.clean.rules
+        self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
+        self._min_sentences = rules.min_sentences
+        self._having = {
+            step: sum(1 << bit for bit, variant in enumerate(settings.variants) if step in variant.steps)
+            for step in ("language", "sentences")
+        }
+
+    def _is_first(self, file: int) -> bool:
+        """True where no unit before this one has a part in the file."""
+        return file * self._run.shards // self._run.inputs == self._unit
 
     def begin(self, file: PageFile, losses: np.ndarray, pages: range, columns: Sequence[int]):
         """Takes what Clean held of the pages of a file; what follows is of this file.
@@ -75,14 +93,16 @@ class UnitSamples:
         self._part = _Part(file, {page: (lost, unlisted) for page, lost, unlisted in known})
         if not file.samples:
             return
-        for found in read_candidates(candidates_file(file.path), file.content):
-            if found.number not in pages:
-                continue
-            groups = [found.groups[column] for column in columns]
-            for bit, code in self._lost_by(found.row):
-                # A page that was in till then is met in the page file, too.
-                groups[bit] = code if groups[bit] else 0
-            self._lowest.add(found._replace(file=file.file, groups=bytes(groups)))
+        with read_candidates(candidates_file(file.path), file.content) as (said, candidates):
+            self._figures.begin(said, first=self._is_first(file.file))
+            for found in candidates:
+                if found.number not in pages:
+                    continue
+                groups = [found.groups[column] for column in columns]
+                for bit, code in self._lost_by(found.row):
+                    # A page that was in till then is met in the page file, too.
+                    groups[bit] = code if groups[bit] else 0
+                self._lowest.add(found._replace(file=file.file, groups=bytes(groups)))
 
     def _lost_by(self, row: int) -> list[tuple[int, int]]:
         """(variant, reason) of what a page lost between Clean and here."""
@@ -118,14 +138,30 @@ class UnitSamples:
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept and left is not None:
             self._take_row(row, self._groups(kept, 0), KEPT, left)
+            if row.chance < self._figures.limit:
+                self._look_into(row, kept, left if isinstance(left, str) else left.decode())
         if before != kept:
             groups = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 groups[bit] = reasons[bit]
             self._take_row(row, bytes(groups), CLEANED, text)
 
+    def _look_into(self, row: Row, kept: int, text: str):
+        judged = self._figures.kept(row.chance, host_of(row.url.decode()), text, kept)
+        if not judged:
+            return
+        least, bound = self._near_language
+        if least <= judged.probability < bound and (variants := kept & self._having["language"]):
+            self._take_row(row, self._groups(variants, NEAR_LANGUAGE), KEPT, text)
+        if judged.sentences == self._min_sentences and (variants := kept & self._having["sentences"]):
+            self._take_row(row, self._groups(variants, NEAR_SENTENCES), KEPT, text)
+
     def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
+        if row.chance < self._figures.limit:
+            units = self._remover.listed(row.text)
+            for position, bits in lost:
+                self._figures.repeated(units[position].text, bits & running)
         position, bits = lost[row.chance % len(lost)]
         if bits & running and self._lowest.wants(row.chance, groups := self._groups(bits & running, REPEATED_GROUP)):
             self._take_row(row, groups, REPEATED, self._remover.listed(row.text)[position].text)
@@ -147,5 +183,5 @@ class UnitSamples:
         sums: FileSums = {}
         with open_candidates(path, sums) as table:
             write_candidates(table, self._lowest.held())
-            table.fields["content"] = made_from
+            table.fields = {"content": made_from, "figures": self._figures.to_json()}
         return sums[base_name(path)]

@@ -122,6 +122,10 @@ class Teller:
         """What of the text that a step found made it drop the page; nothing where it did not."""
         return self._tell[taken.step](taken.text) if type(taken.result) is Drop else Seen([])
 
+    def seen(self, step: str, text: str) -> Seen:
+        """What a step goes by in a text."""
+        return self._tell[step](text)
+
     def marked(self, text: str) -> list[Place]:
         """Where phrases and words stand in a text for which a step of the variant drops a page that holds them."""
         found = [self._tell[step](text).places for step in (*PAGE_PHRASES, "bad_words") if step in self.variant.steps]
