@@ -21,13 +21,13 @@ from c4build.rules.steps import bits_of
 from c4build.rules.tables import REASONS
 from c4build.write.example import Text, utf8
 from c4build.write.files import FileSums, join
-from c4build.write.shards import FORMATS, dropped_name
+from c4build.write.shards import FORMATS, Example, dropped_name
 
 _FIELDS = ("url", "timestamp", "reason", "text")
 _LOST = ["url", "timestamp", "text", "raw"]
 
 
-def _encode(page: dict[str, str]) -> bytes:
+def _encode(page: Example) -> bytes:
     return json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -20,7 +20,7 @@ from c4build.dedup.units import units_of
 from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
 from c4build.flow.dropped import UnitDropped
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
-from c4build.flow.sampling import UnitSamples
+from c4build.flow.sampling import Row, UnitSamples
 from c4build.flow.settings import FinishSettings
 from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
@@ -175,7 +175,7 @@ class Finisher:
         )
 
     def _judge(
-        self, row: "_Row", running: int, lost, counts, repeats, watchers: Sequence[UnitSamples | UnitDropped]
+        self, row: Row, running: int, lost, counts, repeats, watchers: Sequence[UnitSamples | UnitDropped]
     ) -> Iterator[tuple[int, Example]]:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
@@ -195,7 +195,7 @@ class Finisher:
                 values = (left, row.url, row.timestamp, row.content_type, row.content_length)
                 yield bits, dict(zip(FEATURES, values))
 
-    def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
+    def _texts(self, row: Row, running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
         """The texts of a page as its variants have them: (variants as bits, text)."""
         texts: list[tuple[int, Text]] = []
         if running & self._steps.raw:
@@ -215,21 +215,9 @@ class Finisher:
         return texts
 
 
-class _Row(NamedTuple):
-    number: int
-    chance: int
-    url: bytes
-    content_type: bytes
-    content_length: bytes
-    timestamp: bytes
-    validation: bool
-    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
-    raw: bytes
-
-
 def _surviving(
     part: FilePart, pages: range, columns: Sequence[int], watchers: Sequence[UnitSamples | UnitDropped]
-) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
+) -> Iterator[tuple[Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
     lost = np.zeros(part.file.rows, np.int64)
     lost[part.losses["page"]] = part.losses["variants"]
@@ -258,4 +246,4 @@ def _surviving(
                 low = bisect_left(positions, start)
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield _Row(*place, *fields_of_row), bits, gone
+            yield Row(*place, *fields_of_row), bits, gone

@@ -5,7 +5,7 @@ All is taken by `Lowest`, in the order of pages.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,14 +40,18 @@ _NEAR = 0.001  # a probability of 0.990... passes nearly not
 _LOST = ["number", "chance", "url", "timestamp", "text", "raw"]
 
 
-class Row(Protocol):
-    """What is asked of a page that is still in."""
+class Row(NamedTuple):
+    """A page that is still in after deduplication, as its page file has it."""
 
     number: int
     chance: int
     url: bytes
+    content_type: bytes
+    content_length: bytes
     timestamp: bytes
-    text: str
+    validation: bool
+    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
+    raw: bytes
 
 
 class LostBy:
