@@ -19,6 +19,7 @@ from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPT
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.commands.explain import explain
 from c4build.commands.plan import plan
+from c4build.commands.report import report
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
@@ -100,6 +101,7 @@ def _next_commands(out: str) -> str:
 attach(app)
 app.command()(plan)
 app.command()(explain)
+app.command()(report)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 

@@ -1,0 +1,42 @@
+"""`report`: one page about the corpora below a folder; a data card; Croissant."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Exit, Option
+
+from c4build.commands.commandline import DAMAGED
+from c4build.errors import UsageError, say, visible
+from c4build.write.storage import is_local
+
+NAME = "report.html"
+
+
+def report(
+    out: Annotated[str, Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
+    open_it: Annotated[bool, Option("--open", help="Show the page in a browser.")] = False,
+    prices: Annotated[
+        str | None, Option(metavar="FILE", help="Prices in TOML, in place of list prices of AWS and Google.")
+    ] = None,
+):
+    """Write OUT/report.html: where each page went, by rule, in one file that opens anywhere."""
+    if open_it and not is_local(out):
+        raise UsageError(f"--open: {out} is no folder of this machine; fetch {NAME} from there and open it")
+    from c4build.flow.prices import load_prices
+    from c4build.report.gather import gather
+    from c4build.report.page import check_installed, render
+    from c4build.write.files import join, whole_file
+
+    check_installed()
+    gathered = gather(out)
+    page = render(gathered, load_prices(prices))
+    path = join(out, NAME)
+    with whole_file(path) as file:
+        file.write(page.encode(errors="backslashreplace"))
+    print(visible(path))
+    for line in gathered.unread:
+        say(line)
+    if open_it:
+        webbrowser.open(Path(path).absolute().as_uri())
+    raise Exit(DAMAGED if gathered.unread else 0)
