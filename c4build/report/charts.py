@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from c4build.errors import printable
-from c4build.report.words import share
+from c4build.report.words import duration, share
 
 _SVG = "http://www.w3.org/2000/svg"
 _DRAWN = {"svg", "g", "path", "rect", "line", "text", "tspan"}
-_LABEL = 165  # pixels for the names beside bars, at most
+_LABEL = 175  # pixels for the names beside bars, at most
 _CHARACTERS = 24  # of such a name
 _CHARACTER = 6.7  # pixels, about
 _STEP = 22  # pixels a bar
@@ -46,9 +46,9 @@ def funnel(read: int, dropped: dict[str, int], kept: int) -> list[Bar]:
     return [*bars, Bar("kept", 0, kept, f"{kept:,} · {share(kept, read)}", "kept")]
 
 
-def steps(seconds: dict[str, float]) -> list[Bar]:
-    """What each step of a run took."""
-    return [Bar(step, 0, took, f"{took:,.1f} s", "plain") for step, took in seconds.items()]
+def times(seconds: dict[str, float]) -> list[Bar]:
+    """What each stage of a run took."""
+    return [Bar(stage, 0, took, duration(took), "plain") for stage, took in seconds.items()]
 
 
 def draw_bars(bars: Sequence[Bar], label: str) -> str:
@@ -56,7 +56,7 @@ def draw_bars(bars: Sequence[Bar], label: str) -> str:
     values = [
         {**bar._asdict(), "name": printable(bar.name, _CHARACTERS), "at": at, "floor": 0} for at, bar in enumerate(bars)
     ]
-    beside = min(10 + _CHARACTER * max(len(value["name"]) for value in values), _LABEL)
+    beside = min(16 + _CHARACTER * max(len(value["name"]) for value in values), _LABEL)
     behind = 10 + _CHARACTER * max(len(bar.text) for bar in bars)
     inside = max(_WIDTH - beside - behind, 60)
     y: dict[str, Any] = {
@@ -117,7 +117,11 @@ def _clean(svg: str, label: str) -> str:
         for child in list(parent):
             if child.tag.removeprefix(f"{{{_SVG}}}") not in _DRAWN or child.get("display") == "none":
                 parent.remove(child)
-        kept = {key: value for key, value in parent.attrib.items() if not re.match(r"aria-|role|class|style|on|.*href|pointer", key)}
+        kept = {
+            key: value
+            for key, value in parent.attrib.items()
+            if not re.match(r"aria-|role|class|style|on|.*href|pointer", key)
+        }
         parent.attrib.clear()
         parent.attrib.update(kept)
     root.attrib.update({"role": "img", "aria-label": label})

@@ -11,7 +11,14 @@ from c4build.rules.tables import reasons_in_order
 from c4build.write.catalog import corpora_below
 
 RECORDS = ("pages", "articles", "books", "chapters", "submissions")
-_LINES = ("too_long_word", "no_end_mark", "too_few_words", "javascript", "policy", "of_dropped_pages")  # as they are tested
+_LINES = (
+    "too_long_word",
+    "no_end_mark",
+    "too_few_words",
+    "javascript",
+    "policy",
+    "of_dropped_pages",
+)  # as they are tested
 _SHAPE = {
     "c4build": str, "fingerprint": str, "started": str, "rules": {"name": str}, "format": str, "shards": int, "kept": int,
     "dropped": {"*": int}, "splits": {"*": int}, "bytes": int, "seconds": float, "more_damaged": int,
@@ -102,7 +109,9 @@ def _groups(corpora: Iterable[Corpus], all_runs: list[State]) -> list[Group]:
     for corpus in corpora:
         said = corpus.manifest
         of = said.get("made_from", {}).get("inputs") if "variant" in said else corpus.place
-        alike.setdefault(json.dumps([corpus.place.partition("/")[0], said["rules"], of], sort_keys=True), []).append(corpus)
+        alike.setdefault(json.dumps([corpus.place.partition("/")[0], said["rules"], of], sort_keys=True), []).append(
+            corpus
+        )
     groups = [Group(_title(members[0]), members, _runs_of(members, all_runs)) for members in alike.values()]
     return sorted(groups, key=lambda group: ("variant" not in group.said, group.corpora[0].place))
 
@@ -115,5 +124,3 @@ def _title(corpus: Corpus) -> str:
 def _runs_of(corpora: list[Corpus], all_runs: list[State]) -> list[State]:
     places = tuple(f"/{corpus.place}" for corpus in corpora)
     return [run for run in all_runs if any(path.endswith(places) for path in run["options"]["corpora"].values())]
-
-

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from c4build.errors import UsageError, counted, signs, visible
 from c4build.flow.prices import Prices
 from c4build.report import charts, tables
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
-from c4build.report.words import amount, name, share
+from c4build.report.words import amount, moment, share
 from c4build.write.catalog import config_names
 from c4build.write.loading import ways_to_load
 
@@ -59,7 +58,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marked": marked, "id": _identifier}
+    environment.filters |= {"marked": marked, "moment": moment}
     return environment
 
 
@@ -79,18 +78,19 @@ def marked(text: str, keep: str = "") -> "Markup":
     return Markup("").join(parts)
 
 
-def _identifier(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
 def _group(gathered: Gathered, group: Group, prices: Sequence[Prices]) -> dict[str, Any]:
     """What the template tells of a group."""
     said, record = group.said, group.corpora[0].record
     inputs = len(said.get("inputs", ()))
     stages = [
-        (run, table, charts.draw_bars(charts.steps(run["steps"]), f"Seconds by step of the run {run['id']}"))
+        {
+            "run": run,
+            "chart": charts.draw_bars(charts.times(found[0]), "Time by stage"),
+            "stages": found[1],
+            "steps": found[2],
+        }
         for run in group.runs
-        if (table := tables.stages(run, prices))
+        if (found := tables.stages(run, prices))
     ]
     return {
         "title": group.title,
@@ -119,7 +119,9 @@ def _alarms(group: Group) -> list[str]:
     for corpus in group.corpora[:1]:
         said = corpus.manifest
         if missing := said.get("missing"):
-            found.append(f"{counted(len(missing), 'inputs')} could not be fetched and are missing from all that follows.")
+            found.append(
+                f"{counted(len(missing), 'inputs')} could not be fetched and are missing from all that follows."
+            )
         if count := len(said["damaged"]) + said["more_damaged"]:
             found.append(f"Inputs were damaged in {counted(count, 'places')}; what could be read of them is in.")
     found += [f"{corpus.name} keeps no {corpus.record}." for corpus in group.corpora if not corpus.manifest["kept"]]
@@ -131,6 +133,7 @@ def _card(corpus: Corpus) -> dict[str, Any]:
     label = f"{corpus.name}: {corpus.record} read, taken by each rule, and kept; the same numbers are in the table"
     return {
         "name": corpus.name,
+        "place": corpus.place,
         "kept": f"{kept:,}",
         "of": f"{corpus.record} kept, {share(kept, corpus.read)} of {corpus.read:,}",
         "size": amount(size),
@@ -144,11 +147,13 @@ def _lines_chart(said: dict[str, Any]) -> str:
     return charts.draw_bars(charts.funnel(read, dropped, kept), label) if read else ""
 
 
-def _load(gathered: Gathered, group: Group) -> list[tuple[str, list[tuple[str, str]]]]:
+def _load(gathered: Gathered, group: Group) -> list[tuple[str, str]]:
+    """(library, lines of Python, one for each corpus) for each library that reads them."""
     places = [tuple(corpus.place.split("/")) for one in gathered.groups for corpus in one.corpora]
     names = dict(zip(places, config_names(places)))
-    found = []
+    found: dict[str, list[str]] = {}
     for corpus in group.corpora:
         place = tuple(corpus.place.split("/"))
-        found.append((corpus.name, ways_to_load(gathered.out, place, corpus.manifest["format"], names[place])))
-    return found
+        for library, line in ways_to_load(gathered.out, place, corpus.manifest["format"], names[place]):
+            found.setdefault(library, []).append(line)
+    return [(library, "\n".join(lines)) for library, lines in found.items()]

@@ -1,17 +1,20 @@
 """A group of corpora as tables: what came in, what each rule took, what stayed. Every number is one of a manifest's."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from c4build.errors import counted
 from c4build.flow.prices import Prices
+from c4build.flow.runs.log import words
 from c4build.flow.runs.look import State
 from c4build.flow.runs.tracker import stage_of
 from c4build.report.gather import Corpus, Group, lines_of
-from c4build.report.words import STEPS, amount, meaning, name, share
+from c4build.report.words import STEPS, amount, duration, meaning, moment, money, name, share
+from c4build.rules.tables import reasons_in_order
 
 _SHOWN = 50  # inputs, damages, missing inputs, that are listed each
-_HOURS = 3600
+_HOUR = 3600
 
 
 class Cell(NamedTuple):
@@ -43,10 +46,9 @@ def _number(corpus: Corpus, key: str, value: int, whole: int = 0) -> Cell:
 def funnel(group: Group) -> Table:
     """Pages read, dropped by each rule and kept, a column for each corpus."""
     first, corpora = group.corpora[0], group.corpora
-    reasons = dict.fromkeys(reason for corpus in corpora for reason in corpus.dropped)
+    reasons = list(dict.fromkeys(reason for corpus in corpora for reason in corpus.dropped))
     if "variant" in group.said:
-        ranks = [{reason: at for at, reason in enumerate(corpus.dropped)} for corpus in corpora]
-        reasons = dict.fromkeys(_merged([list(rank) for rank in ranks]))
+        reasons = [reason for reason in reasons_in_order(group.said["rules"]) if reason in reasons]
     rows = [Row("read", [_number(corpus, corpus.record, corpus.read, corpus.read) for corpus in corpora], kind="total")]
     for reason in reasons:
         cells = [_dropped(corpus, reason) for corpus in corpora]
@@ -60,17 +62,6 @@ def funnel(group: Group) -> Table:
     if "words" in first.manifest:
         rows.append(Row("words", [_number(corpus, "words", corpus.manifest["words"]) for corpus in corpora]))
     return Table(f"{first.record.capitalize()} by rule, in the order in which they meet the rules", _names(group), rows)
-
-
-def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
-    """One order that agrees with all, where they agree with one another."""
-    left, merged = [list(order) for order in orders], []
-    while any(left):
-        heads = [order[0] for order in left if order]
-        free = next((head for head in heads if not any(head in order[1:] for order in left)), heads[0])
-        merged.append(free)
-        left = [[reason for reason in order if reason != free] for order in left]
-    return merged
 
 
 def _dropped(corpus: Corpus, reason: str) -> Cell:
@@ -110,7 +101,9 @@ def lines(group: Group) -> Table | None:
             for corpus, read, dropped, _ in found
         ]
         rows.append(Row(name(reason), cells, meaning(reason, group.said), "drop"))
-    rows.append(Row("kept", [_number(corpus, "lines.kept", kept, read) for corpus, read, _, kept in found], kind="total"))
+    rows.append(
+        Row("kept", [_number(corpus, "lines.kept", kept, read) for corpus, read, _, kept in found], kind="total")
+    )
     of = [", ".join(corpus.name for corpus in corpora) for corpora in by_run.values()]
     head = [f"run {number}, of {names}" for number, names in enumerate(of, 1)] if len(of) > 1 else ["lines"]
     return Table("Lines by rule, of the pages that came as far as the rules of lines in any variant", head, rows)
@@ -118,7 +111,11 @@ def lines(group: Group) -> Table | None:
 
 def repeats(group: Group) -> Table | None:
     """What deduplication took out of pages that stayed."""
-    cells = [_number(c, "repeats_removed", c.manifest["repeats_removed"]) for c in group.corpora if "repeats_removed" in c.manifest]
+    cells = [
+        _number(c, "repeats_removed", c.manifest["repeats_removed"])
+        for c in group.corpora
+        if "repeats_removed" in c.manifest
+    ]
     if not cells:
         return None
     rules = group.said["rules"]
@@ -161,24 +158,27 @@ def _more(count: int) -> str:
     return f"and {count - _SHOWN:,} more, in c4build.json" if count > _SHOWN else ""
 
 
-def stages(run: State, prices: Sequence[Prices]) -> Table | None:
-    """What each step of a run took, and what its processors cost at most; None where the run does not tell."""
+def stages(run: State, prices: Sequence[Prices]) -> tuple[dict[str, float], Table, Table] | None:
+    """(seconds by stage, as a table with what the processors cost at most, the same by step); None where nothing tells."""
     steps, workers = run["steps"], max(len(run["workers"]), 1)
     whole = sum(steps.values())
     if not whole:
         return None
+    by_stage: Counter[str] = Counter()
+    for step, seconds in steps.items():
+        by_stage[stage_of(step, "reading")] += seconds
 
-    def cells(seconds: float) -> list[Cell]:
-        hours = seconds * workers / _HOURS
-        of_prices = [Cell(f"${hours * price.vcpu_hour:,.4f}") for price in prices]
-        return [Cell(f"{seconds:,.1f}", share(round(seconds * 1000), round(whole * 1000))), Cell(f"{hours:,.4f}"), *of_prices]
+    def row(name: str, seconds: float, about: str = "", kind: str = "") -> Row:
+        cost = [Cell(money(seconds * workers / _HOUR * price.vcpu_hour)) for price in prices]
+        took = Cell(duration(seconds), share(round(seconds * 1000), round(whole * 1000)))
+        return Row(name, [took, Cell(duration(seconds * workers)), *cost], about, kind)
 
-    rows = [
-        Row(f"{stage_of(step, 'cleaning')}: {step}", cells(seconds), STEPS.get(step, "")) for step, seconds in steps.items()
-    ]
-    rows.append(Row("all", cells(whole), kind="total"))
-    head = ["seconds", "worker hours", *(f"at {price.name}" for price in prices)]
-    return Table(f"Time and cost by step, of {counted(workers, 'workers')}", head, rows)
+    head = ["time", "times workers", *(f"at {price.name}" for price in prices)]
+    rows = [row(stage, seconds) for stage, seconds in by_stage.items()]
+    of = f"of {counted(workers, 'workers')}"
+    stage_table = Table(f"Time and cost by stage, {of}", head, [*rows, row("all", whole, kind="total")])
+    rows = [row(words(step), seconds, STEPS.get(step, "")) for step, seconds in steps.items()]
+    return dict(by_stage), stage_table, Table(f"Time and cost by step, {of}", head, rows)
 
 
 def rules(group: Group) -> Table:
@@ -217,14 +217,16 @@ def _told(value: Any) -> str:
 
 
 def all_runs(runs: Sequence[State]) -> Table:
-    """Every run that is known of, the newest first."""
+    """The newest runs, the last one first."""
     rows = []
     for run in runs:
         outcome, files, took = run["outcome"], run["files"], run["transport"]
-        end = f"{outcome['what']}{': ' + outcome['error'] if outcome['error'] else ''}" if outcome else "under way, or killed"
-        seconds = f"{outcome['seconds']:,.1f}" if outcome else ""
-        asked = f"{took['requests']:,} ({took['retries']:,} tried again, {took['refusals']:,} refused)"
-        texts = [run["process"]["command"], run["engine"], run["started"], seconds, end, f"{files['done']:,} of {files['all']:,}"]
-        rows.append(Row(run["id"], [Cell(text) for text in (*texts, asked)]))
-    head = ["command", "engine", "started", "seconds", "outcome", "inputs done", "requests"]
-    return Table("Runs", head, rows, numbers=False)
+        end = (
+            f"{outcome['what']}{': ' + outcome['error'] if outcome['error'] else ''}" if outcome else "no end is known"
+        )
+        seconds = duration(outcome["seconds"]) if outcome else ""
+        asked = f"{took['requests']:,}; {took['retries']:,} tried again, {took['refusals']:,} refused"
+        done = f"{files['done']:,} of {files['all']:,}"
+        cells = map(Cell, (run["process"]["command"], run["engine"], seconds, end, done, asked))
+        rows.append(Row(moment(run["started"]), list(cells)))
+    return Table("The newest runs", ["command", "by", "time", "outcome", "inputs", "requests"], rows, numbers=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 from c4build.errors import counted
 
+_FIXED, _HYPHEN = "\u00a0", "\u2011"  # a space, and a hyphen, at which no line is broken
 STEPS = {
     "ListInputs": "the inputs are listed and asked for their sizes",
     "Clean": "pages are read, and go through the rules before deduplication",
@@ -33,7 +34,7 @@ def amount(size: float) -> str:
     """Of bytes: 1536 -> 1.5 KiB."""
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024 or unit == "TiB":
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+            return f"{size:,.0f}{_FIXED}{unit}" if unit == "bytes" else f"{size:,.1f}{_FIXED}{unit}"
         size /= 1024
     raise AssertionError
 
@@ -44,8 +45,27 @@ def share(part: int, whole: int) -> str:
         return ""
     percent = 100 * part / whole
     if 0 < percent < 0.01 or 99.99 < percent < 100:
-        return "< 0.01 %" if percent < 50 else "> 99.99 %"
-    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.2f} %" if percent < 1 else f"{percent:.1f} %"
+        text = "<0.01" if percent < 50 else ">99.99"
+    else:
+        text = f"{percent:.0f}" if percent in (0, 100) else f"{percent:.2f}" if percent < 1 else f"{percent:.1f}"
+    return f"{text}{_FIXED}%"
+
+
+def duration(seconds: float) -> str:
+    """0.9 s, 12.5 min, 3.4 h."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f}{_FIXED}{unit}"
+    return f"{seconds:,.1f}{_FIXED}s"
+
+
+def moment(instant: str) -> str:
+    """2026-11-26T17:58:41Z as a person reads it."""
+    return instant.replace("T", _FIXED).replace("-", _HYPHEN).removesuffix("Z").removesuffix("+00:00") + f"{_FIXED}UTC"
+
+
+def money(dollars: float) -> str:
+    return f"${dollars:,.2f}" if dollars >= 0.01 or not dollars else "<$0.01"
 
 
 def meaning(reason: str, manifest: Mapping[str, Any]) -> str:
