@@ -26,7 +26,7 @@ _SHAPE = {
 }  # fmt: skip
 _ALSO = {  # of web pages alone, or of other records alone
     "lines": {"*": int}, "missing": [{"input": str, "why": str}], "repeats_removed": int, "words": int,
-    "notes": {"*": int}, "bad_words": ({"words": int, "sha256": str},), "variant": str,
+    "notes": {"*": int}, "inputs": [{"path": str}], "bad_words": ({"words": int, "sha256": str},), "variant": str,
 }  # fmt: skip
 _WEB_RULES = {"before": [str], "after": [str], "newest_of": str, "version": str}
 _MOST_RUNS = 20

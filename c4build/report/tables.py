@@ -127,7 +127,7 @@ def repeats(group: Group) -> Table | None:
 def inputs(manifest: Mapping[str, Any]) -> Table:
     """The inputs, the first of many."""
     rows = []
-    sources = manifest.get("inputs") if isinstance(manifest.get("inputs"), list) else []
+    sources: list[Mapping[str, Any]] = manifest.get("inputs", [])
     for source in sources[:_SHOWN]:
         size, records = source.get("bytes"), source.get("pages")
         cells = [
