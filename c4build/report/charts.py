@@ -57,7 +57,7 @@ def draw_bars(bars: Sequence[Bar], label: str) -> str:
         {**bar._asdict(), "name": printable(bar.name, _CHARACTERS), "at": at, "floor": 0} for at, bar in enumerate(bars)
     ]
     beside = min(16 + _CHARACTER * max(len(value["name"]) for value in values), _LABEL)
-    behind = 10 + _CHARACTER * max(len(bar.text) for bar in bars)
+    behind = 16 + _CHARACTER * max(len(bar.text) for bar in bars)
     inside = max(_WIDTH - beside - behind, 60)
     y: dict[str, Any] = {
         "field": "at", "type": "ordinal", "title": None, "scale": {"domain": list(range(len(bars)))},
@@ -95,6 +95,46 @@ def draw_bars(bars: Sequence[Bar], label: str) -> str:
         "config": _CONFIG,
     }
     return _render(spec, label)
+
+
+def draw_histogram(bins: Sequence[tuple[str, int, int]], label: str) -> str:
+    """Two histograms, one before the other, as SVG: (what a bin is called, pages before, pages after) of each bin."""
+    if not bins:
+        return ""
+    values = [{"at": at, "before": before, "after": after} for at, (_, before, after) in enumerate(bins)]
+    every = -(-len(bins) // 7)  # names of bins that there is room for
+    x = {
+        "field": "at", "type": "ordinal", "title": None, "scale": {"paddingInner": 0.15},
+        "axis": {
+            "labelExpr": f"{_array([name for name, _, _ in bins])}[datum.value]", "labelAngle": 0, "labelFontSize": 11,
+            "values": list(range(0, len(bins), every)), "labelOverlap": True,
+        },
+    }  # fmt: skip
+    axis = {
+        "grid": True,
+        "gridColor": "var(--rule)",
+        "tickCount": 4,
+        "tickMinStep": 1,
+        "format": ",.0f",
+        "labelFontSize": 11,
+    }
+    largest = max(max(before, after) for _, before, after in bins) or 1
+
+    def bars(side: str, color: str, width: float) -> dict[str, Any]:
+        y = {"field": side, "type": "quantitative", "title": None, "axis": axis, "scale": {"domain": [0, largest]}}
+        return {"mark": {"type": "bar", "color": color, "width": {"band": width}}, "encoding": {"y": y}}
+
+    spec = {
+        "data": {"values": values},
+        "width": _WIDTH - 75,
+        "height": 150,
+        "autosize": "none",
+        "padding": {"left": 70, "right": 5, "top": 8, "bottom": 24},
+        "encoding": {"x": x},
+        "layer": [bars("before", "var(--left)", 1.0), bars("after", "var(--kept)", 0.55)],
+        "config": _CONFIG,
+    }
+    return _render(spec, f"{label}; the numbers are in the table")
 
 
 def _array(names: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from c4build.errors import UsageError, counted, signs, visible
 from c4build.flow.prices import Prices
 from c4build.report import charts, tables
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
+from c4build.report.samples import samples_of
+from c4build.report.statistics import statistics_of
 from c4build.report.words import amount, moment, share
 from c4build.write.catalog import config_names
 from c4build.write.loading import ways_to_load
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+_CHARTED = 5  # corpora of a group whose statistics are shown
 _HERE = Path(__file__).parent
 _NEEDED = {"jinja2": "jinja2", "vl_convert": "vl-convert-python"}
 
@@ -103,6 +106,13 @@ def _group(gathered: Gathered, group: Group, prices: Sequence[Prices]) -> dict[s
         "lines": tables.lines(group),
         "lines_chart": _lines_chart(said),
         "repeats": tables.repeats(group),
+        "statistics": [
+            (corpus.name, figures)
+            for corpus in group.corpora[:_CHARTED]
+            if (figures := statistics_of(gathered.out, corpus, gathered.unread))
+        ],
+        "not_charted": max(len(group.corpora) - _CHARTED, 0),
+        "samples": samples_of(gathered.out, group, gathered.unread),
         "inputs": tables.inputs(said),
         "damages": tables.damages(said),
         "missing": tables.missing(said),
