@@ -116,7 +116,7 @@ def run_build(
     check(workers, runner, beam_options)
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
-    from c4build.write.card import write_card
+    from c4build.report.card import write_card
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)

@@ -16,6 +16,10 @@ NAME = "report.html"
 def report(
     out: Annotated[str, Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
     open_it: Annotated[bool, Option("--open", help="Show the page in a browser.")] = False,
+    markdown: Annotated[
+        bool,
+        Option("--markdown", help="Write the data card of the Hugging Face Hub, README.md, and croissant.json too."),
+    ] = False,
     prices: Annotated[
         str | None, Option(metavar="FILE", help="Prices in TOML, in place of list prices of AWS and Google.")
     ] = None,
@@ -26,17 +30,36 @@ def report(
     from c4build.flow.prices import load_prices
     from c4build.report.gather import gather
     from c4build.report.page import check_installed, render
-    from c4build.write.files import join, whole_file
+    from c4build.write.files import join
 
     check_installed()
     gathered = gather(out)
-    page = render(gathered, load_prices(prices))
     path = join(out, NAME)
-    with whole_file(path) as file:
-        file.write(page.encode(errors="backslashreplace"))
-    print(visible(path))
+    _write(path, render(gathered, load_prices(prices)).encode(errors="backslashreplace"))
+    if markdown:
+        _describe(out, gathered)
     for line in gathered.unread:
         say(line)
     if open_it:
         webbrowser.open(Path(path).absolute().as_uri())
     raise Exit(DAMAGED if gathered.unread else 0)
+
+
+def _describe(out: str, gathered):
+    """Writes the data card, and Croissant beside it."""
+    from c4build.report.card import CARD, write_card
+    from c4build.report.croissant import CROISSANT, make_croissant
+    from c4build.write.files import join
+
+    if left_alone := write_card(out, always=True):
+        raise UsageError(f"{left_alone}; move it away for a new one")
+    print(visible(join(out, CARD)))
+    _write(join(out, CROISSANT), make_croissant(gathered))
+
+
+def _write(path: str, content: bytes):
+    from c4build.write.files import whole_file
+
+    with whole_file(path) as file:
+        file.write(content)
+    print(visible(path))

@@ -22,7 +22,7 @@ _LINES = (
 _SHAPE = {
     "c4build": str, "fingerprint": str, "started": str, "rules": {"name": str}, "format": str, "shards": int, "kept": int,
     "dropped": {"*": int}, "splits": {"*": int}, "bytes": int, "seconds": float, "more_damaged": int,
-    "damaged": [{"input": str, "offset": int, "what": str}],
+    "files": {"*": {"bytes": int, "sha256": str}}, "damaged": [{"input": str, "offset": int, "what": str}],
 }  # fmt: skip
 _ALSO = {  # of web pages alone, or of other records alone
     "lines": {"*": int}, "missing": [{"input": str, "why": str}], "repeats_removed": int, "words": int,
@@ -62,9 +62,22 @@ class Gathered(NamedTuple):
     runs: list[State]  # the newest into it, the last one first
     unread: list[str]  # why manifests cannot be read, a line each
 
+    @property
+    def corpora(self) -> list[Corpus]:
+        return [corpus for group in self.groups for corpus in group.corpora]
+
 
 def gather(out: str) -> Gathered:
     """Reads the manifests of all complete corpora below `out`. Raises UsageError where there is none."""
+    gathered = look(out)
+    if not gathered.groups:
+        why = f": {gathered.unread[0]}" if gathered.unread else ""
+        raise UsageError(f"{out}: no complete corpus lies here; name the --out of a build{why}")
+    return gathered
+
+
+def look(out: str) -> Gathered:
+    """The same, of what there is. Raises UsageError where `out` is a corpus itself."""
     found, unread = [], []
     for place, manifest, error in corpora_below(out):
         if not place and manifest:
@@ -76,9 +89,6 @@ def gather(out: str) -> Gathered:
             found.append(_corpus("/".join(place), place, manifest))
         except (ValueError, KeyError) as error:
             unread.append(f"{'/'.join((out, *place))}: its manifest is not what c4build writes ({error})")
-    if not found:
-        why = f": {unread[0]}" if unread else ""
-        raise UsageError(f"{out}: no complete corpus lies here; name the --out of a build{why}")
     known = list(runs(out, _MOST_RUNS))
     return Gathered(out, _groups(found, known), known, unread)
 

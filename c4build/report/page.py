@@ -12,11 +12,10 @@ from c4build.errors import UsageError, counted, signs, visible
 from c4build.flow.prices import Prices
 from c4build.report import charts, tables
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
+from c4build.report.loading import configs, ways_to_load
 from c4build.report.samples import samples_of
 from c4build.report.statistics import statistics_of
 from c4build.report.words import amount, moment, share
-from c4build.write.catalog import config_names
-from c4build.write.loading import ways_to_load
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -159,11 +158,9 @@ def _lines_chart(said: dict[str, Any]) -> str:
 
 def _load(gathered: Gathered, group: Group) -> list[tuple[str, str]]:
     """(library, lines of Python, one for each corpus) for each library that reads them."""
-    places = [tuple(corpus.place.split("/")) for one in gathered.groups for corpus in one.corpora]
-    names = dict(zip(places, config_names(places)))
+    known = configs(gathered.corpora)
     found: dict[str, list[str]] = {}
     for corpus in group.corpora:
-        place = tuple(corpus.place.split("/"))
-        for library, line in ways_to_load(gathered.out, place, corpus.manifest["format"], names[place]):
+        for library, line in ways_to_load(gathered.out, corpus, known.get(corpus.place)):
             found.setdefault(library, []).append(line)
     return [(library, "\n".join(lines)) for library, lines in found.items()]

@@ -124,11 +124,11 @@ def repeats(group: Group) -> Table | None:
     return Table("Repeats removed by deduplication", _names(group), [Row(what, cells)])
 
 
-def inputs(manifest: Mapping[str, Any]) -> Table:
+def inputs(manifest: Mapping[str, Any], most: int = _SHOWN) -> Table:
     """The inputs, the first of many."""
     rows = []
     sources: list[Mapping[str, Any]] = manifest.get("inputs", [])
-    for source in sources[:_SHOWN]:
+    for source in sources[:most]:
         size, records = source.get("bytes"), source.get("pages")
         cells = [
             Cell(f"{size:,}" if isinstance(size, int) and size >= 0 else ""),
@@ -136,7 +136,7 @@ def inputs(manifest: Mapping[str, Any]) -> Table:
             Cell("to its end" if source.get("read_to_its_end") else "in part"),
         ]
         rows.append(Row(str(source.get("path", "")), cells))
-    return Table(f"{counted(len(sources), 'inputs')}", ["bytes", "pages", "read"], rows, more=_more(len(sources)))
+    return Table(f"{counted(len(sources), 'inputs')}", ["bytes", "pages", "read"], rows, more=_more(len(sources), most))
 
 
 def damages(manifest: Mapping[str, Any]) -> Table | None:
@@ -154,8 +154,8 @@ def missing(manifest: Mapping[str, Any]) -> Table | None:
     return Table(caption, ["why"], rows, numbers=False, more=_more(len(found))) if rows else None
 
 
-def _more(count: int) -> str:
-    return f"and {count - _SHOWN:,} more, in c4build.json" if count > _SHOWN else ""
+def _more(count: int, most: int = _SHOWN) -> str:
+    return f"and {count - most:,} more, in c4build.json" if count > most else ""
 
 
 def stages(run: State, prices: Sequence[Prices]) -> tuple[dict[str, float], Table, Table] | None:

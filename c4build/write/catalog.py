@@ -33,9 +33,3 @@ def corpora_below(folder: str, place: Place = ()) -> Iterator[Found]:
         for name in list_folders(folder):
             if not name.startswith("."):
                 yield from corpora_below(join(folder, name), (*place, name))
-
-
-def config_names(places: list[Place]) -> list[str]:
-    """What each is called among the others: c4.en; where there are several versions of it, c4.en.1.0.0."""
-    versions = [place[:-1] for place in places]
-    return [".".join(p if versions.count(p[:-1]) > 1 else p[:-1] or p) for p in places]
