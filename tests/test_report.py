@@ -87,8 +87,12 @@ def add(folder: Path, samples: list[Sample], statistics: Statistics):
 
 @pytest.fixture(scope="module")
 def report(out) -> Path:
-    done = run_command("report", out)
+    shown, browser = out.parent / "shown", out.parent / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shown}\n')
+    browser.chmod(0o755)
+    done = run_command("report", out, "--open", environment={"BROWSER": f"{browser} %s"})
     assert (done.code, done.out, done.err) == (0, f"{out}/report.html\n", "")
+    assert shown.read_text() == (out / "report.html").as_uri() + "\n"
     return out / "report.html"
 
 

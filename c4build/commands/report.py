@@ -40,8 +40,8 @@ def report(
         _describe(out, gathered)
     for line in gathered.unread:
         say(line)
-    if open_it:
-        webbrowser.open(Path(path).absolute().as_uri())
+    if open_it and not webbrowser.open(Path(path).absolute().as_uri()):
+        say(f"no browser could be started: open {path} by hand")
     raise Exit(DAMAGED if gathered.unread else 0)
 
 
