@@ -17,6 +17,7 @@ import typer
 from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.commands.dropped import dropped
 from c4build.commands.explain import explain
 from c4build.commands.plan import plan
 from c4build.commands.report import report
@@ -101,6 +102,7 @@ def _next_commands(out: str) -> str:
 attach(app)
 app.command()(plan)
 app.command()(explain)
+app.command()(dropped)
 app.command()(report)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)

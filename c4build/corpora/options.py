@@ -96,6 +96,13 @@ class Request(NamedTuple):
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []
     exclude: Exclude = None
+    samples: Annotated[
+        int,
+        Option(
+            metavar="N",
+            help="Keep, for each variant and rule, N dropped pages and lines with what tripped it, and statistics; 0: none.",
+        ),
+    ] = 100
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

@@ -50,12 +50,12 @@ class Sample:
     places: list[tuple[int, int]] = field(default_factory=list)  # what tripped the rule: from, to in `text`
     why: str = ""  # what no place can show, in words
     step: str = ""  # of the rules that dropped the page, as `explain` names it; empty where none did
-    line: int | None = None  # of a line: its number in the page, from 0
+    line: int | None = None  # of a line as it was read: its number in the page, from 0
 
 
 def cut(sample: Sample) -> Sample:
     """The sample as it is written: not longer than it may be, and with the first place in it."""
-    most = LINE_CHARACTERS if sample.line is not None else PAGE_CHARACTERS
+    most = LINE_CHARACTERS if sample.kind in (DROPPED_LINE, NEAR_LINE) else PAGE_CHARACTERS
     first = sample.places[0][0] if sample.places else 0
     start = max(0, min(first - most // 3, len(sample.text) - most))
     stop = start + most
