@@ -126,10 +126,10 @@ def draw_histogram(bins: Sequence[tuple[str, int, int]], label: str) -> str:
 
     spec = {
         "data": {"values": values},
-        "width": _WIDTH - 75,
+        "width": _WIDTH - 90,
         "height": 150,
         "autosize": "none",
-        "padding": {"left": 70, "right": 5, "top": 8, "bottom": 24},
+        "padding": {"left": 68, "right": 22, "top": 8, "bottom": 24},
         "encoding": {"x": x},
         "layer": [bars("before", "var(--left)", 1.0), bars("after", "var(--kept)", 0.55)],
         "config": _CONFIG,
