@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builds import VARIANTS, build
 
-from c4build.write.card import is_ours, write_card
+from c4build.report.card import is_ours, write_card
 
 README = Path(__file__).parent.parent / "README.md"
 
