@@ -111,6 +111,11 @@ def run_python(snippets: list[str], folder: Path) -> set[str]:
     return set().union(*needed)
 
 
+def test_commands_and_snippets_are_written_as_those_that_are_run():
+    named = {language for page in PAGES for language in re.findall(r"^ *```(\w+)", (ROOT / page).read_text(), re.M)}
+    assert named <= {"bash", "python", "toml", "dockerfile"}
+
+
 class Site(HTMLParser):
     """The ids of a page, and what a browser fetches to show it."""
 
