@@ -27,6 +27,7 @@ from c4build.sample.resources import sample_folder
 ROOT = Path(__file__).parent.parent
 OPTIONAL = ("torch",)  # too large for the tests' environment
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+TRAINER = "docs/trainer.md"  # what it tells people to type takes minutes and more: tests/t5 does it
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>.+?) -->\n)?^```(?P<language>bash|python|toml)\n(?P<code>.*?)^```$", re.M | re.S
 )
@@ -79,7 +80,9 @@ def prepare(folder: Path):
     (folder / "page.txt").write_text("The river was quiet when we came back from the long walk.\n")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(not block.why_not for block in blocks(page))])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != TRAINER and any(not block.why_not for block in blocks(page))]
+)
 def test_what_a_page_tells_people_to_type_works(page, tmp_path):
     prepare(tmp_path)
     left_out = set()
