@@ -2,7 +2,7 @@
 
 A block of bash or Python is run, in order, in a folder of its page, unless a comment before it says why not:
 `<!-- not run: needs the network -->`. A block of TOML that begins with `# NAME.toml` is written to that file. Blocks without a
-language are not run.
+language are not run, nor are commands with OUT, INPUT, HOST or KIT in them, which are forms of commands.
 """
 
 import glob
@@ -31,6 +31,7 @@ TRAINER = "docs/trainer.md"  # what it tells people to type takes minutes and mo
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>.+?) -->\n)?^```(?P<language>bash|python|toml)\n(?P<code>.*?)^```$", re.M | re.S
 )
+_PLACEHOLDER = re.compile(r"\b(OUT|INPUT|HOST|KIT)\b")
 _SHELL = re.compile(r"[|&;<>$`]")
 
 
@@ -53,8 +54,8 @@ def commands(code: str) -> list[str]:
 
 def run_line(line: str, folder: Path):
     """Runs one command: `c4build` in a process that is forked, for speed, everything else in bash."""
-    if line.startswith("pip install"):
-        return  # the environment of the tests has it
+    if line.startswith("pip install") or _PLACEHOLDER.search(line):
+        return  # the tests' environment has it;  it is the form of a command, and none
     words = shlex.split(line, comments=True)
     if words[0] != "c4build" or _SHELL.search(line.partition("  #")[0]):
         done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, env=environment(folder))
