@@ -33,9 +33,9 @@ def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     text, _, rows = text.partition("[[row]]")
     rows = [block for block in rows.split("[[row]]") if '"C4, unfiltered"' in block or "tokens = " in block]
     for old, new in [
-        ("steps = 200", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
-        ("checkpoint_every = 100", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
-        ('"demo_mood", "demo_where"', '"demo_where"'), ("batches = 4", "batches = 1"), ("size = 1000", "size = 300"),
+        ("steps = 200", "steps = 4"), ("steps = 100", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
+        ("checkpoint_every = 50", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
+        ('"demo_mood", "demo_where"', '"demo_where"'), ("batches = 12", "batches = 1"), ("size = 1000", "size = 300"),
         ('size = "mini"', 'size = "mini"\nencoder_layers = 1\ndecoder_layers = 1'),
     ]:  # fmt: skip
         assert old in text, old
