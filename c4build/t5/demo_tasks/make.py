@@ -37,7 +37,7 @@ def where(rng):
 
 def main(folder):
     rng = random.Random(0)
-    for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 3000)):
+    for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 1000)):
         seen = set()
         for split, count in (("train", examples), ("validation", 120)):
             lines: list[str] = []
