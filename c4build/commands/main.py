@@ -73,16 +73,18 @@ def demo(
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
     from c4build.corpora.books import prepare_books
     from c4build.corpora.wikipedia import prepare_wikipedia
+    from c4build.sample.crawl import write_crawl
     from c4build.sample.resources import sample_books, sample_dump, sample_folder
 
     sample = sample_folder()
+    crawl, shared = write_crawl(f"{out}/raw")
     request = Request(
-        inputs=[str(sample / "sample.warc.wet.gz")],
+        inputs=[str(sample / "sample.warc.wet.gz"), crawl],
         out=out,
         rules=rules,
         variants=list(VARIANTS),
         realnews_domains=str(sample / "realnews_domains.json"),
-        webtext_urls=[str(sample / "webtext_urls.txt")],
+        webtext_urls=[str(sample / "webtext_urls.txt"), shared],
         format=format,
         overwrite=True,
     )
