@@ -64,20 +64,20 @@ def start_and_wait_for_a_page_file(inputs, out, workers: int) -> Command:
 def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undisturbed, tmp_path, workers, kills):
     expected, seconds = undisturbed(workers)
     choose = random.Random(kills * workers)
-    killed, made = 0, {}
+    killed, there = 0, {}
     for _ in range(kills):
         command = Command(*arguments(inputs, tmp_path, "--workers", workers))
         time.sleep(choose.uniform(0.02, 0.6) * seconds)
         killed += command.running()
         command.kill_group()
         found = page_files(tmp_path)
-        assert made.items() <= found.items(), "a file that was cleaned before was cleaned again"
-        made = found
+        assert there.items() <= found.items(), "a file that was cleaned before was cleaned again"
+        there = found
     assert killed >= kills / 2
     done = run_command(*arguments(inputs, tmp_path, "--workers", workers))
     assert done.code == 0, done.err
     assert made(tmp_path) == expected
-    assert made.items() <= page_files(tmp_path).items()
+    assert there.items() <= page_files(tmp_path).items()
     assert not list(tmp_path.rglob("*.tmp-*"))
 
 
@@ -151,7 +151,7 @@ def test_a_build_on_a_full_disk_goes_on_when_there_is_room(inputs, undisturbed, 
         assert len(made) >= 1
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 0
-        assert made.items() <= page_files(small).items()
+        assert there.items() <= page_files(small).items()
         assert made(small) == undisturbed()[0]
 
 
