@@ -17,6 +17,7 @@ import typer
 from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.commands.diff import diff
 from c4build.commands.explain import explain
 from c4build.commands.plan import plan
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
@@ -100,6 +101,7 @@ def _next_commands(out: str) -> str:
 attach(app)
 app.command()(plan)
 app.command()(explain)
+app.command()(diff)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
