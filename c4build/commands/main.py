@@ -19,6 +19,7 @@ from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPT
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.commands.diff import diff
 from c4build.commands.explain import explain
+from c4build.commands.overlap import overlap
 from c4build.commands.plan import plan
 from c4build.corpora.options import Format, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
@@ -102,6 +103,7 @@ attach(app)
 app.command()(plan)
 app.command()(explain)
 app.command()(diff)
+app.command()(overlap)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 

@@ -78,7 +78,7 @@ def pairs_of(out_a: str, out_b: str, names: Sequence[str] = ()) -> tuple[list[tu
     Raises:
       UsageError: there is nothing to compare.
     """
-    a, b = ({side.name: side for side in _sides(out, names)} for out in (out_a, out_b))
+    a, b = ({side.name: side for side in sides_of(out, names)} for out in (out_a, out_b))
     if len(a) == len(b) == 1:
         return list(zip(a.values(), b.values())), []
     alone = [
@@ -89,7 +89,8 @@ def pairs_of(out_a: str, out_b: str, names: Sequence[str] = ()) -> tuple[list[tu
     return [(a[name], b[name]) for name in a if name in b], sorted(alone)
 
 
-def _sides(out: str, names: Sequence[str]) -> Iterator[Side]:
+def sides_of(out: str, names: Sequence[str] = ()) -> Iterator[Side]:
+    """Yields the corpora of a folder, each called by a name of its own. Raises UsageError, CorruptFileError, DamageError."""
     seen: dict[str, str] = {}
     for folder in find_corpora(out):
         side = open_side(folder)
