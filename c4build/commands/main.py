@@ -21,7 +21,7 @@ from c4build.commands.diff import diff
 from c4build.commands.explain import explain
 from c4build.commands.overlap import overlap
 from c4build.commands.plan import plan
-from c4build.corpora.options import Format, Request, Rules, Runner, Workers
+from c4build.corpora.options import Format, LeaveOneOut, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
 from c4build.t5.cli import ablate
@@ -68,6 +68,7 @@ def demo(
     out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
     rules: Rules = "paper",
     format: Format = "tfrecord",
+    leave_one_out: LeaveOneOut = False,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine.")] = 1,
 ):
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
@@ -81,6 +82,7 @@ def demo(
         out=out,
         rules=rules,
         variants=list(VARIANTS),
+        leave_one_out=leave_one_out,
         realnews_domains=str(sample / "realnews_domains.json"),
         webtext_urls=[str(sample / "webtext_urls.txt")],
         format=format,
