@@ -32,6 +32,7 @@ from c4build.write.files import (
 )
 from c4build.write.folder import is_complete, manifest_of
 from c4build.write.lock import unlock
+from c4build.write.shards import FORMATS
 
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
@@ -73,6 +74,10 @@ def check(request: Request) -> Checked:
     """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
     rules, variants = check_rules(request)
     check_format(request.format)
+    if request.provenance and FORMATS[request.format].tfds:
+        raise UsageError(
+            f"--provenance: {request.format} is as TFDS has it, to the byte: give --format jsonl or parquet"
+        )
     numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
     for name, number in numbers.items():
         if number is not None and number < 1:
@@ -107,7 +112,8 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
 
     shards = request.shards or default_shards(inputs)
     made_from = {
-        variant.name: _made_from(rules, variant, lists, inputs, request.format, shards) for variant in variants
+        variant.name: _made_from(rules, variant, lists, inputs, request.format, shards, request.provenance)
+        for variant in variants
     }
     folders = {variant.name: corpus_of(out, variant, rules).folder for variant in variants}
     sources = {source.path: source.identity for source in inputs}
@@ -122,7 +128,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     tracks, track_of = tracks_of(rules, todo)
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
-    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded)
+    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded, request.provenance)
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
@@ -168,7 +174,13 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
 
 
 def _made_from(
-    rules: RuleSet, variant: Variant, lists: Lists, inputs: Sequence[Input], format: str, shards: int
+    rules: RuleSet,
+    variant: Variant,
+    lists: Lists,
+    inputs: Sequence[Input],
+    format: str,
+    shards: int,
+    provenance: bool,
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {
@@ -179,6 +191,7 @@ def _made_from(
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
         "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
         **({"excluded": digest(lists.excluded)} if lists.excluded else {}),
+        **({"provenance": True} if provenance else {}),
         "inputs": digest([source.identity for source in inputs]),
         "format": format,
         "shards": shards,
@@ -220,11 +233,18 @@ def _find_page_files(
     lack = sum(name in elsewhere for name in missing)
     again = []
     if lack:
-        tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
-        again.append((lack, f"the page files lack {_and(sorted(set(map(_track_has, tracks))))}"))
+        again.append((lack, _lacking(clean, known)))
     if read_before and lack < len(missing):
         again.append((len(missing) - lack, "the page files are gone"))
     return [there.get(name, join(own, name)) for name in names], again
+
+
+def _lacking(clean: CleanSettings, known: set[str]) -> str:
+    """What page files with the tracks `known` lack."""
+    if set(clean._replace(provenance=not clean.provenance).track_keys()) <= known:
+        return f"the page files were made {'without' if clean.provenance else 'with'} --provenance"
+    tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
+    return f"the page files lack {_and(sorted(set(map(_track_has, tracks))))}"
 
 
 def _track_has(track: Variant) -> str:

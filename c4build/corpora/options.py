@@ -97,6 +97,13 @@ class Request(NamedTuple):
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []
     exclude: Exclude = None
+    provenance: Annotated[
+        bool,
+        Option(
+            "--provenance",
+            help="Say of each page where it is from: WARC-Record-ID, WARC-Refers-To, WET file and offset; jsonl and parquet only.",
+        ),
+    ] = False
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

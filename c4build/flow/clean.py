@@ -44,6 +44,7 @@ class CleanSettings(NamedTuple):
     bad_words: tuple[str, ...]
     news_domains: str | None  # the list as JSON text
     excluded: str = ""  # entries of `exclude`, one a line
+    provenance: bool = False  # page files say where each page is from
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -59,6 +60,7 @@ class CleanSettings(NamedTuple):
             "bad_words": sorted(self.bad_words) if "bad_words" in steps else None,
             "news_domains": self.news_domains if track.news_only else None,
             **({"excluded": digest(self.excluded)} if self.excluded else {}),
+            **({"provenance": True} if self.provenance else {}),
         }
 
     def folder_name(self) -> str:
@@ -101,6 +103,7 @@ class Cleaner:
         self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
+        self._provenance = settings.provenance
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
@@ -123,10 +126,11 @@ class Cleaner:
     def _make(self, source: Input, page_file: str, task: Task) -> Report:
         task.begin()
         self._steps.lines.clear()
+        self._path = source.path
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True
-        with open_page_file(page_file) as table:
+        with open_page_file(page_file, self._provenance) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
             try:
@@ -254,6 +258,7 @@ class Cleaner:
                 keys,
                 text,
                 raw,
+                *((page.record_id, page.refers_to, self._path, str(page.offset)) if self._provenance else ()),
             )
             table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))  # a `Row`
         elif self._keep_rows_of_dropped and running:

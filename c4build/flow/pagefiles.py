@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from c4build.errors import CorruptFileError
-from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
+from c4build.page import KEY_SCHEMA, PAGE_SCHEMA, PROVENANCE
 from c4build.read.paths import Input
 from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
@@ -79,6 +79,10 @@ class Row(NamedTuple):
     keys: bytes = b""
     text: str | None = None
     raw: bytes | None = None
+    record_id: str | None = None  # from here on `PROVENANCE`
+    refers_to: str | None = None
+    path: str | None = None
+    offset: str | None = None
 
 
 _KEY_COLUMNS, _PAGE_COLUMNS = (
@@ -86,13 +90,14 @@ _KEY_COLUMNS, _PAGE_COLUMNS = (
 )
 _KEYS = Row._fields.index("keys")
 _NUMBER = Row._fields.index("number")
+_PROVENANCE = Row._fields.index("record_id")
 
 
 class Rows:
     """Writes a page file and its key file, a row group at a time."""
 
-    def __init__(self, pages: TableWriter, keys: TableWriter):
-        self._pages, self._keys = pages, keys
+    def __init__(self, pages: TableWriter, keys: TableWriter, provenance: bool):
+        self._pages, self._keys, self._provenance = pages, keys, provenance
         self._waiting: list[tuple] = []
         self._chars = self.key = 0
         self.row = 0  # rows written
@@ -115,7 +120,9 @@ class Rows:
         self._keys.write([pa.array(columns[at], field.type) for at, field in zip(_KEY_COLUMNS, KEY_SCHEMA)], place)
         sizes = [len(keys) // 16 for keys in columns[_KEYS]]
         columns[_KEYS] = sizes
-        self._pages.write([pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)], place)
+        pages = [pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)]
+        pages += [pa.array(column, pa.string()) for column in columns[_PROVENANCE:] if self._provenance]
+        self._pages.write(pages, place)
         self.row += len(self._waiting)
         self.key += sum(sizes)
         self._waiting.clear()
@@ -136,10 +143,11 @@ class Rows:
 
 
 @contextmanager
-def open_page_file(path: str) -> Iterator[Rows]:
-    """A page file and its key file, there when the block ends well."""
-    with open_table(path, PAGE_SCHEMA, **_OPTIONS) as pages, open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys:
-        yield Rows(pages, keys)
+def open_page_file(path: str, provenance: bool = False) -> Iterator[Rows]:
+    """A page file, with `PROVENANCE` or without, and its key file, there when the block ends well."""
+    schema = pa.schema([*PAGE_SCHEMA, *((name, pa.string()) for name in PROVENANCE if provenance)])
+    with open_table(path, schema, **_OPTIONS) as pages, open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys:
+        yield Rows(pages, keys, provenance)
 
 
 def key_file(page_file: str) -> str:
