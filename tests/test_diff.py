@@ -11,6 +11,7 @@ from builds import build
 from command import run_command
 from hypothesis import given
 from hypothesis import strategies as st
+from object_servers import BUCKET, serving_s3
 from test_explain import explained
 
 from c4build.commands.diff import line_diff
@@ -110,6 +111,32 @@ def test_formats_are_read_alike(format, sample_builds, tmp_path):
     found = diff(sample_builds[5], tmp_path)
     assert found["pages"] == {"same": 419, "only_a": 0, "only_b": 0, "other_text": 0, "other_fields": 0}
     assert {change["what"] for change in found["differences"]} == {"format"}
+
+
+@pytest.mark.slow
+def test_a_build_in_a_bucket_is_compared_and_read_there(sample_builds, tmp_path):
+    boto3 = pytest.importorskip("boto3")
+    local = diff(sample_builds[4], sample_builds[5])
+    url, text = next(iter(texts(sample_builds[4]).items()))
+    (tmp_path / "set.txt").write_text(text)
+    with serving_s3() as (_, environment), pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        client, out = boto3.client("s3"), sample_builds[4]
+        client.create_bucket(Bucket=BUCKET)
+        for path in out.rglob("*"):
+            if path.is_file():
+                client.upload_file(str(path), BUCKET, f"four/{path.relative_to(out)}")
+        done = run_command("diff", f"s3://{BUCKET}/four", sample_builds[5], "--json", "-n", 9, environment=environment)
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        assert (found["pages"], found["examples"]) == (local["pages"], local["examples"])
+        done = run_command(
+            "overlap", f"s3://{BUCKET}/four", "--with", tmp_path / "set.txt", "--json", environment=environment
+        )
+        assert done.code == 0, done.err
+        (document,) = json.loads(done.out)["documents"]
+        assert url in {place["url"] for place in document["places"]} or document["pages"] > 5
 
 
 _names, _words = st.sampled_from("abcdefgh"), st.sampled_from(["", "x", "y\nz"])

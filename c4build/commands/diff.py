@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from c4build.commands.commandline import asks_for
 from c4build.corpora.options import BadWords, Exclude, Request
-from c4build.errors import UsageError, printable, visible
+from c4build.errors import UsageError, counted, printable, visible
 
 _MOST_LINES = 2000  # of a text whose lines are matched with another's: the time grows faster than their number
 _SHOWN_LINES = 40  # of the differences of a page
@@ -54,7 +54,7 @@ def diff(request: Question):
 
     pairs, alone = pairs_of(request.out_a, request.out_b, request.variants)
     lists = Request([], "", bad_words=request.bad_words, exclude=request.exclude)
-    for a, b in pairs:
+    for number, (a, b) in enumerate(pairs):
         with shown() as tell:
             found = compare(a, b, request.examples, request.scratch, tell)
             whys = why_absent(found.only_a, a, b, lists, tell), why_absent(found.only_b, b, a, lists, tell)
@@ -62,6 +62,7 @@ def diff(request: Question):
         if request.as_json:
             print(json.dumps(_as_json(a, b, found, whys, changes)))
         else:
+            print("\n" * bool(number), end="")
             _print(a, b, found, whys, changes)
     for line in alone:
         print(visible(line), file=sys.stderr if request.as_json else sys.stdout)
@@ -151,7 +152,7 @@ def _print(a, b, found, whys, changes):
     say(f"B: {b.folder}", "bold")
     say("")
     for change in changes:
-        say(f"{change.what}: {_short(change.a)} in A, {_short(change.b)} in B")
+        say(f"{change.what}: {_changed(change.a, change.b)}")
     if not changes:
         say("made alike: the same version, rules, lists and inputs")
     say("")
@@ -184,14 +185,25 @@ def _print(a, b, found, whys, changes):
         lines = list(line_diff(one["text"], two["text"]))
         for sign, line in lines[:_SHOWN_LINES]:
             say(f"      {sign} {printable(line, _SHOWN_CHARS)}", "red" if sign == "-" else "green")
-        if more := len(lines) - _SHOWN_LINES:
-            say(f"      and {more:,} lines more" if more > 0 else "")
+        if (more := len(lines) - _SHOWN_LINES) > 0:
+            say(f"      and {counted(more, 'lines')} more")
+
+
+def _changed(a: object, b: object) -> str:
+    """Two values that are not the same; of lists what only one has."""
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        if a == b:
+            return _short(a)
+        alone = [[item for item in one if item not in other] for one, other in ((a, {*b}), (b, {*a}))]
+        if any(alone):
+            return ", ".join(f"{_short(items)} only in {side}" for side, items in zip("AB", alone) if items)
+    return f"{_short(a)} in A, {_short(b)} in B"
 
 
 def _short(value: object) -> str:
     if not isinstance(value, (list, tuple)):
         return "none" if value is None else printable(str(value), 80)
-    shown = ", ".join(printable(str(item), 80) for item in value[:3])
+    shown = ", ".join(printable(json.dumps(item, ensure_ascii=False), 80) for item in value[:3])
     return f"[{shown}{f', and {len(value) - 3:,} more' if len(value) > 3 else ''}]"
 
 

@@ -129,8 +129,8 @@ def differences(a: Mapping, b: Mapping) -> list[Difference]:
 def _changed(what: str, a: Mapping[str, object], b: Mapping[str, object]) -> list[Difference]:
     only_a, only_b = [path for path in a if path not in b], [path for path in b if path not in a]
     changed = [path for path in a if path in b and a[path] != b[path]]
-    found = [Difference(f"{what} only in one", only_a, only_b)] if only_a or only_b else []
-    return found + ([Difference(f"{what} that changed in between", changed, changed)] if changed else [])
+    found = [Difference(what, only_a, only_b)] if only_a or only_b else []
+    return found + ([Difference(f"{what}, of the same names but changed", changed, changed)] if changed else [])
 
 
 class Different(NamedTuple):
