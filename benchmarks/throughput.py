@@ -146,12 +146,12 @@ def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
 
 
 def start_build(
-    inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None
+    inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None, more=()
 ) -> subprocess.Popen:
     """The command of a tree, started; on one processor alone where it is given."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", _MAIN, "build", *map(str, inputs), "--out", str(out)]
-    command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers)]
+    command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers), *more]
     if variants == ALL:
         command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]
         command += ["--webtext-urls", str(SAMPLE / "webtext_urls.txt")]

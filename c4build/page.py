@@ -59,6 +59,7 @@ PAGE_SCHEMA = pa.schema(
     [
         _REASONS,
         ("number", pa.uint32()),  # of the page among all that were read of the file
+        ("chance", pa.uint64()),  # the first half of `url_hash`: the lowest are samples
         ("timestamp", pa.string()),
         ("url", pa.string()),
         ("content_type", pa.string()),

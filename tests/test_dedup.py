@@ -67,18 +67,19 @@ def test_of_the_copies_of_a_url_the_newest_of_the_first_file_stays(rows, all_com
         parts[file].append((url, url, date, page[file], reasons))
         for bit in range(VARIANTS):
             if competes[reasons[bit]]:
-                copies[url, bit].append((date, -file, -page[file], reasons[bit]))
+                copies[url, bit].append((date, -file, -page[file]))
         page[file] += 1
     wanted = defaultdict(int)
     for (_, bit), found in copies.items():
-        for _, file, place, reason in sorted(found, reverse=True)[1:]:
-            if not reason:
-                wanted[-file, -place] |= 1 << bit
+        for _, file, place in sorted(found, reverse=True)[1:]:
+            wanted[-file, -place] |= 1 << bit
     given_parts = [(file, np.array(keys, dtype).tobytes()) for file, keys in parts.items()]
     got, _ = newest(given_parts, None, 0, competes, VARIANTS)
     assert {
-        (file, place): variants for file, data in got.items() for place, variants in np.frombuffer(data, LOSS).tolist()
-    } == dict(wanted)
+        (file, place): (variants, unlisted)
+        for file, data in got.items()
+        for place, variants, unlisted in np.frombuffer(data, LOSS).tolist()
+    } == {of: (variants, 0) for of, variants in wanted.items()}
 
 
 def seconds(files: int, kind: str) -> float:

@@ -25,7 +25,7 @@ def expected(rules, sources, tmp_path_factory):
     out = tmp_path_factory.mktemp("expected")
     build(sources.request(out, rules=rules, shards=4))
     found = shards(out)
-    assert len(found) == 5 * (4 + 1)
+    assert len(found) == 5 * (4 + 1 + 2)
     assert sum(map(len, found.values())) > 50_000
     return found
 
@@ -109,7 +109,7 @@ def test_other_formats_are_the_same_each_time(sources, tmp_path, format, workers
         out = tmp_path / str(time)
         build(sources.request(out, format=format, shards=2, variants=("en", "en.noclean")), count)
         found.append(shards(out))
-    assert found[0] == found[1] and len(found[0]) == 6
+    assert found[0] == found[1] and len(found[0]) == 6 + 4
 
 
 @pytest.fixture(scope="module")

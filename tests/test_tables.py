@@ -23,6 +23,7 @@ def rows(seed: int, count: int) -> list[dict]:
         {
             "reasons": bytes(choose.randrange(3) for _ in range(5)),
             "number": number,
+            "chance": choose.randrange(2**64),
             "url_hash": choose.randbytes(16),
             "timestamp": "2019-04-18T12:00:00Z",
             "url": choose.choice([None, f"http://example.org/{seed}/{number}"]),

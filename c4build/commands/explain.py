@@ -11,6 +11,7 @@ from rich.text import Text
 from typer import Argument, Exit, Option
 
 from c4build.commands.commandline import DAMAGED, asks_for
+from c4build.commands.marking import add_marked
 from c4build.corpora.options import BadWords, Domains, Exclude, Request, Rules, Settings, SharedUrls
 from c4build.errors import UsageError, counted, visible
 
@@ -186,12 +187,7 @@ class _Printer:
     def _line(self, text: str, fate: str, places: list[tuple[int, int]], why: str):
         style = "" if fate == "kept" else "yellow" if fate == "repeated" else "red"
         said = Text(f"{fate:<{_LABEL}}", style=style or "green")
-        at = 0
-        for start, stop in places:
-            said.append(visible(text[at:start]), style)
-            said.append(visible(text[start:stop]), f"bold reverse {style}")
-            at = stop
-        said.append(visible(text[at:]), style)
+        add_marked(said, text, places, style)
         if why:
             said.append(visible(f"  [{why}]"), "italic")
         self._console.print(said)

@@ -18,6 +18,7 @@ from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.commands.diff import diff
+from c4build.commands.dropped import dropped
 from c4build.commands.explain import explain
 from c4build.commands.overlap import overlap
 from c4build.commands.plan import plan
@@ -106,6 +107,7 @@ app.command()(plan)
 app.command()(explain)
 app.command()(diff)
 app.command()(overlap)
+app.command()(dropped)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 

@@ -34,6 +34,8 @@ from c4build.write.folder import is_complete, manifest_of
 from c4build.write.lock import unlock
 from c4build.write.shards import FORMATS
 
+_MOST_SAMPLES = 1000
+_USUAL_SAMPLES = Request._field_defaults["samples"]
 _SHARD_INPUT_BYTES = 1 << 30  # compressed WET for one shard
 _LEAST_UNITS = 16  # as many shards as inputs, up to this, for the sake of workers
 
@@ -84,6 +86,8 @@ def check(request: Request) -> Checked:
             raise UsageError(f"--{name} {number}: it must be 1 or more")
     if request.archive not in ARCHIVES:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
+    if not 0 <= request.samples <= _MOST_SAMPLES:
+        raise UsageError(f"--samples {request.samples}: it lies between 0 and {_MOST_SAMPLES:,}")
     most_missing(request.allow_missing, 0)
     lists = check_lists(request, variants)
     inputs = find_inputs(
@@ -111,10 +115,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     from c4build.flow.web import Plan
 
     shards = request.shards or default_shards(inputs)
-    made_from = {
-        variant.name: _made_from(rules, variant, lists, inputs, request.format, shards, request.provenance)
-        for variant in variants
-    }
+    made_from = {variant.name: _made_from(rules, variant, lists, inputs, request, shards) for variant in variants}
     folders = {variant.name: corpus_of(out, variant, rules).folder for variant in variants}
     sources = {source.path: source.identity for source in inputs}
     todo = [
@@ -128,7 +129,9 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     tracks, track_of = tracks_of(rules, todo)
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
-    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded, request.provenance)
+    clean = CleanSettings(
+        rules, tracks, bad_words, domains, lists.excluded, provenance=request.provenance, samples=request.samples
+    )
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
@@ -174,13 +177,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
 
 
 def _made_from(
-    rules: RuleSet,
-    variant: Variant,
-    lists: Lists,
-    inputs: Sequence[Input],
-    format: str,
-    shards: int,
-    provenance: bool,
+    rules: RuleSet, variant: Variant, lists: Lists, inputs: Sequence[Input], request: Request, shards: int
 ) -> dict:
     """All that decides what is in a variant's folder."""
     return {
@@ -191,10 +188,11 @@ def _made_from(
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
         "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
         **({"excluded": digest(lists.excluded)} if lists.excluded else {}),
-        **({"provenance": True} if provenance else {}),
+        **({"provenance": True} if request.provenance else {}),
         "inputs": digest([source.identity for source in inputs]),
-        "format": format,
+        "format": request.format,
         "shards": shards,
+        **({} if request.samples == _USUAL_SAMPLES else {"samples": request.samples}),
     }
 
 

@@ -104,6 +104,13 @@ class Request(NamedTuple):
             help="Say of each page where it is from: WARC-Record-ID, WARC-Refers-To, WET file and offset; jsonl and parquet only.",
         ),
     ] = False
+    samples: Annotated[
+        int,
+        Option(
+            metavar="N",
+            help="Keep, for each variant and rule, N dropped pages and lines with what tripped it, and statistics; 0: none.",
+        ),
+    ] = 100
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

@@ -36,7 +36,8 @@ def repeat_dtype(variants: int) -> np.dtype:
 
 
 def loss_dtype(variants: int) -> np.dtype:
-    return np.dtype([("page", "<u4"), ("variants", bits_dtype(variants))])
+    """Of a page: the variants that it loses to another copy or for want of its URL in a list; which of them for the latter."""
+    return np.dtype([("page", "<u4"), ("variants", bits_dtype(variants)), ("unlisted", bits_dtype(variants))])
 
 
 # Of up to eight variants.
@@ -129,27 +130,32 @@ def join_parts(parts: list[tuple[int, bytes]], dtype: np.dtype) -> tuple[np.ndar
     return keys, np.repeat(np.array([group for group, _ in parts], np.uint32), sizes)
 
 
-def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def losses_of(places: np.ndarray, lost: np.ndarray, dtype: np.dtype, unlisted: np.ndarray | None = None) -> np.ndarray:
     """What is lost, as an array of `dtype`.
 
     Args:
       places: [n] int, what `dtype` has first: a key's page or position.
       lost: [n] of `bits_dtype`, the variants that the key loses, a bit each.
       dtype: of `loss_dtype` or `repeat_dtype`.
+      unlisted: the same as `lost`, for `loss_dtype`.
     """
     gone = np.flatnonzero(lost)
     found = np.empty(len(gone), dtype)
     place, *_ = dtype.names or ()
     found[place], found["variants"] = places[gone], lost[gone]
+    if unlisted is not None:
+        found["unlisted"] = unlisted[gone]
     return found
 
 
-def by_group(groups: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np.dtype) -> dict[int, bytes]:
+def by_group(
+    groups: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np.dtype, unlisted: np.ndarray | None = None
+) -> dict[int, bytes]:
     """What is lost, for each group of files that loses anything.
 
     Args:
       groups: [n] int, the group of each key.
-      places, lost, dtype: see `losses_of`.
+      places, lost, dtype, unlisted: see `losses_of`.
 
     Returns:
       For each group its places and variants as `dtype` bytes, in order of place.
@@ -157,7 +163,7 @@ def by_group(groups: np.ndarray, places: np.ndarray, lost: np.ndarray, dtype: np
     gone = np.flatnonzero(lost)
     gone = gone[np.lexsort((places[gone], groups[gone]))]
     losing, starts = np.unique(groups[gone], return_index=True)
-    found = losses_of(places[gone], lost[gone], dtype)
+    found = losses_of(places[gone], lost[gone], dtype, None if unlisted is None else unlisted[gone])
     return {int(group): part.tobytes() for group, part in zip(losing, np.split(found, starts[1:]))}
 
 

@@ -40,7 +40,7 @@ def newest(
       variants: how many variants there are.
 
     Returns:
-      For each group the pages that lose variants here, as `loss_dtype` bytes; and (variant, reason code) counts of every page
+      For each group the pages that lose variants here, also those that are out there, as `loss_dtype` bytes; and (variant, reason code) counts of every page
       that ends here, for each variant: displaced, not listed, or out before for a reason that competes.
     """
     keys, groups = join_parts(parts, url_key_dtype(variants))
@@ -62,8 +62,7 @@ def newest(
         for code, count in enumerate(np.bincount(ended).tolist()):
             if code and count:
                 counts[variant, code] += count
-    lost = (displaced | unlisted) & ((reasons == 0) * weights).sum(axis=1).astype(bits)
-    return by_group(groups, keys["page"], lost, loss_dtype(variants)), counts
+    return by_group(groups, keys["page"], displaced | unlisted, loss_dtype(variants), unlisted), counts
 
 
 def displaced_in(keys: np.ndarray, groups: np.ndarray, running: np.ndarray, variants: int) -> np.ndarray:

@@ -16,6 +16,9 @@ from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import printable
+from c4build.flow.candidates import AS_READ, Candidate, Lowest, shortened, write_candidates
+from c4build.flow.figures import Looked
+from c4build.flow.file_figures import FileFigures, LookedAt
 from c4build.flow.kit import Damages, may_be_gone, read_once
 from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
 from c4build.flow.runs.marks import Task
@@ -45,6 +48,7 @@ class CleanSettings(NamedTuple):
     news_domains: str | None  # the list as JSON text
     excluded: str = ""  # entries of `exclude`, one a line
     provenance: bool = False  # page files say where each page is from
+    samples: int = 0  # of each reason; 0: none, and no figures
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -104,12 +108,14 @@ class Cleaner:
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
         self._provenance = settings.provenance
+        self._samples = settings.samples
+        self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
         task = Task(progress)
         report = read_once(
-            lambda: find_page_file(page_file, source, self._track_keys),
+            lambda: find_page_file(page_file, source, self._track_keys, self._samples),
             lambda: self._read_input(source, page_file, task),
         )
         why = report.missing or next((f"byte {offset:,}: {what}" for offset, what in report.damages), report.remade)
@@ -130,7 +136,8 @@ class Cleaner:
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True
-        with open_page_file(page_file, self._provenance) as table:
+        self._lowest, self._looked = Lowest(self._samples), Looked()
+        with open_page_file(page_file, self._samples > 0, self._provenance) as table:
             batch: list[tuple[int, Page]] = []
             size = 0
             try:
@@ -164,6 +171,10 @@ class Cleaner:
                 size, complete = error.offset, False
             self._take(batch, table, counts, damages, size)
             table.flush()
+            if table.samples:
+                write_candidates(table.samples, self._lowest.held())
+            if self._figures and table.samples:
+                table.samples.fields = self._figures.of(self._looked)
             report = Report(
                 page_file=page_file,
                 identity=source.identity,
@@ -181,6 +192,7 @@ class Cleaner:
                 size=size,
                 complete=complete,
                 content=table.content(),
+                samples=self._samples,
             )
             table.tell(report)
         if not is_local(page_file):
@@ -232,9 +244,13 @@ class Cleaner:
         page.stripped = lines.stripped
         reasons = bytearray(len(counts))
         url = normalize_url(page.url)
+        hashed = hash_text(url)
+        chance = int.from_bytes(hashed[:8], "little")
         if self._excluded_by and self._excluded_by(url):
             for counter in counts:
                 counter[CODE["excluded"]] += 1
+            if self._samples:
+                self._hold(chance, number, -1, bytes([CODE["excluded"]]) * len(counts), page)
             return
         running = steps.all
         elsewhere = self._news if self._news and not self._is_news(url) else 0
@@ -243,6 +259,7 @@ class Cleaner:
             for bit in bits_of(elsewhere):
                 reasons[bit] = CODE["not_a_news_domain"]
         text = raw = None
+        place = -1
         if running & steps.clean:
             text = steps.before(page, lines, running & steps.clean, reasons)
         if running & steps.raw and steps.before(page, lines, running & steps.raw, reasons) is not None:
@@ -260,10 +277,22 @@ class Cleaner:
                 raw,
                 *((page.record_id, page.refers_to, self._path, str(page.offset)) if self._provenance else ()),
             )
-            table.add((bytes(reasons), number, hash_text(url), page.timestamp, *rest), len(page.body))  # a `Row`
+            place = table.next_row
+            table.add((bytes(reasons), number, chance, hashed, page.timestamp, *rest), len(page.body))  # a `Row`
         elif self._keep_rows_of_dropped and running:
-            table.add(Row(bytes(reasons), number, hash_text(url), page.timestamp), 0)
+            place = table.next_row
+            table.add(Row(bytes(reasons), number, chance, hashed, page.timestamp), 0)
+        if self._samples:
+            self._hold(chance, number, place, bytes(reasons), page)
+            if chance < self._looked.limit:
+                self._looked.add(chance, LookedAt(page, lines, url, not elsewhere), len(page.body))
         self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
+
+    def _hold(self, chance: int, number: int, row: int, groups: bytes, page: Page):
+        """Takes the page for a sample, as far as there are not enough with lower chances."""
+        if self._lowest.wants(chance, groups):
+            body = shortened(page.body)
+            self._lowest.add(Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, body))
 
     @staticmethod
     def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):

@@ -59,10 +59,11 @@ class Corpus(NamedTuple):
 
     dataset: Dataset
     folder: str
+    beside: tuple[str, ...] = ()  # names of files that are written beside the shards
 
     def file_names(self, run: Run) -> set[str]:
         """All that will be in its folder."""
-        return set(file_names(format_named(run.format), self.dataset.name, run.shards))
+        return {*file_names(format_named(run.format), self.dataset.name, run.shards), *self.beside}
 
 
 def make_ready(run: Run, corpora: Sequence[Corpus], folders: Sequence[str]):

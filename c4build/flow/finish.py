@@ -20,6 +20,7 @@ from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.dedup.units import units_of
 from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
+from c4build.flow.sampling import UnitSamples
 from c4build.flow.settings import FinishSettings, features_of
 from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
@@ -32,7 +33,7 @@ from c4build.write.shards import Example, encoded_size
 
 _BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
 _FIELDS = [*_BYTES, "validation", "text", "raw"]
-_COLUMNS = ["reasons", "number", "keys", *_FIELDS]
+_COLUMNS = ["reasons", "number", "chance", "keys", *_FIELDS]
 
 
 class FilePart(NamedTuple):
@@ -63,6 +64,7 @@ class UnitResult(NamedTuple):
     files: dict[str, dict]  # what was written of the variant
     held_out: dict  # the same of the file of validation pages
     made_from: str  # a digest of what is known of all parts
+    samples: dict = {}  # the same of the file of what may become samples
     remade: list[str] = []  # what was there before, but not as it was written
 
     @property
@@ -119,6 +121,8 @@ class Finisher:
             yield from wrong_files(corpus.folder, found.written(variant.name).sums)
         run = self._settings.run
         yield from wrong_files(run.units, {base_name(run.held_out_file(found.unit)): FileSum(**found.held_out)})
+        if found.samples:
+            yield from wrong_files(run.units, {base_name(run.samples_file(found.unit)): FileSum(**found.samples)})
 
     def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
         names = [variant.name for variant in self._variants]
@@ -126,14 +130,17 @@ class Finisher:
         repeats, held_out = [0] * len(names), [0] * len(names)
         run = self._settings.run
         make_folder(run.units)
+        samples = UnitSamples(unit, self._settings) if self._settings.clean.samples else None
         with ExitStack() as stack:
             shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
             validation = stack.enter_context(ValidationPart(run.held_out_file(unit), self._features))
             for part in parts:
                 pages = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
                 columns, more = self._settings.columns_in(part.file), self._features[len(FEATURES) :]
-                for row, running, lost in _surviving(part, pages, columns, more):
-                    for bits, example in self._judge(row, running, lost, counts, repeats):
+                if samples:
+                    samples.begin(part.file, part.losses, pages, columns)
+                for row, running, lost in _surviving(part, pages, columns, samples, more):
+                    for bits, example in self._judge(row, running, lost, counts, repeats, samples):
                         if row.validation:
                             for bit in bits_of(bits):
                                 validation.write(bit, example)
@@ -157,18 +164,26 @@ class Finisher:
             files={name: as_json(shard.sums) for name, shard in zip(names, written)},
             held_out=validation.sum()._asdict(),
             made_from=made_from,
+            samples=samples.write(run.samples_file(unit), made_from)._asdict() if samples else {},
         )
 
-    def _judge(self, row: "_Row", running: int, lost, counts, repeats) -> Iterator[tuple[int, Example]]:
+    def _judge(
+        self, row: "_Row", running: int, lost, counts, repeats, samples: UnitSamples | None
+    ) -> Iterator[tuple[int, Example]]:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
+        if lost and samples:
+            samples.repeated(row, running, lost)
         for bits, text in self._texts(row, running, lost, repeats):
             # A raw text took all steps before.
             left = self._steps.after(text, bits, reasons) if isinstance(text, str) else text
+            judged = bits
             for bit in bits_of(bits):
                 counts[bit][reasons[bit]] += 1
                 if reasons[bit]:
                     bits &= ~(1 << bit)
+            if samples:
+                samples.judged(row, judged, bits, reasons, text, left)
             if bits and left is not None:
                 values = (left, row.url, row.timestamp, row.content_type, row.content_length, *row.provenance)
                 yield bits, dict(zip(self._features, values))
@@ -194,6 +209,8 @@ class Finisher:
 
 
 class _Row(NamedTuple):
+    number: int
+    chance: int
     url: bytes
     content_type: bytes
     content_length: bytes
@@ -205,7 +222,7 @@ class _Row(NamedTuple):
 
 
 def _surviving(
-    part: FilePart, pages: range, columns: Sequence[int], more: Sequence[str]
+    part: FilePart, pages: range, columns: Sequence[int], samples: UnitSamples | None, more: Sequence[str]
 ) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`.
 
@@ -218,9 +235,12 @@ def _surviving(
     for row, key, batch in read_texts(part.file, [*_COLUMNS, *more], pages):
         keys = batch.column("keys").to_numpy().astype(np.int64)
         key_stops = key + np.cumsum(keys)
-        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1) & ~lost[row : row + batch.num_rows]
-        numbers = batch.column("number").to_numpy()
+        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1)
+        numbers, chances = (batch.column(name).to_numpy() for name in ("number", "chance"))
         running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
+        if samples:
+            samples.lost(batch, row, running & lost[row : row + batch.num_rows])
+        running &= ~lost[row : row + batch.num_rows]
         live = np.flatnonzero(running)
         if not len(live):
             continue
@@ -230,10 +250,11 @@ def _surviving(
         where = zip(*values[len(_FIELDS) :]) if more else repeat(())
         rows = zip(*values[: len(_FIELDS)], where)
         bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
-        for fields_of_row, bits, (start, stop) in zip(rows, running[live].tolist(), bounds):
+        places = zip(numbers[live].tolist(), chances[live].tolist())
+        for place, fields_of_row, bits, (start, stop) in zip(places, rows, running[live].tolist(), bounds):
             gone = []
             if start < stop and positions:
                 low = bisect_left(positions, start)
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield _Row(*fields_of_row), bits, gone
+            yield _Row(*place, *fields_of_row), bits, gone

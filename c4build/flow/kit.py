@@ -52,6 +52,10 @@ class Run(NamedTuple):
         """What is said of a finished shard."""
         return join(self.units, f"{shard:05d}.json")
 
+    def samples_file(self, shard: int) -> str:
+        """What may become samples of the shard's pages."""
+        return join(self.units, f"{shard:05d}.samples")
+
     def held_out_file(self, shard: int) -> str:
         """The shard's examples for the validation split."""
         return join(self.units, f"{shard:05d}.validation.parquet")

@@ -1,23 +1,24 @@
 """What Clean leaves of an input: a page file with the texts, and beside it a key file with what deduplication compares.
 
-Both are Parquet files with the same row groups, written whole or not at all, the key file first. In the page file's
-metadata stands the `Report` of the reading. Each page is one row, in file order.
+Both are Parquet files with the same row groups, written whole or not at all, the key file first; before it, unless no
+samples are asked for, a table of what may become one (`candidates`). In the page file's metadata stands the `Report` of the reading. Each page is one row, in file order.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from c4build.errors import CorruptFileError
+from c4build.flow.candidates import candidates_file, open_candidates
 from c4build.page import KEY_SCHEMA, PAGE_SCHEMA, PROVENANCE
 from c4build.read.paths import Input
 from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
-FORMAT = 6  # of page files: part of their folders' names
+FORMAT = 7  # of page files: part of their folders' names
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
 _OPTIONS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
@@ -34,6 +35,7 @@ class PageFile(NamedTuple):
     pages: int  # read of the input, used or not
     content: str  # a digest of all columns of both files
     feet: tuple[bytes, ...] = (b"", b"")  # of both files, see `tables`; empty where they cost no requests
+    samples: int = 0  # as in `Report`
 
 
 class Report(NamedTuple):
@@ -54,6 +56,7 @@ class Report(NamedTuple):
     content: str  # a digest of all columns of both files
     missing: str = ""  # why the input could not be fetched; then there is no page file
     remade: str = ""  # why a page file that was there was not taken
+    samples: int = 0  # of each reason, as many as it has; 0: there is no table of them
     feet: tuple[bytes, ...] = (b"", b"")  # as in `PageFile`; not said in the page file
 
     @property
@@ -61,7 +64,8 @@ class Report(NamedTuple):
         return self.rows, self.keys
 
     def as_page_file(self, file: int) -> PageFile:
-        return PageFile(file, self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content, self.feet)
+        own = self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content, self.feet, self.samples
+        return PageFile(file, *own)
 
 
 class Row(NamedTuple):
@@ -69,6 +73,7 @@ class Row(NamedTuple):
 
     reasons: bytes
     number: int
+    chance: int
     url_hash: bytes
     timestamp: str
     url: str | None = None  # what follows is there for pages that are still in
@@ -96,8 +101,8 @@ _PROVENANCE = Row._fields.index("record_id")
 class Rows:
     """Writes a page file and its key file, a row group at a time."""
 
-    def __init__(self, pages: TableWriter, keys: TableWriter, provenance: bool):
-        self._pages, self._keys, self._provenance = pages, keys, provenance
+    def __init__(self, pages: TableWriter, keys: TableWriter, samples: TableWriter | None, provenance: bool):
+        self._pages, self._keys, self.samples, self._provenance = pages, keys, samples, provenance
         self._waiting: list[tuple] = []
         self._chars = self.key = 0
         self.row = 0  # rows written
@@ -106,6 +111,10 @@ class Rows:
         """Adds a `Row`, or a tuple like it, of a page of so many characters."""
         self._waiting.append(row)
         self._chars += chars
+
+    @property
+    def next_row(self) -> int:
+        return self.row + len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -130,11 +139,15 @@ class Rows:
 
     def content(self) -> str:
         """A digest of all that was written so far."""
-        return digest([self._pages.content(), self._keys.content()])
+        tables = [self._pages, self._keys, *([self.samples] if self.samples else [])]
+        return digest([table.content() for table in tables])
 
     def tell(self, report: Report):
-        """Says in both files whose they are; the last before they are whole."""
-        self._keys.fields = {"identity": report.identity, "content": report.content}
+        """Says in all files whose they are; the last before they are whole."""
+        whose = {"identity": report.identity, "content": report.content}
+        if self.samples:
+            self.samples.fields |= whose
+        self._keys.fields = whose
         self._pages.fields = {name: value for name, value in report._asdict().items() if name != "feet"}
 
     def feet(self) -> tuple[bytes, ...]:
@@ -143,19 +156,25 @@ class Rows:
 
 
 @contextmanager
-def open_page_file(path: str, provenance: bool = False) -> Iterator[Rows]:
-    """A page file, with `PROVENANCE` or without, and its key file, there when the block ends well."""
+def open_page_file(path: str, samples: bool, provenance: bool = False) -> Iterator[Rows]:
+    """A page file, with `PROVENANCE` or without, and its key file, and where `samples` are wanted their table, there when
+    the block ends well."""
     schema = pa.schema([*PAGE_SCHEMA, *((name, pa.string()) for name in PROVENANCE if provenance)])
-    with open_table(path, schema, **_OPTIONS) as pages, open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys:
-        yield Rows(pages, keys, provenance)
+    with (
+        open_table(path, schema, **_OPTIONS) as pages,
+        open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys,
+        open_candidates(candidates_file(path)) if samples else nullcontext() as table,
+    ):
+        yield Rows(pages, keys, table, provenance)
 
 
 def key_file(page_file: str) -> str:
     return page_file.removesuffix(".parquet") + ".keys"
 
 
-def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Report | None:
-    """What is said in a page file that is whole, of this input and with these tracks; None where there is none.
+def find_page_file(path: str, source: Input, track_keys: Sequence[str], samples: int) -> Report | None:
+    """What is said in a page file that is whole, of this input, with these tracks and so many samples; None where there
+    is none.
 
     Raises:
       CorruptFileError: it is not whole, or another's.
@@ -166,20 +185,29 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str]) -> Repor
             report = Report(**{**found.fields, "page_file": path})
             if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
                 raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
+            if report.samples < samples:
+                return None
             found.check()
             pages = found.foot()
     except FileNotFoundError:
         return None
-    keys = key_file(path)
+    keys = _foot_of(key_file(path), report)
+    if samples:
+        _foot_of(candidates_file(path), report)
+    return report if is_local(path) else report._replace(feet=(pages, keys))
+
+
+def _foot_of(path: str, report: Report) -> bytes:
+    """Of a file that lies beside a page file, which it is found to belong to. Raises CorruptFileError."""
     try:
-        with open_file(keys) as file:
-            found = TableReader(keys, file)
-            if found.fields != {"identity": report.identity, "content": report.content}:
-                raise CorruptFileError(f"{keys}: it belongs to another page file")
+        with open_file(path) as file:
+            found = TableReader(path, file)
+            if (found.fields["identity"], found.fields["content"]) != (report.identity, report.content):
+                raise CorruptFileError(f"{path}: it belongs to another page file")
             found.check()
-            return report if is_local(path) else report._replace(feet=(pages, found.foot()))
+            return found.foot()
     except FileNotFoundError as error:
-        raise CorruptFileError(f"{keys}: it is gone") from error
+        raise CorruptFileError(f"{path}: it is gone") from error
 
 
 class Group(NamedTuple):

@@ -7,10 +7,14 @@ from c4build.errors import CountsError, NothingReadError
 from c4build.flow.corpus import Written, complete_corpus, splits_of, told_in_manifest
 from c4build.flow.finish import UnitResult
 from c4build.flow.pagefiles import Report
+from c4build.flow.samples import SampleTeller
 from c4build.flow.settings import FinishSettings
 from c4build.read.paths import Input
 from c4build.rules.tables import REASONS
+from c4build.write.files import join
 from c4build.write.folder import nothing_read, seconds_since
+from c4build.write.samples import samples_name, write_samples
+from c4build.write.statistics import statistics_name, write_statistics
 
 
 def publish(
@@ -51,6 +55,7 @@ def publish(
     ]
     summary = {
         **settings.run.provenance,
+        "samples": settings.clean.samples,
         "inputs": [
             {
                 "path": source.path, "identity": source.identity, "bytes": report.size, "pages": report.pages,
@@ -67,6 +72,9 @@ def publish(
         "variants": {},
     }  # fmt: skip
     written = []
+    most = settings.clean.samples
+    units = [(result.unit, result.made_from) for result in results]
+    teller = SampleTeller(settings, inputs, units) if most else None
     for bit, (variant, corpus) in enumerate(zip(settings.variants, settings.corpora)):
         dropped = _count(settings, bit, reports, counts, results)
         kept = dropped.pop("kept", 0)
@@ -80,6 +88,10 @@ def publish(
         kept_examples = sum(sum(split.shard_lengths) for split in splits.values())
         if kept_examples != kept:
             raise CountsError(f"{variant.name}: {kept:,} pages kept, but {kept_examples:,} examples written")
+        if teller:
+            name = settings.run.format
+            write_samples(join(corpus.folder, samples_name(name)), teller.of(bit), sums)
+            write_statistics(join(corpus.folder, statistics_name(name)), teller.statistics_of(bit), sums)
         summary["variants"][variant.name] = {
             "folder": corpus.folder,
             "pages": pages,

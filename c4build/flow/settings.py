@@ -10,6 +10,8 @@ from c4build.page import FEATURES, PROVENANCE
 from c4build.rules.tables import RuleSet, Variant
 from c4build.write.files import join
 from c4build.write.metadata import C4_CITATION, Dataset
+from c4build.write.samples import samples_name
+from c4build.write.statistics import statistics_name
 
 DATASET = "c4"
 
@@ -25,7 +27,9 @@ class FinishSettings(NamedTuple):
     def corpora(self) -> list[Corpus]:
         """One of each variant."""
         clean = self.clean
-        return [corpus_of(self.run.out, variant, clean.rules, clean.provenance) for variant in self.variants]
+        beside = (samples_name(self.run.format), statistics_name(self.run.format)) if clean.samples else ()
+        found = (corpus_of(self.run.out, variant, clean.rules, clean.provenance) for variant in self.variants)
+        return [corpus._replace(beside=beside) for corpus in found]
 
     def columns_in(self, file: PageFile) -> list[int]:
         """For each variant the place of its byte in the reasons of a page file, which may have other tracks too."""

@@ -55,6 +55,11 @@ def likely_languages(text: str) -> list[tuple[str, float]]:
     return [first, *(found for found in others if found[0] != first[0])]
 
 
+def likeliest_language(text: str) -> tuple[str, float] | None:
+    """The likeliest language of a text and its probability: what `language_test` goes by."""
+    return fastest_detector()(_seen(text))
+
+
 @lru_cache(maxsize=1)
 def fastest_detector() -> Detect:
     if load_library() is None:

@@ -204,20 +204,24 @@ def line_filter(
     return keep
 
 
-def line_judge(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], tuple[str, str]]:
-    """A function of a line to its fate and what stays of it, without spaces around it: the filter of pages, given a page
-    that is this line alone.
+def line_judge(
+    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
+) -> Callable[[Sequence[str]], list[tuple[str, str]]]:
+    """A function of lines to the fate of each and what stays of it, without spaces around it: the filter of pages, given
+    pages that are these lines alone.
 
     A fate is what `line_filter` counts a line under, or why a line drops its page.
     """
     keep = line_filter(rules, page_phrases)
 
-    def judge(line: str) -> tuple[str, str]:
-        (lines,) = candidate_lines([line.encode()], rules)
+    def judge_one(line: Lines) -> tuple[str, str]:
         counts: Counter = Counter()
-        text, reason = keep(lines, counts)
+        text, reason = keep(line, counts)
         del counts["read"]
         return reason or next(fate for fate, count in counts.items() if count), text
+
+    def judge(lines: Sequence[str]) -> list[tuple[str, str]]:
+        return [judge_one(line) for line in candidate_lines([line.encode() for line in lines], rules)] if lines else []
 
     return judge
 

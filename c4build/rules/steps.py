@@ -106,7 +106,7 @@ class Steps:
         return None, running
 
     def _make(self, rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
-        return _make_steps(rules, bad_words)
+        return make_steps(rules, bad_words)
 
 
 def _drop(reason: Drop, taking: int, running: int, reasons: bytearray) -> int:
@@ -126,7 +126,7 @@ def _having(step: str, variants: Sequence[Variant]) -> int:
     return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
 
 
-def _make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
+def make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
     """All steps but `lines`, by name."""
     judge_language = language_test(rules.language, rules.min_language_probability)
     holds_bad_word = bad_word_test(bad_words)

@@ -4,7 +4,7 @@ The steps are those that a build takes, with a note of what each was given and g
 filter, one at a time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from c4build.page import Page
@@ -78,7 +78,7 @@ class Teller:
         self._rules = rules
         self._steps = _TellingSteps(rules, [variant], bad_words if "bad_words" in variant.steps else [])
         self._find_bad_words = bad_word_finder(bad_words)
-        self._judge_line = line_judge(rules, variant.steps & set(PAGE_PHRASES))
+        self._judge_lines = line_judge(rules, variant.steps & set(PAGE_PHRASES))
         self._marks = line_marks(rules)
         self._tell = self._ways_to_tell()
 
@@ -100,13 +100,13 @@ class Teller:
 
     def lines(self, page: Page) -> list[LineTold]:
         """The lines of the page that are not empty, as they were read; of a variant that keeps the raw text, all kept."""
-        return [self._line(line) for line in page.body.decode().splitlines() if line]
+        return self._told([line for line in page.body.decode().splitlines() if line])
 
-    def _line(self, line: str) -> LineTold:
+    def _told(self, lines: Sequence[str]) -> list[LineTold]:
         if self.variant.raw:
-            return LineTold(line, "kept", line.strip(), Seen([]))
-        fate, left = self._judge_line(line)
-        return LineTold(line, fate, left, self._marks(line, fate))
+            return [LineTold(line, "kept", line.strip(), Seen([])) for line in lines]
+        judged = zip(lines, self._judge_lines(lines))
+        return [LineTold(line, fate, left, self._marks(line, fate)) for line, (fate, left) in judged]
 
     def figures(self, text: str) -> Figures:
         return Figures(
@@ -121,6 +121,10 @@ class Teller:
     def tripped(self, taken: Taken) -> Seen:
         """What of the text that a step found made it drop the page; nothing where it did not."""
         return self._tell[taken.step](taken.text) if type(taken.result) is Drop else Seen([])
+
+    def seen(self, step: str, text: str) -> Seen:
+        """What a step goes by in a text."""
+        return self._tell[step](text)
 
     def marked(self, text: str) -> list[Place]:
         """Where phrases and words stand in a text for which a step of the variant drops a page that holds them."""
@@ -139,7 +143,7 @@ class Teller:
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
         def of_page(text: str) -> Seen:
-            dropping = next((line for line in map(self._line, text.split("\n")) if line.fate in PAGE_PHRASES), None)
+            dropping = next((line for line in self._told(text.split("\n")) if line.fate in PAGE_PHRASES), None)
             return Seen([], f"in the line {dropping.text.strip()}" if dropping else "")
 
         return {

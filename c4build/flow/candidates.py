@@ -1,0 +1,168 @@
+"""Pages that may become samples: of each group those whose URLs have the lowest hashes, while pages pass, and tables of them.
+
+Clean leaves such a table beside each page file, a unit one of its own, and `samples` takes what is left of these for
+the corpus. What is lowest of all is lowest of its file: so nothing depends on which files or units there are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heappush, heappushpop
+from itertools import count
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from c4build.errors import CorruptFileError
+from c4build.rules.tables import CODE
+from c4build.write.files import FileSums
+from c4build.write.tables import TableReader, TableWriter, open_table, read_table
+
+EVERY = 1 << 64  # above all chances
+MOST_HELD = 1 << 16  # bytes of a page
+_ROW_GROUP_BYTES = 1 << 23
+
+# What `Candidate.body` is.
+AS_READ, CLEANED, KEPT, REPEATED = range(4)
+# Groups besides reasons.
+NONE, READ, NEAR_LANGUAGE, NEAR_SENTENCES, REPEATED_GROUP = range(255, 250, -1)
+_OUTSIDE = (CODE["not_a_news_domain"], CODE["excluded"])  # pages that reach no rule
+
+_SCHEMA = pa.schema(
+    [
+        ("chance", pa.uint64()),  # the first half of the hash of the normalised URL
+        ("file", pa.int64()),
+        ("number", pa.int64()),
+        ("row", pa.int64()),
+        ("groups", pa.binary()),
+        ("stage", pa.uint8()),
+        ("url", pa.string()),
+        ("timestamp", pa.string()),
+        ("body", pa.binary()),
+    ]
+)
+
+
+class Candidate(NamedTuple):
+    """A page, or what it lost, and the groups that it may be a sample of."""
+
+    chance: int  # the lower, the sooner it is one
+    file: int  # the input's number; 0 beside a page file
+    number: int  # of the page in its file; of a repeated line or span, with its place in the page
+    row: int  # in the page file, -1 where it has none
+    groups: bytes  # for each track, or variant: the code of a reason, 0 where it is in, or another group
+    stage: int  # what `body` is
+    url: str
+    timestamp: str
+    body: bytes  # UTF-8; as much of it as `MOST_HELD`
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """(track or variant, group) of all its groups."""
+        for at, group in enumerate(self.groups):
+            if group != NONE and (group or self.stage != AS_READ):
+                yield at, group
+            if self.stage == AS_READ and group != NONE and group not in _OUTSIDE:
+                yield at, READ
+
+
+def shortened(body: bytes, most: int = MOST_HELD) -> bytes:
+    """The body, or so many bytes of it, up to a whole character."""
+    return body if len(body) <= most else body[:most].decode(errors="ignore").encode()
+
+
+class Lowest:
+    """Of each group the candidates with the lowest chances, `most` of them, or all where there are fewer."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._heaps: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
+        self._limits: dict[bytes, int] = {}
+        self._held: dict[int, Candidate] = {}
+        self._uses: dict[int, int] = {}
+        self._ids = count()
+
+    def wants(self, chance: int, groups: bytes) -> bool:
+        """False where a page of these groups would not be held; pages must come in order then."""
+        return chance < self._limits.get(groups, EVERY)
+
+    def add(self, candidate: Candidate):
+        id, uses, limit = next(self._ids), 0, 0
+        self._held[id] = candidate
+        item = (-candidate.chance, -candidate.file, -candidate.number, id)
+        for place in candidate.places():
+            heap = self._heaps.setdefault(place, [])
+            uses += 1
+            if len(heap) < self._most:
+                heappush(heap, item)
+            else:
+                *_, gone = heappushpop(heap, item)
+                if gone == id:
+                    uses -= 1
+                else:
+                    self._let_go(gone)
+            limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
+        self._limits[candidate.groups] = limit
+        if uses:
+            self._uses[id] = uses
+        else:
+            del self._held[id]
+
+    def _let_go(self, id: int):
+        self._uses[id] -= 1
+        if not self._uses[id]:
+            del self._uses[id], self._held[id]
+
+    def held(self) -> list[Candidate]:
+        """All, in the same order however they came."""
+        return sorted(self._held.values())
+
+    def of(self, at: int, group: int) -> list[Candidate]:
+        """Those of a group, the lowest first."""
+        return [self._held[id] for *_, id in sorted(self._heaps.get((at, group), []), reverse=True)]
+
+    def groups_of(self, at: int) -> list[int]:
+        return sorted(group for where, group in self._heaps if where == at)
+
+
+def candidates_file(page_file: str) -> str:
+    """Beside a page file."""
+    return page_file.removesuffix(".parquet") + ".samples"
+
+
+@contextmanager
+def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
+    """A table of candidates, there when the block ends well."""
+    with open_table(path, _SCHEMA, sums, compression="lz4", use_dictionary=False, write_statistics=False) as table:
+        yield table
+
+
+def write_candidates(table: TableWriter, candidates: Sequence[Candidate]):
+    waiting: list[Candidate] = []
+    size = 0
+    for candidate in candidates:
+        waiting.append(candidate)
+        size += len(candidate.body)
+        if size >= _ROW_GROUP_BYTES:
+            _write(table, waiting)
+            waiting, size = [], 0
+    if waiting:
+        _write(table, waiting)
+
+
+def _write(table: TableWriter, candidates: list[Candidate]):
+    columns = zip(*candidates)
+    table.write([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)])
+
+
+@contextmanager
+def read_candidates(path: str, content: str) -> Iterator[tuple[dict[str, Any], Iterator[Candidate]]]:
+    """What is said with a table, and its candidates. Raises CorruptFileError, also where `content` is not what is said."""
+    with read_table(path) as found:
+        if found.fields["content"] != content:
+            raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
+        yield found.fields, _candidates(found)
+
+
+def _candidates(table: TableReader) -> Iterator[Candidate]:
+    for group in range(len(table.groups)):
+        columns: Iterable[list] = (column.to_pylist() for column in table.read(group).columns)
+        yield from map(Candidate._make, zip(*columns))

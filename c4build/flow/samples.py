@@ -1,0 +1,141 @@
+"""The samples of each corpus, from what its units held: of each group those with the lowest chances, told by the rules."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from c4build.dedup.keys import hash_text
+from c4build.errors import counted
+from c4build.flow.candidates import (
+    AS_READ,
+    CLEANED,
+    MOST_HELD,
+    NEAR_LANGUAGE,
+    NEAR_SENTENCES,
+    READ,
+    REPEATED_GROUP,
+    Candidate,
+    Lowest,
+    read_candidates,
+)
+from c4build.flow.settings import FinishSettings
+from c4build.flow.unit_figures import UnitFigures
+from c4build.page import Page
+from c4build.read.paths import Input
+from c4build.rules.places import Place
+from c4build.rules.tables import CODE, REASONS
+from c4build.rules.told import Taken, Teller
+from c4build.write.samples import (
+    DROPPED_LINE,
+    DROPPED_PAGE,
+    KEPT_PAGE,
+    NEAR_LINE,
+    NEAR_PAGE,
+    Sample,
+    cut,
+)
+from c4build.write.statistics import Statistics
+
+_LINE_FATES = ("no_end_mark", "too_few_words", "too_long_word", "javascript", "policy", "lorem_ipsum", "curly_bracket")
+_NOT_BY_A_STEP = {CODE[name] for name in ("not_a_news_domain", "duplicate_url", "not_in_url_list", "excluded")}
+_NEAR = {NEAR_LANGUAGE: ("language", "language_unsure"), NEAR_SENTENCES: ("sentences", "too_few_sentences")}
+
+
+class _Told(NamedTuple):
+    """What tripped a rule."""
+
+    text: str
+    step: str = ""
+    places: Sequence[Place] = ()
+    why: str = ""
+
+
+class SampleTeller:
+    """Tells the samples of all variants of a run."""
+
+    def __init__(self, settings: FinishSettings, inputs: Sequence[Input], units: Sequence[tuple[int, str]]):
+        """`units`: each with what it was made from."""
+        self._settings, self._inputs = settings, inputs
+        self._lowest = Lowest(settings.clean.samples)
+        self._known: dict[tuple, _Told] = {}
+        variants = len(settings.variants)
+        self._figures = UnitFigures(variants)
+        for unit, made_from in units:
+            with read_candidates(settings.run.samples_file(unit), made_from) as (said, candidates):
+                self._figures.merge(UnitFigures(variants, said["figures"]))
+                for candidate in candidates:
+                    self._lowest.add(candidate)
+
+    def of(self, variant: int) -> Iterator[Sample]:
+        """The samples of a variant, by kind and rule, the lowest chances first."""
+        rules, meant = self._settings.clean.rules, self._settings.variants[variant]
+        teller = Teller(rules, meant, self._settings.bad_words)
+        for group in self._lowest.groups_of(variant):
+            found = self._lowest.of(variant, group)
+            if group == READ:
+                yield from () if meant.raw else self._lines(found, teller)
+                continue
+            for candidate in found:
+                yield cut(self._page(candidate, group, teller))
+
+    def statistics_of(self, variant: int) -> Statistics:
+        return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
+
+    def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
+        text = of.body.decode()
+        if group == REPEATED_GROUP:
+            return self._sample(
+                of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it")
+            )
+        if group in _NEAR:
+            step, rule = _NEAR[group]
+            return self._sample(of, NEAR_PAGE, rule, _Told(text, step, why=teller.seen(step, text).remark))
+        if not group:
+            return self._sample(of, KEPT_PAGE, "kept", _Told(text))
+        # What is the same for all variants that clean a text is told once.
+        key = (of.file, of.number, of.stage, group, teller.variant.raw)
+        if key not in self._known:
+            self._known[key] = _tell(of, text, group, teller)
+        return self._sample(of, DROPPED_PAGE, REASONS[group], self._known[key])
+
+    def _sample(self, of: Candidate, kind: str, rule: str, told: _Told, line: int | None = None) -> Sample:
+        return Sample(
+            kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text,
+            places=list(told.places), why=told.why, step=told.step, line=line,
+        )  # fmt: skip
+
+    def _lines(self, pages: Sequence[Candidate], teller: Teller) -> Iterator[Sample]:
+        """Lines that the rules drop, and some that they nearly drop, of pages as they were read."""
+        by_rule: dict[tuple[str, str], list[tuple[bytes, Sample]]] = {}
+        least = self._settings.clean.rules.min_words_per_line
+        for of in pages:
+            for number, line in enumerate(teller.lines(_page_of(of))):
+                near = line.fate == "kept" and len(line.left.split()) == least
+                if not near and line.fate not in _LINE_FATES:
+                    continue
+                kind, rule = (NEAR_LINE, "too_few_words") if near else (DROPPED_LINE, line.fate)
+                why = f"{counted(least, 'words')}, {least} at least" if near else line.seen.remark
+                told = _Told(line.text, places=line.seen.places, why=why)
+                chance = hash_text(f"{of.chance} {number}")
+                by_rule.setdefault((kind, rule), []).append((chance, self._sample(of, kind, rule, told, number)))
+        for found in by_rule.values():
+            found.sort(key=lambda one: (one[0], one[1].input, one[1].record, one[1].line))
+            yield from (cut(sample) for _, sample in found[: self._settings.clean.samples])
+
+
+def _page_of(candidate: Candidate) -> Page:
+    return Page(candidate.url, candidate.body, candidate.timestamp, "", "")
+
+
+def _tell(of: Candidate, text: str, reason: int, teller: Teller) -> _Told:
+    if reason in _NOT_BY_A_STEP:
+        return _Told(_page_of(of).text if of.stage == AS_READ else text)
+    fate: str
+    taken: list[Taken]
+    if of.stage == CLEANED:
+        _, fate, taken = teller.after(text)
+    else:
+        _, fate, taken = teller.before(_page_of(of))
+    if fate != REASONS[reason]:
+        return _Told(text, why=f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page")
+    seen = teller.tripped(taken[-1])
+    return _Told(taken[-1].text, taken[-1].step, seen.places, seen.remark)

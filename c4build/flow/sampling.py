@@ -1,0 +1,187 @@
+"""What of a unit's pages may become samples: what Clean held of its files, with what became of it since, and what it keeps.
+
+All is taken by `Lowest`, in the order of pages.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from c4build.dedup.units import units_of
+from c4build.flow.candidates import (
+    CLEANED,
+    KEPT,
+    NEAR_LANGUAGE,
+    NEAR_SENTENCES,
+    NONE,
+    REPEATED,
+    REPEATED_GROUP,
+    Candidate,
+    Lowest,
+    candidates_file,
+    open_candidates,
+    read_candidates,
+    shortened,
+    write_candidates,
+)
+from c4build.flow.figures import host_of
+from c4build.flow.pagefiles import PageFile
+from c4build.flow.settings import FinishSettings
+from c4build.flow.unit_figures import UnitFigures
+from c4build.rules.steps import bits_of
+from c4build.rules.tables import CODE
+from c4build.write.example import Text
+from c4build.write.files import FileSum, FileSums, base_name
+
+_NEAR = 0.001  # a probability of 0.990... passes nearly not
+_LOST = ["number", "chance", "url", "timestamp", "text", "raw"]
+
+
+class Row(Protocol):
+    """What is asked of a page that is still in."""
+
+    number: int
+    chance: int
+    url: bytes
+    timestamp: bytes
+    text: str
+
+
+class _Part(NamedTuple):
+    """The page file whose pages come."""
+
+    file: PageFile
+    losses: dict[int, tuple[int, int]]  # row: the variants that it lost, those for want of its URL in a list
+
+
+class UnitSamples:
+    """Of one unit."""
+
+    def __init__(self, unit: int, settings: FinishSettings):
+        self._unit = unit
+        self._variants = len(settings.variants)
+        self._remover = units_of(settings.clean.rules)
+        self._lowest = Lowest(settings.clean.samples)
+        self._most = settings.clean.samples
+        self._groups = cache(self._groups_of)
+        self._figures = UnitFigures(self._variants)
+        self._run, rules = settings.run, settings.clean.rules
+        self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
+        self._min_sentences = rules.min_sentences
+        self._having = {
+            step: sum(1 << bit for bit, variant in enumerate(settings.variants) if step in variant.steps)
+            for step in ("language", "sentences")
+        }
+
+    def _is_first(self, file: int) -> bool:
+        """True where no unit before this one has a part in the file."""
+        return file * self._run.shards // self._run.inputs == self._unit
+
+    def begin(self, file: PageFile, losses: np.ndarray, pages: range, columns: Sequence[int]):
+        """Takes what Clean held of the pages of a file; what follows is of this file.
+
+        Args:
+          file: the page file.
+          losses: [n] of `loss_dtype`, of the file.
+          pages: the unit's, by number.
+          columns: for each variant the place of its reason.
+        """
+        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
+        self._part = _Part(file, {page: (lost, unlisted) for page, lost, unlisted in known})
+        if not file.samples:
+            return
+        with read_candidates(candidates_file(file.path), file.content) as (said, candidates):
+            self._figures.begin(said, first=self._is_first(file.file))
+            for found in candidates:
+                if found.number not in pages:
+                    continue
+                groups = [found.groups[column] for column in columns]
+                for bit, code in self._lost_by(found.row):
+                    # A page that was in till then is met in the page file, too.
+                    groups[bit] = code if groups[bit] else 0
+                self._lowest.add(found._replace(file=file.file, groups=bytes(groups)))
+
+    def _lost_by(self, row: int) -> list[tuple[int, int]]:
+        """(variant, reason) of what a page lost between Clean and here."""
+        lost, unlisted = self._part.losses.get(row, (0, 0))
+        return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
+
+    def lost(self, batch: pa.RecordBatch, row: int, lost: np.ndarray):
+        """Takes pages that were in after Clean, and are out by now.
+
+        Args:
+          batch: a row group of the page file.
+          row: its first.
+          lost: [rows] int, the variants that each page of the unit lost.
+        """
+        chances = batch.column("chance").to_numpy()
+        chosen: set[int] = set()
+        for bit in range(self._variants):
+            of_variant = np.flatnonzero(lost >> bit & 1)
+            chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
+        if not chosen:
+            return
+        rows = sorted(chosen)
+        columns = (batch.column(name).take(pa.array(rows)).to_pylist() for name in _LOST)
+        for at, (number, chance, url, timestamp, text, raw) in zip(rows, zip(*columns)):
+            groups = bytearray([NONE]) * self._variants
+            for bit, code in self._lost_by(row + at):
+                if lost[at] >> bit & 1:
+                    groups[bit] = code
+            body = raw if text is None else text.encode()
+            self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
+
+    def judged(self, row: Row, before: int, kept: int, reasons: bytearray, text: Text, left: Text | None):
+        """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
+        if kept and left is not None:
+            self._take_row(row, self._groups(kept, 0), KEPT, left)
+            if row.chance < self._figures.limit:
+                self._look_into(row, kept, left if isinstance(left, str) else left.decode())
+        if before != kept:
+            groups = bytearray([NONE]) * self._variants
+            for bit in bits_of(before & ~kept):
+                groups[bit] = reasons[bit]
+            self._take_row(row, bytes(groups), CLEANED, text)
+
+    def _look_into(self, row: Row, kept: int, text: str):
+        judged = self._figures.kept(row.chance, host_of(row.url.decode()), text, kept)
+        if not judged:
+            return
+        least, bound = self._near_language
+        if least <= judged.probability < bound and (variants := kept & self._having["language"]):
+            self._take_row(row, self._groups(variants, NEAR_LANGUAGE), KEPT, text)
+        if judged.sentences == self._min_sentences and (variants := kept & self._having["sentences"]):
+            self._take_row(row, self._groups(variants, NEAR_SENTENCES), KEPT, text)
+
+    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
+        """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
+        if row.chance < self._figures.limit:
+            units = self._remover.listed(row.text)
+            for position, bits in lost:
+                self._figures.repeated(units[position].text, bits & running)
+        position, bits = lost[row.chance % len(lost)]
+        if bits & running and self._lowest.wants(row.chance, groups := self._groups(bits & running, REPEATED_GROUP)):
+            self._take_row(row, groups, REPEATED, self._remover.listed(row.text)[position].text)
+
+    def _groups_of(self, variants: int, group: int) -> bytes:
+        return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
+
+    def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
+        if self._lowest.wants(row.chance, groups):
+            body = text.encode() if isinstance(text, str) else text
+            self._take(row.number, row.chance, groups, stage, row.url.decode(), row.timestamp.decode(), body)
+
+    def _take(self, number: int, chance: int, groups: bytes, stage: int, url: str, timestamp: str, body: bytes):
+        of = self._part.file.file
+        self._lowest.add(Candidate(chance, of, number, -1, groups, stage, url, timestamp, shortened(body)))
+
+    def write(self, path: str, made_from: str) -> FileSum:
+        """Leaves all that is held in a table; `made_from` says what it came of."""
+        sums: FileSums = {}
+        with open_candidates(path, sums) as table:
+            write_candidates(table, self._lowest.held())
+            table.fields = {"content": made_from, "figures": self._figures.to_json()}
+        return sums[base_name(path)]

@@ -1,0 +1,78 @@
+"""The figures of one unit's pages: those that Clean counted of its files, and those of what it keeps; and of all units."""
+
+from collections.abc import Sequence
+
+from c4build.flow.figures import Json, Judged, Level, Sketch, Tally, count_text, judge_text, matrix
+from c4build.flow.file_figures import BeforeFigures
+from c4build.rules.alone import Alone
+from c4build.rules.steps import bits_of
+from c4build.rules.tables import RuleSet, Variant
+from c4build.write.statistics import Statistics
+
+_LINES = 1000  # repeated ones that a sketch holds
+_LINE_CHARACTERS = 200
+
+
+class UnitFigures:
+    """Of the files of a unit, one after the other; or of all units, put together in their order."""
+
+    def __init__(self, variants: int, told: Json | None = None):
+        told = told or {"all": None, "news": None, "after": [None] * variants, "repeated": [(0, {})] * variants}
+        self.before = {name: BeforeFigures(told[name]) for name in ("all", "news")}
+        self.after = [Tally(one) for one in told["after"]]
+        self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
+        self._level = self._judged = Level(64)
+
+    def begin(self, said: Json, first: bool):
+        """Goes on with a file: `said` is what `FileFigures` left; its own figures count in one unit, the `first` of it."""
+        self._level, self._judged = (Level(halvings) for halvings in said["levels"])
+        if first:
+            for name, before in self.before.items():
+                before.merge(BeforeFigures(said[name]))
+
+    @property
+    def limit(self) -> int:
+        """Pages with a chance below it are looked at."""
+        return self._level.limit
+
+    def kept(self, chance: int, host: str, text: str, variants: int) -> Judged | None:
+        """Counts a text that some variants keep, a bit each; returns what was found where it was judged."""
+        counted, judged = count_text(text), judge_text(text) if chance < self._judged.limit else None
+        for bit in bits_of(variants):
+            self.after[bit].count(counted, host, self._level.weight)
+            if judged:
+                self.after[bit].judge(judged, self._judged.weight)
+        return judged
+
+    def repeated(self, text: str, variants: int):
+        """Counts a line or span that some variants lose."""
+        for bit in bits_of(variants):
+            self._repeated[bit].add(text[:_LINE_CHARACTERS], self._level.weight)
+
+    def merge(self, other: "UnitFigures"):
+        for name, before in other.before.items():
+            self.before[name].merge(before)
+        for own, after in zip(self.after, other.after):
+            own.merge(after)
+        for own_lines, lines in zip(self._repeated, other._repeated):
+            own_lines.merge(lines)
+
+    def to_json(self) -> Json:
+        return {
+            **{name: before.to_json() for name, before in self.before.items()},
+            "after": [tally.to_json() for tally in self.after],
+            "repeated": [lines.to_json() for lines in self._repeated],
+        }
+
+    def statistics(self, rules: RuleSet, variants: Sequence[Variant], bit: int) -> Statistics:
+        """Of a variant."""
+        variant = variants[bit]
+        before, after = self.before["news" if variant.news_only else "all"], self.after[bit].side()
+        side = before.tally.side()
+        masks = before.raw if variant.raw else before.dropping
+        return Statistics(
+            before=side,
+            after=after,
+            rules=matrix(Alone(rules, ()).names, variant.steps, masks, side.languages_sampled),
+            repeated=self._repeated[bit].top(after.histograms["characters"].sampled),
+        )
