@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 
-from throughput import ALL, SAMPLE, enlarge, count, start_build, write_smallest
+from throughput import ALL, SAMPLE, count, enlarge, start_build, write_smallest
 
 MOST = ("--samples", "100")
 NONE = ("--samples", "0")

@@ -243,6 +243,8 @@ def main():
     parser.add_argument("--plan", action="store_true", help="memory, compile time and budget of a step; nothing is run")
     parser.add_argument("--adapters", metavar="32,128", help="--plan of fine-tuning them, beside all of the model")
     parser.add_argument("--input", action="store_true", help="how fast batches come")
+    parser.add_argument("--profile", action="store_true", help="where a step's time goes on this device")
+    parser.add_argument("--kernels", type=int, default=40, help="how many of them --profile prints")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--eager", action="store_true", help="theirs without torch.compile (needs no C++ compiler)")
     parser.add_argument("--json", type=Path)
@@ -283,6 +285,10 @@ def main():
         return plan(options)
     if options.input:
         return input_rates()
+    if options.profile:
+        from trainer_profile import profile
+
+        return profile(options)
     if options.side:
         print("RESULT " + json.dumps({"c4build": ours, "transformers": theirs}[options.side](options)))
         return

@@ -2,6 +2,11 @@
 
 import sys
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+_KINDS = {"Cc": "control character", "Cs": "surrogate", "Co": "character of private use"}
 
 
 class C4BuildError(Exception):
@@ -56,7 +61,28 @@ def visible(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if char in keep or _can_be_seen(char) else _escaped(char) for char in text)
+    return "".join(part if sign is None else _escaped(part) for part, sign in signs(text, keep))
+
+
+class Sign(NamedTuple):
+    """What stands for a character that cannot be seen."""
+
+    code: str  # U+202E
+    name: str  # RIGHT-TO-LEFT OVERRIDE
+
+
+def signs(text: str, keep: str = "") -> Iterator[tuple[str, Sign | None]]:
+    """`text` in pieces: what can be seen with None, and by itself each character that cannot, with its sign."""
+    for seen, part in groupby(text, lambda char: char in keep or _can_be_seen(char)):
+        if seen:
+            yield "".join(part), None
+        else:
+            for char in part:
+                yield char, Sign(f"U+{ord(char):04X}", _name(char))
+
+
+def _name(char: str) -> str:
+    return unicodedata.name(char, "") or _KINDS.get(unicodedata.category(char), "unassigned character")
 
 
 def _can_be_seen(char: str) -> bool:

@@ -74,7 +74,13 @@ def build(request: Request, workers: int = 1, **options) -> dict[str, dict]:
 
 
 def shards(folder) -> dict[str, bytes]:
-    """The shards of all corpora under `folder`, by path, and the samples and statistics beside them."""
+    """The shards of all corpora under `folder`, by path."""
+    beside = ("samples.jsonl", "statistics.json")
+    return {path: data for path, data in made(folder).items() if not path.endswith(beside)}
+
+
+def made(folder) -> dict[str, bytes]:
+    """The shards, and the samples and statistics beside them."""
     files = (path for path in Path(folder, "c4").rglob("*") if path.is_file())
     paths = sorted(path for path in files if path.suffix != ".json" or path.name.endswith("statistics.json"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from builds import build, shards
+from builds import build, made
 from command import run_command
 
 from c4build.corpora.c4 import prepare
@@ -24,7 +24,7 @@ def expected(rules, sources, tmp_path_factory):
     """The shards of one worker, all inputs, 4 shards."""
     out = tmp_path_factory.mktemp("expected")
     build(sources.request(out, rules=rules, shards=4))
-    found = shards(out)
+    found = made(out)
     assert len(found) == 5 * (4 + 1 + 2)
     assert sum(map(len, found.values())) > 50_000
     return found
@@ -32,7 +32,7 @@ def expected(rules, sources, tmp_path_factory):
 
 def test_two_workers_write_what_one_writes(sources, rules, expected, tmp_path):
     build(sources.request(tmp_path, rules=rules, shards=4), workers=2)
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 def test_the_order_of_the_inputs_is_no_matter(sources, rules, expected, tmp_path):
@@ -40,12 +40,12 @@ def test_the_order_of_the_inputs_is_no_matter(sources, rules, expected, tmp_path
     random.Random(1).shuffle(wet)
     assert wet != list(sources.wet)
     build(sources.request(tmp_path, rules=rules, shards=4, inputs=wet))
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 def test_a_rerun_from_nothing_writes_the_same(sources, rules, expected, tmp_path):
     build(sources.request(tmp_path, rules=rules, shards=4))
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 def test_a_build_with_another_input_added_cleans_that_one_only(sources, rules, expected, tmp_path):
@@ -56,20 +56,20 @@ def test_a_build_with_another_input_added_cleans_that_one_only(sources, rules, e
     after = {path.name: path.stat() for path in tmp_path.rglob("pages-*/*.parquet")}
     assert len(after) == 3
     assert {name: after[name].st_mtime_ns for name in before} == {n: s.st_mtime_ns for n, s in before.items()}
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 def test_a_build_with_fewer_shards_leaves_none_of_the_old_ones(sources, rules, expected, tmp_path):
     build(sources.request(tmp_path, rules=rules, shards=7))
-    assert shards(tmp_path) != expected
+    assert made(tmp_path) != expected
     build(sources.request(tmp_path, rules=rules, shards=4, overwrite=True))
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 50])
 def test_the_number_of_shards_changes_where_pages_are_and_nothing_else(sources, rules, expected, tmp_path, number):
     build(sources.request(tmp_path, rules=rules, shards=number, variants=("en",)))
-    found = {path: data for path, data in shards(tmp_path).items() if "train" in path}
+    found = {path: data for path, data in made(tmp_path).items() if "train" in path}
     assert len(found) == number
     reference = {path: data for path, data in expected.items() if "/en/" in path and "train" in path}
     # In order of their numbers the shards hold the same records: only the cuts are elsewhere.
@@ -79,7 +79,7 @@ def test_the_number_of_shards_changes_where_pages_are_and_nothing_else(sources, 
 
 def test_a_variant_comes_out_the_same_alone_and_among_others(sources, rules, expected, tmp_path):
     build(sources.request(tmp_path, rules=rules, shards=4, variants=("webtextlike",)))
-    assert shards(tmp_path) == {path: data for path, data in expected.items() if "/webtextlike/" in path}
+    assert made(tmp_path) == {path: data for path, data in expected.items() if "/webtextlike/" in path}
 
 
 class InGroups(Plan):
@@ -98,7 +98,7 @@ def test_keys_in_any_groups_and_buckets_by_files_or_the_shuffle_come_to_the_same
     changes = {"most_grouped": files, "bucket_bytes": bucket_bytes} | ({} if by_files else {"key_files": None})
     run(prepared._replace(plan=InGroups(*prepared.plan._replace(**changes))))
     assert not list(tmp_path.glob(".c4build/keys/*"))
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -108,7 +108,7 @@ def test_other_formats_are_the_same_each_time(sources, tmp_path, format, workers
     for time, count in enumerate((1, workers)):
         out = tmp_path / str(time)
         build(sources.request(out, format=format, shards=2, variants=("en", "en.noclean")), count)
-        found.append(shards(out))
+        found.append(made(out))
     assert found[0] == found[1] and len(found[0]) == 6 + 4
 
 
@@ -131,7 +131,7 @@ def test_two_dask_workers_write_what_one_process_writes(sources, rules, expected
         "--runner", "DaskRunner", "--", "--dask_client_address", cluster.scheduler_address,
     )  # fmt: skip
     assert (done.code, done.error_lines) == (0, [])
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
     with Client(cluster) as client:
         ran = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert len(ran) == 2 and min(ran.values()) > 0
@@ -144,6 +144,6 @@ def test_the_plain_beam_program_writes_what_the_command_writes(sources, rules, e
     lists = ["--badwords", sources.bad_words, "--realnews-domains", sources.domains, "--webtext-urls", sources.urls]
     variants = ",".join(("en", "en.noblocklist", "en.noclean", "realnewslike", "webtextlike"))
     c4.run([*sources.wet, "--out", str(tmp_path), "--rules", rules, "--shards", "4", "--variants", variants, *lists])
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
     said = capsys.readouterr().out
     assert all(f"{name}: {tmp_path}/c4/{name}/" in said for name in variants.split(","))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Each part imports parts with smaller numbers only, and what is in its own folder.
 LAYERS = {
     "__init__": 0, "errors": 0, "page": 0, "rules": 1, "read": 2, "dedup": 2, "write": 3, "sample": 4, "flow": 5, "corpora": 6,
-    "commands": 7,
+    "report": 6, "commands": 7,
 }  # fmt: skip
 LONGEST = 350  # lines of a file
 TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}
@@ -124,7 +124,7 @@ def loaded_after(code: str) -> set[str]:
 
 COMMANDS = [
     "", "build", "plan", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "explain", "dropped", "diff",
-    "overlap", "status", "ablate",
+    "overlap", "status", "report", "ablate",
     "t5", "t5 vocab", "t5 pretrain", "t5 finetune", "t5 eval", "t5 predict", "t5 export", "t5 tasks",
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What the README tells people to read a corpus with, and the card by which `datasets` tells variants apart."""
+"""The card by which `datasets` tells variants apart, and a folder of Parquet. test_docs.py runs docs/reading.md."""
 
 import json
 import os
@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 from builds import VARIANTS, build
 
-from c4build.write.card import is_ours, write_card
-
-README = Path(__file__).parent.parent / "README.md"
+from c4build.report.card import is_ours, write_card
 
 _LOAD = """
 import json, sys
@@ -113,31 +111,3 @@ def test_pandas_reads_a_folder_of_parquet(sources, tmp_path):
     said = build(sources.request(tmp_path, format="parquet", shards=3, variants=("en",)))["en"]
     frame = pandas.read_parquet(tmp_path / "c4/en/1.0.0")
     assert len(frame) == said["kept"] and {"text", "url"} <= set(frame.columns)
-
-
-def snippets() -> list[str]:
-    """The lines of Python in the README that read a corpus."""
-    return re.findall(r"^(?:tfds|datasets|pandas)\..+$", README.read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["tfds.load", "tfds.builder_from_directory", "tfds.data_source", "datasets.load_dataset", "pandas.read_parquet"],
-)
-def test_the_readme_reads_a_corpus_in_this_way_and_it_works(sources, tmp_path, monkeypatch, name):
-    (line,) = [line for line in snippets() if line.startswith(name)]
-    format = {
-        "tfds.data_source": "array_record",
-        "datasets.load_dataset": "jsonl",
-        "pandas.read_parquet": "parquet",
-    }.get(name, "tfrecord")
-    build(sources.request(tmp_path / "corpora", format=format, variants=("en",), rules="c4-3.1.0"))
-    write_card(str(tmp_path / "corpora"))
-    monkeypatch.chdir(tmp_path)
-    code = f"import tensorflow_datasets as tfds\nread = {line.partition('  #')[0]}\nprint(len(read['train']) if 'pandas' not in {line!r} else len(read))"
-    if name.startswith(("datasets", "pandas")):
-        code = f"import {name.partition('.')[0]}\n" + code.partition("\n")[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200,
-                          env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")})  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout.split()[-1]) > 10

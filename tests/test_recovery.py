@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from builds import shards
+from builds import made
 from command import Command, processes_of_group, run_command, run_installed
 
 
@@ -39,7 +39,7 @@ def undisturbed(inputs, tmp_path_factory):
         out = tmp_path_factory.mktemp("undisturbed")
         start = time.monotonic()
         assert run_command(*arguments(inputs, out, "--workers", workers)).code == 0
-        return shards(out), time.monotonic() - start
+        return made(out), time.monotonic() - start
 
     return build
 
@@ -76,7 +76,7 @@ def test_a_build_killed_at_random_moments_comes_to_the_same_bytes(inputs, undist
     assert killed >= kills / 2
     done = run_command(*arguments(inputs, tmp_path, "--workers", workers))
     assert done.code == 0, done.err
-    assert shards(tmp_path) == expected
+    assert made(tmp_path) == expected
     assert made.items() <= page_files(tmp_path).items()
     assert not list(tmp_path.rglob("*.tmp-*"))
 
@@ -152,7 +152,7 @@ def test_a_build_on_a_full_disk_goes_on_when_there_is_room(inputs, undisturbed, 
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 0
         assert made.items() <= page_files(small).items()
-        assert shards(small) == undisturbed()[0]
+        assert made(small) == undisturbed()[0]
 
 
 def test_a_limit_on_file_sizes_ends_in_one_clear_line(inputs, tmp_path):

@@ -84,7 +84,7 @@ def test_the_page_has_every_step_and_nothing_else():
 
 def test_the_example_of_the_page_is_what_its_settings_say_and_builds(tmp_path):
     text = PAGE.read_text()
-    example, _ = re.findall(r"```toml\n(.+?)```", text, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.+?)```", text, re.DOTALL)
     file = tmp_path / "shorter.toml"
     file.write_text(example)
     rules = load_rules(str(file))

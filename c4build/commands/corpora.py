@@ -250,7 +250,7 @@ def run_collect(
     from c4build.commands.outcome import print_collected
     from c4build.commands.terminal import print_complete, print_damages
     from c4build.flow.records import collect
-    from c4build.write.card import write_card
+    from c4build.report.card import write_card
     from c4build.write.folder import keeps_nothing, manifest_of
 
     plan = prepared.plan

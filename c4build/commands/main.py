@@ -22,6 +22,7 @@ from c4build.commands.dropped import dropped
 from c4build.commands.explain import explain
 from c4build.commands.overlap import overlap
 from c4build.commands.plan import plan
+from c4build.commands.report import report
 from c4build.corpora.options import Format, LeaveOneOut, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
@@ -75,17 +76,19 @@ def demo(
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
     from c4build.corpora.books import prepare_books
     from c4build.corpora.wikipedia import prepare_wikipedia
+    from c4build.sample.crawl import write_crawl
     from c4build.sample.resources import sample_books, sample_dump, sample_folder
 
     sample = sample_folder()
+    crawl, shared = write_crawl(f"{out}/raw")
     request = Request(
-        inputs=[str(sample / "sample.warc.wet.gz")],
+        inputs=[str(sample / "sample.warc.wet.gz"), crawl],
         out=out,
         rules=rules,
         variants=list(VARIANTS),
         leave_one_out=leave_one_out,
         realnews_domains=str(sample / "realnews_domains.json"),
-        webtext_urls=[str(sample / "webtext_urls.txt")],
+        webtext_urls=[str(sample / "webtext_urls.txt"), shared],
         format=format,
         overwrite=True,
     )
@@ -108,6 +111,7 @@ app.command()(explain)
 app.command()(diff)
 app.command()(overlap)
 app.command()(dropped)
+app.command()(report)
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
@@ -122,7 +126,7 @@ def run_build(
     check(workers, runner, beam_options)
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
-    from c4build.write.card import write_card
+    from c4build.report.card import write_card
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)

@@ -6,6 +6,7 @@ the corpus. What is lowest of all is lowest of its file: so nothing depends on w
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from heapq import heappush, heappushpop
 from itertools import count
 from typing import Any, NamedTuple
@@ -55,13 +56,14 @@ class Candidate(NamedTuple):
     timestamp: str
     body: bytes  # UTF-8; as much of it as `MOST_HELD`
 
-    def places(self) -> Iterator[tuple[int, int]]:
-        """(track or variant, group) of all its groups."""
-        for at, group in enumerate(self.groups):
-            if group != NONE and (group or self.stage != AS_READ):
-                yield at, group
-            if self.stage == AS_READ and group != NONE and group not in _OUTSIDE:
-                yield at, READ
+
+@lru_cache(maxsize=1 << 12)
+def _places(groups: bytes, stage: int) -> tuple[tuple[int, int], ...]:
+    """(track or variant, group) of all groups of a candidate."""
+    named = [(at, group) for at, group in enumerate(groups) if group != NONE and (group or stage != AS_READ)]
+    if stage == AS_READ:
+        named += [(at, READ) for at, group in enumerate(groups) if group != NONE and group not in _OUTSIDE]
+    return tuple(named)
 
 
 def shortened(body: bytes, most: int = MOST_HELD) -> bytes:
@@ -88,7 +90,7 @@ class Lowest:
         id, uses, limit = next(self._ids), 0, 0
         self._held[id] = candidate
         item = (-candidate.chance, -candidate.file, -candidate.number, id)
-        for place in candidate.places():
+        for place in _places(candidate.groups, candidate.stage):
             heap = self._heaps.setdefault(place, [])
             uses += 1
             if len(heap) < self._most:

@@ -1,10 +1,10 @@
 """The samples of each corpus, from what its units held: of each group those with the lowest chances, told by the rules."""
 
 from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from typing import NamedTuple
 
 from c4build.dedup.keys import hash_text
-from c4build.errors import counted
 from c4build.flow.candidates import (
     AS_READ,
     CLEANED,
@@ -105,21 +105,22 @@ class SampleTeller:
 
     def _lines(self, pages: Sequence[Candidate], teller: Teller) -> Iterator[Sample]:
         """Lines that the rules drop, and some that they nearly drop, of pages as they were read."""
-        by_rule: dict[tuple[str, str], list[tuple[bytes, Sample]]] = {}
+        by_rule: dict[tuple[str, str], list[tuple[bytes, int, int, str]]] = {}
         least = self._settings.clean.rules.min_words_per_line
-        for of in pages:
-            for number, line in enumerate(teller.lines(_page_of(of))):
-                near = line.fate == "kept" and len(line.left.split()) == least
-                if not near and line.fate not in _LINE_FATES:
+        for at, of in enumerate(pages):
+            for number, (line, fate, left) in enumerate(teller.fates(_page_of(of))):
+                if fate in _LINE_FATES:
+                    where = by_rule.setdefault((DROPPED_LINE, fate), [])
+                elif fate == "kept" and len(left.split(None, least)) == least:
+                    where = by_rule.setdefault((NEAR_LINE, "too_few_words"), [])
+                else:
                     continue
-                kind, rule = (NEAR_LINE, "too_few_words") if near else (DROPPED_LINE, line.fate)
-                why = f"{counted(least, 'words')}, {least} at least" if near else line.seen.remark
-                told = _Told(line.text, places=line.seen.places, why=why)
-                chance = hash_text(f"{of.chance} {number}")
-                by_rule.setdefault((kind, rule), []).append((chance, self._sample(of, kind, rule, told, number)))
-        for found in by_rule.values():
-            found.sort(key=lambda one: (one[0], one[1].input, one[1].record, one[1].line))
-            yield from (cut(sample) for _, sample in found[: self._settings.clean.samples])
+                where.append((hash_text(f"{of.chance} {number}"), at, number, line))
+        for (kind, rule), found in by_rule.items():
+            for _, at, number, line in nsmallest(self._settings.clean.samples, found):
+                seen = teller.seen_in_line(line, rule)
+                places = seen.places if kind == DROPPED_LINE else ()
+                yield cut(self._sample(pages[at], kind, rule, _Told(line, places=places, why=seen.remark), number))
 
 
 def _page_of(candidate: Candidate) -> Page:

@@ -131,6 +131,8 @@ class UnitSamples:
             for bit, code in self._lost_by(row + at):
                 if lost[at] >> bit & 1:
                     groups[bit] = code
+            if not self._lowest.wants(chance, bytes(groups)):
+                continue
             body = raw if text is None else text.encode()
             self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
 

@@ -69,6 +69,10 @@ class _TellingSteps(Steps):
         return text, left
 
 
+def _lines_of(page: Page) -> list[str]:
+    return [line for line in page.body.decode().splitlines() if line]
+
+
 class Teller:
     """Tells what the rules do to the pages of one variant."""
 
@@ -100,7 +104,16 @@ class Teller:
 
     def lines(self, page: Page) -> list[LineTold]:
         """The lines of the page that are not empty, as they were read; of a variant that keeps the raw text, all kept."""
-        return self._told([line for line in page.body.decode().splitlines() if line])
+        return self._told(_lines_of(page))
+
+    def fates(self, page: Page) -> list[tuple[str, str, str]]:
+        """(text, fate, what stays) of the same lines, of a variant that does not keep the raw text."""
+        lines = _lines_of(page)
+        return [(line, *judged) for line, judged in zip(lines, self._judge_lines(lines))]
+
+    def seen_in_line(self, line: str, rule: str) -> Seen:
+        """What of a line a rule of lines goes by."""
+        return self._marks(line, rule)
 
     def _told(self, lines: Sequence[str]) -> list[LineTold]:
         if self.variant.raw:

@@ -84,13 +84,12 @@ def article(rng: random.Random, name: str, others: list[str]) -> str:
     is_a = _KINDS[kind].format(
         other=f"[[{rng.choice(others)}]]", thing=rng.choice(THEMES["cooking"]["thing"]), number=rng.randint(5, 90)
     )
-    theme = rng.choice(list(THEMES))
     parts = [
         f"{{{{Infobox {kind}\n| name = {name}\n| founded = {{{{circa|{rng.randint(900, 1700)}}}}}\n| image = {name}.jpg\n}}}}",
         f"[[File:{name}.jpg|thumb|left|A view of [[{name}]] from the east]]",
         f"'''{name}''' is {is_a}. {_facts(rng, name, others, 3, True)}",
         f"== History ==\n{_facts(rng, name, others, 4, True)}\n\n{_facts(rng, name, others, 3, False)}",
-        "== Description ==\n" + "\n\n".join(prose(rng, theme, rng.randint(4, 8))),
+        "== Description ==\n" + "\n\n".join(prose(rng, "encyclopedia", rng.randint(4, 8))),
     ]
     if rng.random() < 0.4:
         rows = "\n|-\n".join(f"| {rng.choice(others)} || {rng.randint(1, 999)}" for _ in range(3))
@@ -148,22 +147,17 @@ def _page_xml(number: int, page: WikiPage) -> str:
     )
 
 
-_TITLES = {
-    "history": "The House at the End of the Quay", "travel": "A Slow Road North", "nature": "Notes from the Marsh",
-    "gardening": "Four Seasons behind a Wall", "cooking": "The Kitchen on Mill Lane", "local news": "The Ledger and the Bell",
-    "astronomy": "What the Night Keeper Saw", "technology": "The Engine in the Barn",
-}  # fmt: skip
+_TITLES = (
+    "The House at the End of the Quay", "A Slow Road North", "Notes from the Marsh", "Four Seasons behind a Wall",
+    "The Kitchen on Mill Lane", "The Ledger and the Bell", "What the Night Keeper Saw", "The Engine in the Barn",
+)  # fmt: skip
 
 
-def chapters(rng: random.Random, theme: str, count: int) -> list[tuple[str, str]]:
-    """(title, text) of a book's chapters."""
-    others = [name for name in THEMES if name != theme]
-    found = []
-    for number in range(1, count + 1):
-        paragraphs = prose(rng, theme, rng.randint(7, 11)) + prose(rng, rng.choice(others), rng.randint(2, 4))
-        rng.shuffle(paragraphs)
-        found.append((f"Chapter {number}", "\n\n".join(paragraphs)))
-    return found
+def chapters(rng: random.Random, count: int) -> list[tuple[str, str]]:
+    """(title, text) of a novel's chapters."""
+    return [
+        (f"Chapter {number}", "\n\n".join(prose(rng, "novels", rng.randint(9, 15)))) for number in range(1, count + 1)
+    ]
 
 
 def plain(title: str, found: list[tuple[str, str]]) -> str:
@@ -216,8 +210,8 @@ def books() -> dict[str, bytes]:
     """Files of books by name: plain, framed by Project Gutenberg, EPUB, one twice, one in German."""
     rng = random.Random(SEED + 1)
     found = {}
-    for number, (theme, title) in enumerate(_TITLES.items()):
-        written = chapters(rng, theme, 6)
+    for number, title in enumerate(_TITLES):
+        written = chapters(rng, 6)
         stem = title.lower().replace(" ", "-")
         if number % 4 == 3:
             found[f"{stem}.epub"] = epub(title, written)

@@ -1,9 +1,12 @@
 """The words of the sample, and the prose made of them: templates of English sentences by theme, and sentences in other languages.
 
-`{name}` stands for one of the words of that name, the theme's own first, then the common ones.
+`{name}` stands for one of the words of that name, the theme's own first, then the common ones. A theme is one of THEMES, which the
+sample's pages are about, or of `domains`.
 """
 
 import random
+
+from c4build.sample.domains import DOMAINS, LISTINGS, USERS
 
 COMMON = {
     "time": "spring|summer|autumn|winter|early morning|late evening|the first week|the second year|the weekend|the holidays".split(
@@ -292,19 +295,31 @@ OTHER_LANGUAGES = {
 }
 
 
-def sentence(rng: random.Random, theme: str) -> str:
-    words = {**COMMON, **{name: values for name, values in THEMES[theme].items() if name != "say"}}
-    text = rng.choice(THEMES[theme]["say"])
+def filled(rng: random.Random, text: str, words: dict[str, list[str]]) -> str:
+    """A template with a word for each of its names."""
     while "{" in text:
         name = text[text.index("{") + 1 : text.index("}")]
         text = text.replace("{" + name + "}", rng.choice(words[name]), 1)
+    return text
+
+
+def listings(rng: random.Random, count: int) -> list[str]:
+    """Lines that stand around a page's text: posts, tags, goods."""
+    words = {**COMMON, **THEMES[rng.choice(list(THEMES))], "user": USERS}
+    return [filled(rng, rng.choice(LISTINGS), words) for _ in range(count)]
+
+
+def sentence(rng: random.Random, theme: str) -> str:
+    own = THEMES[theme] if theme in THEMES else DOMAINS[theme]
+    words = {**COMMON, **{name: values for name, values in own.items() if name != "say"}}
+    text = filled(rng, rng.choice(own["say"]), words)
     start = 1 if text.startswith('"') else 0
     return text[:start] + text[start].upper() + text[start + 1 :]
 
 
 def paragraph(rng: random.Random, theme: str, sentences: int) -> str:
     said = [sentence(rng, theme) for _ in range(sentences)]
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and theme in THEMES:
         said.append(rng.choice(COMMON["opinion"]) + ".")
     return " ".join(said)
 

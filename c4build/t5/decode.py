@@ -1,6 +1,8 @@
 """Greedy and beam search with a key/value cache: a batch at a time, one compiled program for each shape.
 
-Inputs are a text a row, end token in, padded on the right. A model without an encoder goes on behind them.
+Inputs are a text a row, end token in, padded on the right. A model without an encoder goes on behind them. A batch stops with the
+last of its texts. The beams of a text are an axis of their own, over which a step is mapped: they read the encoder's keys and values,
+which are the same for all, from one copy.
 
 Beam search comes in two kinds, which differ in how a hypothesis of a certain length, end token included, is scored:
 
@@ -46,9 +48,17 @@ def greedy(graph, params, inputs, input_segments, length: int):
     return jax.lax.while_loop(go_on, step, start)[2]
 
 
+BEAMS = 2  # the beams' axis in caches: [layers, batch, beams, positions, heads, d_kv]
+
+
 def pick(x, indices):
     """x[b, indices[b, i]] for [batch, n, ...] and [batch, k]."""
     return jnp.take_along_axis(x, indices.reshape(indices.shape + (1,) * (x.ndim - 2)), axis=1)
+
+
+def pick_caches(cache, parents):
+    """cache[:, b, parents[b, i]] for [layers, batch, beams, ...] and [batch, beams]."""
+    return jax.vmap(lambda own, chosen: own[:, chosen], in_axes=(1, 0), out_axes=1)(cache, parents)
 
 
 PENALTIES = {
@@ -65,7 +75,8 @@ def beam_search(
     penalty, t5 = PENALTIES[kind], kind == "t5"
     model = model_of(graph, params)
     batch, vocabulary = inputs.shape[0], model.config.vocab_size
-    first, cache, fixed = model.start_decoding(inputs, input_segments, length, beams)
+    first, cache, fixed = model.start_decoding(inputs, input_segments, length)
+    decode_step = jax.vmap(model.decode_step, in_axes=(1, None, BEAMS, None), out_axes=(1, BEAMS))
 
     def go_on(state):
         return (state["position"] < length) & state["hopeful"].any()
@@ -73,9 +84,9 @@ def beam_search(
     def step(state):
         position = state["position"]
         last = jax.lax.dynamic_index_in_dim(state["running"], position - 1, 2, keepdims=False)
-        last = jnp.where(position == 0, first, last.reshape(-1))
-        logits, cache = model.decode_step(last, position, state["cache"], fixed)
-        scores = jax.nn.log_softmax(logits).reshape(batch, beams, vocabulary) + state["running_scores"][..., None]
+        last = jnp.where(position == 0, first[:, None], last)
+        logits, cache = decode_step(last, position, state["cache"], fixed)
+        scores = jax.nn.log_softmax(logits) + state["running_scores"][..., None]
 
         # Twice as many candidates as beams: even if every beam may end here, as many go on.
         scores, flat = jax.lax.top_k(scores.reshape(batch, -1), 2 * beams)
@@ -84,8 +95,8 @@ def beam_search(
         ended = (tokens == EOS) | (not t5 and position + 1 == length)
 
         running_scores, best = jax.lax.top_k(scores + ended * WORST, beams)
-        parents = pick(parents, best) + jnp.arange(batch)[:, None] * beams
-        cache = jax.tree.map(lambda c: c[:, parents.reshape(-1)], cache)
+        parents = pick(parents, best)
+        cache = jax.tree.map(lambda own: pick_caches(own, parents), cache)
 
         may_finish = ended & (t5 or jnp.arange(2 * beams) < beams)
         power = penalty(position + 1.0, alpha)
@@ -117,7 +128,7 @@ def beam_search(
         "finished_scores": jnp.full((batch, beams), WORST),
         "is_finished": jnp.zeros((batch, beams), bool),
         "hopeful": jnp.ones(batch, bool),
-        "cache": cache,
+        "cache": jax.tree.map(lambda own: jnp.repeat(own[:, :, None], beams, BEAMS), cache),
     }
     end = jax.lax.while_loop(go_on, step, start)
     found = end["is_finished"].any(1)

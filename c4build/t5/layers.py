@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from c4build.t5.attention import attend, drop_keys
+from c4build.t5.attention import attend, kept_keys
 from c4build.t5.config import ModelConfig
 
 
@@ -55,10 +55,11 @@ class Attention(nnx.Module):
         shape = (*x.shape[:-1], self.heads, -1)
         return self.k(x).reshape(shape), self.v(x).reshape(shape)
 
-    def __call__(self, x, keys, values, bias, mask, key=None):
-        """`bias` float32 [1, heads, queries, keys] for positions, or None; `mask` bool [batch, 1, queries, keys]."""
+    def __call__(self, x, keys, values, bias, visible, key=None):
+        """`bias` and `visible` as in `attention.attend`."""
         queries = self.q(x).reshape((*x.shape[:-1], self.heads, -1))
-        mixed = attend(queries, keys, drop_keys(values, self.rate, key), bias, mask, self.implementation)
+        kept = kept_keys(self.rate, key, keys.shape[0], self.heads, keys.shape[1])
+        mixed = attend(queries, keys, values, bias, visible, kept, self.implementation)
         return self.o(mixed.reshape((*x.shape[:-1], -1)))
 
 
@@ -112,15 +113,15 @@ class Block(nnx.Module):
             self.adapter_norm = Norm(config)
         self.rate = config.dropout
 
-    def __call__(self, x, bias, mask, encoded, cross_mask, key):
+    def __call__(self, x, bias, visible, encoded, cross_visible, key):
         """[batch, length, d_model]; without `encoded` attention to the encoder is left out."""
         keys = split(key, 6)
         y = self.attention_norm(x)
-        y = self.attention(y, *self.attention.keys_values(y), bias, mask, keys[0])
+        y = self.attention(y, *self.attention.keys_values(y), bias, visible, keys[0])
         x = x + dropout(y, self.rate, keys[1])
         if encoded is not None:
             attention = self.cross_attention
-            y = attention(self.cross_norm(x), *attention.keys_values(encoded), None, cross_mask, keys[2])
+            y = attention(self.cross_norm(x), *attention.keys_values(encoded), None, cross_visible, keys[2])
             x = x + dropout(y, self.rate, keys[3])
         x = x + dropout(self.feed_forward(self.feed_forward_norm(x), keys[4]), self.rate, keys[5])
         return self.adapted(x, key)
@@ -132,7 +133,7 @@ class Block(nnx.Module):
         keys = split(None if key is None else jax.random.fold_in(key, 6), 2)
         return x + dropout(self.adapter(self.adapter_norm(x), keys[0]), self.rate, keys[1])
 
-    def step(self, x, bias, mask, caches, layer, position, cross_cache, cross_mask):
+    def step(self, x, bias, visible, caches, layer, position, cross_cache, cross_visible):
         """One token: `x` [batch, 1, d_model]; returns it, and all layers' caches [layers, batch, max_length, heads, d_kv]
         with this layer's key and value of it. They are written in place, a token at a time."""
         y = self.attention_norm(x)
@@ -142,8 +143,8 @@ class Block(nnx.Module):
             for cache, new in zip(caches, self.attention.keys_values(y))
         )
         own_keys, own_values = (jax.lax.dynamic_index_in_dim(cache, layer, 0, keepdims=False) for cache in caches)
-        x = x + self.attention(y, own_keys, own_values, bias, mask)
+        x = x + self.attention(y, own_keys, own_values, bias, visible)
         if cross_cache is not None:
             cross_keys, cross_values = cross_cache
-            x = x + self.cross_attention(self.cross_norm(x), cross_keys, cross_values, None, cross_mask)
+            x = x + self.cross_attention(self.cross_norm(x), cross_keys, cross_values, None, cross_visible)
         return self.adapted(x + self.feed_forward(self.feed_forward_norm(x))), caches

@@ -1,10 +1,13 @@
 """Cross-entropy, a part of the target positions at a time: the logits of a whole batch never stand in memory.
 
-Each part's logits are computed again in the backward pass: one more product with the output matrix, 1 to 3 % of a step.
+Each part's logits are computed again in the backward pass: one more product with the output matrix, 1 to 3 % of a step. Their
+gradient, softmax less what was asked for, is written down here, and made in the format of the products.
 """
 
 import jax
 import jax.numpy as jnp
+
+from c4build.t5.model import product
 
 AT_ONCE = 2**28  # logits: 1 GiB in float32
 
@@ -24,13 +27,37 @@ def target_losses(model, hidden, targets, target_segments):
     def joined(x):
         return jnp.swapaxes(x, 0, 1).reshape(batch, parts * width)[:, :length]
 
-    @jax.checkpoint
     def part(hidden, targets, target_segments):
-        logits = model.logits(hidden)
+        losses, log_z = _losses(*model.output(hidden), targets)
         real = target_segments > 0
-        log_z = jax.nn.logsumexp(logits, -1)
-        picked = jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
-        return jnp.where(real, log_z - picked, 0.0), jnp.where(real, log_z, 0.0)
+        return jnp.where(real, losses, 0.0), jnp.where(real, log_z, 0.0)
 
     found = jax.lax.map(lambda arrays: part(*arrays), (cut(hidden), cut(targets), cut(target_segments)))
     return joined(found[0]), joined(found[1])
+
+
+@jax.custom_vjp
+def _losses(x, table, targets):
+    """[..., d_model], [vocab_size, d_model], [...] -> the losses and log Z, float32 [...]."""
+    logits = product(x, table)
+    log_z = jax.nn.logsumexp(logits, -1)
+    return log_z - jnp.take_along_axis(logits, targets[..., None], -1)[..., 0], log_z
+
+
+def _forward(x, table, targets):
+    losses, log_z = _losses(x, table, targets)
+    return (losses, log_z), (x, table, targets, log_z)
+
+
+def _backward(saved, gradients):
+    x, table, targets, log_z = saved
+    of_loss, of_log_z = (gradient[..., None] for gradient in gradients)
+    asked = (
+        jax.lax.broadcasted_iota(targets.dtype, (*targets.shape, table.shape[0]), targets.ndim) == targets[..., None]
+    )
+    softmax = jnp.exp(product(x, table) - log_z[..., None])
+    gradient = (softmax * (of_loss + of_log_z) - jnp.where(asked, of_loss, 0.0)).astype(x.dtype)
+    return jnp.einsum("...v,vd->...d", gradient, table), jnp.einsum("...v,...d->vd", gradient, x), None
+
+
+_losses.defvjp(_forward, _backward)

@@ -23,18 +23,18 @@ import numpy as np
 from flax import nnx
 
 from c4build.t5 import kernel
+from c4build.t5.attention import Visible
 from c4build.t5.config import ModelConfig
 from c4build.t5.layers import Block, Norm, dropout, split
 
 
-def relative_buckets(queries: int, keys: int, bidirectional: bool, buckets: int = 32, max_distance: int = 128):
-    """The bucket of each (query, key) distance: int32 [queries, keys].
+def relative_buckets(distance: np.ndarray, bidirectional: bool, buckets: int = 32, max_distance: int = 128):
+    """The bucket, int32, of each distance: a key's place less the query's.
 
     Half the buckets are exact small distances; the rest grow as a logarithm up to `max_distance`; all beyond share the
     last. A bidirectional stack gives half of all buckets to keys on the right. Computed in float32, as T5 does, since
     the rounding decides the bucket at the borders.
     """
-    distance = np.arange(keys)[None, :] - np.arange(queries)[:, None]
     offset = np.zeros_like(distance)
     if bidirectional:
         buckets //= 2
@@ -49,6 +49,10 @@ def relative_buckets(queries: int, keys: int, bidirectional: bool, buckets: int 
     return (offset + np.where(distance < exact, distance, large)).astype(np.int32)
 
 
+AT_ONCE = (
+    12  # layers that a GPU's program has one after another: it need not cut their arrays out of those of all layers
+)
+
 POLICIES = {  # of `config.remat`: what the backward pass finds computed
     "none": jax.checkpoint_policies.everything_saveable,
     "minimal": jax.checkpoint_policies.save_from_both_policies(
@@ -59,9 +63,13 @@ POLICIES = {  # of `config.remat`: what the backward pass finds computed
 }
 
 
-def rematerialised(layer, policy: str):
-    """The layer of a scan, which keeps what the policy says. Attention keeps no scores whatever it says."""
-    return layer if policy == "none" else jax.checkpoint(layer, prevent_cse=False, policy=POLICIES[policy])
+def rematerialised(layer, policy: str, at_once: int = 1):
+    """The layer of a scan, `at_once` of which stand one after another in the program: it keeps what the policy says.
+    Attention keeps no scores whatever it says."""
+    if policy == "none":
+        return layer
+    # Those of one program XLA would find the same in the backward pass, and keep.
+    return jax.checkpoint(layer, prevent_cse=at_once > 1, policy=POLICIES[policy])
 
 
 class Stack(nnx.Module):
@@ -77,41 +85,41 @@ class Stack(nnx.Module):
         self.layers = each(rngs)  # one block, all of whose arrays are [layers, ...]
         self.norm = Norm(config)
 
-    def buckets(self, queries: int, keys: int, bidirectional: bool | None = None):
+    def position_bias(self, length: int, bidirectional: bool | None = None):
+        """float32 [heads, 2 * length - 1], by distance, see `attention.attend`."""
         config = self.config
         both = self.bidirectional if bidirectional is None else bidirectional
-        return relative_buckets(queries, keys, both, config.buckets, config.max_distance)
+        distances = np.arange(1 - length, length)
+        return self.relative_bias[...][relative_buckets(distances, both, config.buckets, config.max_distance)].T
 
-    def position_bias(self, queries: int, keys: int, bidirectional: bool | None = None):
-        """float32 [1, heads, queries, keys]."""
-        return jnp.transpose(self.relative_bias[...][self.buckets(queries, keys, bidirectional)], (2, 0, 1))[None]
-
-    def __call__(self, x, mask, encoded=None, cross_mask=None, key=None, bidirectional=None):
-        """`mask` [batch, 1, queries, keys] says which keys a query may see; `cross_mask` the same for the encoder."""
+    def __call__(self, x, visible, encoded=None, cross_visible=None, key=None, bidirectional=None):
+        """`visible` says which keys a query sees; `cross_visible` the same for the encoder."""
         first, last, keys = None, None, None
         if key is not None:
             keys = jax.random.split(key, self.count + 2)
             first, last, keys = keys[0], keys[1], keys[2:]
-        bias = self.position_bias(x.shape[1], x.shape[1], bidirectional)
+        bias = self.position_bias(x.shape[1], bidirectional)
         block, arrays = nnx.split(self.layers)
 
         def layer(x, own):
             arrays, key = own
-            return nnx.merge(block, arrays)(x, bias, mask, encoded, cross_mask, key), None
+            return nnx.merge(block, arrays)(x, bias, visible, encoded, cross_visible, key), None
 
         x = dropout(x, self.config.dropout, first)
-        x, _ = jax.lax.scan(rematerialised(layer, self.config.remat), x, (arrays, keys))
+        at_once = min(AT_ONCE, self.count) if jax.default_backend() == "gpu" else 1
+        layer = rematerialised(layer, self.config.remat, at_once)
+        x, _ = jax.lax.scan(layer, x, (arrays, keys), unroll=at_once)
         return dropout(self.norm(x), self.config.dropout, last)
 
-    def caches(self, x, mask):
+    def caches(self, x, visible):
         """Keys and values of `x` [batch, length, d_model] in every layer: two of [layers, batch, length, heads, d_kv]."""
-        bias = self.position_bias(x.shape[1], x.shape[1])
+        bias = self.position_bias(x.shape[1])
         block, arrays = nnx.split(self.layers)
 
         def layer(x, own):
             block_of_layer = nnx.merge(block, own)
             found = block_of_layer.attention.keys_values(block_of_layer.attention_norm(x))
-            return block_of_layer(x, bias, mask, None, None, None), found
+            return block_of_layer(x, bias, visible, None, None, None), found
 
         return jax.lax.scan(layer, x, arrays)[1]
 
@@ -120,18 +128,17 @@ class Stack(nnx.Module):
         block, arrays = nnx.split(self.layers)
         return jax.lax.map(lambda own: nnx.merge(block, own).cross_attention.keys_values(encoded), arrays)
 
-    def step(self, x, position, caches, mask, cross_caches=None, cross_mask=None):
-        """One token at `position` through all layers, see `Block.step`. `mask` bool [batch or 1, 1, 1, max_length]."""
+    def step(self, x, position, caches, visible, cross_caches=None, cross_visible=None):
+        """One token at `position` through all layers, see `Block.step`."""
         length = caches[0].shape[2]
-        buckets = jax.lax.dynamic_index_in_dim(jnp.asarray(self.buckets(length, length)), position, 0)
-        bias = jnp.transpose(self.relative_bias[...][buckets], (2, 0, 1))[None]
+        bias = jax.lax.dynamic_slice_in_dim(self.position_bias(length), length - 1 - position, length, 1)
         block, arrays = nnx.split(self.layers)
 
         def layer(carry, own):
             arrays, number, cross_cache = own
             x, caches = carry
             step = nnx.merge(block, arrays).step
-            return step(x, bias, mask, caches, number, position, cross_cache, cross_mask), None
+            return step(x, bias, visible, caches, number, position, cross_cache, cross_visible), None
 
         (x, caches), _ = jax.lax.scan(layer, (x, caches), (arrays, jnp.arange(self.count), cross_caches))
         return self.norm(x), caches
@@ -155,23 +162,26 @@ class T5(nnx.Module):
         return self.embedding[...][tokens].astype(self.config.dtype)
 
     def encode(self, inputs, input_segments, key=None):
-        mask = same_segment(input_segments, input_segments)
+        visible = Visible(input_segments, input_segments)
         stack = self.decoder if self.config.architecture == "shared" else self.encoder
-        return stack(self.embed(inputs), mask, key=key, bidirectional=True)
+        return stack(self.embed(inputs), visible, key=key, bidirectional=True)
 
-    def logits(self, x):  # [..., d_model] -> float32 [..., vocab_size]
+    def output(self, x):
+        """Of [..., d_model], what is multiplied to logits: `x` itself, scaled, and the output matrix [vocab_size, d_model]."""
         if self.config.scale_logits:
             x = x * self.config.d_model**-0.5
-        table = (self.head if self.config.own_head else self.embedding)[...].astype(x.dtype)
-        return jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
+        return x, (self.head if self.config.own_head else self.embedding)[...].astype(x.dtype)
+
+    def logits(self, x):  # [..., d_model] -> float32 [..., vocab_size]
+        return product(*self.output(x))
 
     def hidden(self, inputs, input_segments, decoder_inputs, target_segments, key=None):
         """The decoder's output, before the logits: [batch, targets, d_model]."""
         encoder_key, decoder_key = split(key, 2)
         encoded = self.encode(inputs, input_segments, encoder_key)
-        mask = same_segment(target_segments, target_segments) & causal(decoder_inputs.shape[1])
-        cross_mask = same_segment(target_segments, input_segments)
-        return self.decoder(self.embed(decoder_inputs), mask, encoded, cross_mask, decoder_key)
+        visible = Visible(target_segments, target_segments, places(decoder_inputs))
+        cross_visible = Visible(target_segments, input_segments)
+        return self.decoder(self.embed(decoder_inputs), visible, encoded, cross_visible, decoder_key)
 
     def __call__(self, inputs, input_segments, decoder_inputs, target_segments, key=None):
         return self.logits(self.hidden(inputs, input_segments, decoder_inputs, target_segments, key))
@@ -179,17 +189,17 @@ class T5(nnx.Module):
     def joint_hidden(self, tokens, segments, is_target, key=None):
         """Of a decoder alone, before the logits of each token: [batch, length, d_model]. `is_target` says which tokens of
         an example it must write; those before them are its prefix."""
-        visible = causal(tokens.shape[1])
+        first = places(tokens)
         if self.config.architecture == "prefix-lm":
-            visible = visible | in_prefix(segments, is_target)[:, None, None, :]
-        mask = same_segment(segments, segments) & visible
-        return self.decoder(self.embed(shift_right(tokens, segments)), mask, key=key)
+            first = jnp.where(in_prefix(segments, is_target), 0, first)
+        visible = Visible(segments, segments, first)
+        return self.decoder(self.embed(shift_right(tokens, segments)), visible, key=key)
 
     def start_decoding(self, inputs, input_segments, length: int, copies: int = 1):
         """What decoding of at most `length` tokens starts with, each row `copies` times, side by side.
 
         Returns the token before the first one, int32 [rows]; the caches, two of [layers, rows, positions, heads, d_kv];
-        and what stays as it is: the encoder's keys and values and mask, or which positions of the prefix are real.
+        and what stays as it is: the encoder's keys and values and which of them are real, or which of the prefix are.
         """
         if self.config.decoder_only:
             return self.start_behind_prefix(inputs, input_segments, length, copies)
@@ -198,7 +208,7 @@ class T5(nnx.Module):
         empty = jnp.zeros(shape, self.config.dtype)
         fixed = {
             "cross_caches": self.decoder.cross_caches(encoded),
-            "cross_mask": jnp.repeat(input_segments[:, None, None, :] > 0, copies, 0),
+            "cross_keys": jnp.repeat((input_segments > 0).astype(jnp.int32), copies, 0),
         }
         return jnp.zeros(encoded.shape[0], jnp.int32), (empty, empty), fixed
 
@@ -212,11 +222,9 @@ class T5(nnx.Module):
         )  # id 0 comes before the inputs, as in training; kernels like even lengths
         from_start = jnp.arange(width) - (width - (input_segments > 0).sum(1, keepdims=True))
         tokens = jnp.take_along_axis(inputs, jnp.maximum(from_start, 0), 1) * (from_start >= 0)
-        real = from_start >= -1
-        mask = real[:, None, None, :]
-        if self.config.architecture == "lm":
-            mask = mask & causal(width)
-        caches = self.decoder.caches(self.embed(tokens), mask)
+        real = (from_start >= -1).astype(jnp.int32)
+        first = places(tokens) if self.config.architecture == "lm" else None
+        caches = self.decoder.caches(self.embed(tokens), Visible(jnp.ones_like(real), real, first))
         room = ((0, 0), (0, 0), (0, length - 1), (0, 0), (0, 0))
         caches = jax.tree.map(lambda cache: jnp.repeat(jnp.pad(cache, room), copies, 1), caches)
         return jnp.repeat(tokens[:, -1], copies, 0), caches, {"prefix": jnp.repeat(real, copies, 0)}
@@ -224,27 +232,28 @@ class T5(nnx.Module):
     def decode_step(self, tokens, position, caches, fixed):
         """Logits [rows, vocab_size] of the token after `tokens` [rows] at `position`, and the caches grown by it."""
         length = caches[0].shape[2]
+        query = jnp.ones((1, 1), jnp.int32)
         if self.config.decoder_only:
             prefix = fixed["prefix"]
             position = position + prefix.shape[1] - 1
-            real = jnp.pad(prefix, ((0, 0), (0, length - prefix.shape[1])), constant_values=True)
-            cross = None, None
+            real = jnp.pad(prefix, ((0, 0), (0, length - prefix.shape[1])), constant_values=1)
+            cross: tuple = None, None
         else:
-            real = jnp.ones((1, length), bool)
-            cross = fixed["cross_caches"], fixed["cross_mask"]
-        mask = (real & (jnp.arange(length) <= position))[:, None, None, :]
-        x, caches = self.decoder.step(self.embed(tokens[:, None]), position, caches, mask, *cross)
+            real = jnp.ones((1, length), jnp.int32)
+            cross = fixed["cross_caches"], Visible(query, fixed["cross_keys"])
+        visible = Visible(query, jnp.where(jnp.arange(length) <= position, real, 0))
+        x, caches = self.decoder.step(self.embed(tokens[:, None]), position, caches, visible, *cross)
         return self.logits(x)[:, 0], caches
 
 
-def same_segment(query_segments, key_segments):
-    """[batch, queries], [batch, keys] -> bool [batch, 1, queries, keys]; padding (0) is seen by nobody."""
-    same = query_segments[:, None, :, None] == key_segments[:, None, None, :]
-    return same & (key_segments > 0)[:, None, None, :]
+def product(x, table):
+    """[..., d_model], [vocab_size, d_model] -> float32 [..., vocab_size]."""
+    return jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
 
 
-def causal(length: int):
-    return np.tri(length, dtype=bool)[None, None]
+def places(tokens):
+    """int32 [1, length]: as `Visible.first` it says that a query sees no key behind it."""
+    return np.arange(tokens.shape[1], dtype=np.int32)[None]
 
 
 def one_right(x):

@@ -58,6 +58,7 @@ class Writer:
             inputs = np.zeros((self.batch, length), np.int32)
             for row, i in enumerate(chosen):
                 inputs[row, : len(ids[i])] = ids[i]
+            inputs[len(chosen) :] = inputs[0]  # rows without a text end when others do
             segments = (np.arange(length) < (inputs > 0).sum(1, keepdims=True)).astype(np.int32)
             arguments = self.graph, self.params, self.put(inputs), self.put(segments), self.targets_length
             out = greedy(*arguments) if beams == 1 else beam_search(*arguments, beams, ALPHA, kind)[0]

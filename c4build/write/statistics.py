@@ -26,8 +26,8 @@ from c4build.write.samples import read_beside
 
 STATISTICS = "statistics.json"
 FORMAT = 1
-MOST_COUNTED = 1024  # pages of an input that are counted
-MOST_JUDGED = 128  # pages of an input that are judged
+MOST_COUNTED = 512  # pages of an input that are counted
+MOST_JUDGED = 64  # pages of an input that are judged
 MOST_NAMES = 100  # of a list of the most frequent
 HISTOGRAMS = ("characters", "words", "lines", "sentences")  # of a page
 BINS = 20  # of probabilities: the first from 0 to 0.05

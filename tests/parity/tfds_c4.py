@@ -157,7 +157,8 @@ def corpus(
         clean = c4_utils.get_clean_page_fn()
         pages = [cleaned for page in pages for cleaned in clean(page)]
         lap("clean")
-        pages = _without_repeated_lines(pages)
+        remove = repeated_lines_remover(pages)
+        pages = [left for page in pages for left in remove(page)]
         lap("repeated lines")
     pages = [found for page in pages for found in c4_utils.detect_english(page)]
     lap("language")
@@ -180,8 +181,9 @@ def corpus(
     return Result(examples, counts, seconds)
 
 
-def _without_repeated_lines(pages):
-    """`remove_duplicate_text`: of each line the URL with the smallest hash keeps its copy."""
+def repeated_lines_remover(pages):
+    """`remove_duplicate_text` of `pages`, as a function of one of them: of each line the URL with the smallest hash keeps
+    its copy."""
     owners: dict[str, tuple[str, str]] = {}
     for page in pages:
         for line, url in c4_utils._emit_url_to_lines(page):
@@ -192,10 +194,9 @@ def _without_repeated_lines(pages):
     for line, (_, url) in owners.items():
         lines_to_keep[url].append(line)
     count = c4_utils.get_counter_inc_fn("dedupe-lines")
-    return [
-        left
-        for page in pages
-        for left in c4_utils._remove_lines_from_text(
-            (page.url, {"pages": [page], "lines": lines_to_keep[page.url]}), count, c4_utils._MIN_NUM_SENTENCES
-        )
-    ]
+
+    def remove(page):
+        element = (page.url, {"pages": [page], "lines": lines_to_keep[page.url]})
+        return c4_utils._remove_lines_from_text(element, count, c4_utils._MIN_NUM_SENTENCES)
+
+    return remove

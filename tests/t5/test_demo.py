@@ -33,9 +33,9 @@ def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     text, _, rows = text.partition("[[row]]")
     rows = [block for block in rows.split("[[row]]") if '"C4, unfiltered"' in block or "tokens = " in block]
     for old, new in [
-        ("steps = 200", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
-        ("checkpoint_every = 100", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
-        ('"demo_mood", "demo_where"', '"demo_where"'), ("batches = 4", "batches = 1"), ("size = 1000", "size = 300"),
+        ("steps = 200", "steps = 4"), ("steps = 100", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
+        ("checkpoint_every = 50", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
+        ('"demo_mood", "demo_where"', '"demo_where"'), ("batches = 12", "batches = 1"), ("size = 1000", "size = 300"),
         ('size = "mini"', 'size = "mini"\nencoder_layers = 1\ndecoder_layers = 1'),
     ]:  # fmt: skip
         assert old in text, old
@@ -69,7 +69,7 @@ def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     script = Path(sys.executable).with_name("c4build")
     done = subprocess.run([script, "ablate", "ablation-demo.toml"], cwd=demo, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert children_seconds() - before < 400  # of two cores, under five minutes
+    assert children_seconds() - before < 290  # of processors' time: under five minutes, however the cores share it
     out = demo / "ablation-demo"
     names = [corpus["name"] for corpus in read_config(find_config("ablation-demo.toml"))["row"]]
     assert len(names) >= 7
@@ -80,11 +80,16 @@ def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     for name in names[:-1]:
         assert float(rows[name]["loss"]) < 6.0, name
         assert float(rows[name]["demo_mood"]) > 60, name
+    for task in ("demo_mood", "demo_where"):
+        assert max(float(row[task]) for row in rows.values()) > 90
     assert int(float(rows["C4, 2^11 tokens"]["repeats"])) > 50
-    assert list(losses) == names and "C4 = WebText-like" in losses["C4"]  # which holds out C4's own text
+    corpora = names[:-1]  # the last row reads C4 too
+    assert list(losses) == names and list(losses["C4"])[1:] == corpora  # each has text of its own
+    for corpus in corpora:
+        assert min(names, key=lambda name: float(losses[name][corpus])) == corpus
     # Read over and over, 2,048 tokens are learnt by heart and teach little about other text.
     assert float(rows["C4, 2^11 tokens"]["loss"]) < float(rows["C4"]["loss"])
-    assert float(losses["C4, 2^11 tokens"]["C4 = WebText-like"]) > float(losses["C4"]["C4 = WebText-like"])
+    assert float(losses["C4, 2^11 tokens"]["C4"]) > float(losses["C4"]["C4"])
     for picture in ("table.png", "losses.png", "curves.png"):
         assert (out / picture).read_bytes()[:4] == PNG
 
@@ -99,5 +104,6 @@ def test_every_study_of_the_paper_runs_as_a_demonstration(demo, path):
     rows = list(csv.DictReader(open(demo / path.stem / "table.csv")))
     assert [row["row"] for row in rows] == [row["name"] for row in read_config(path)["row"]]
     assert all(0 <= float(row[task]) <= 100 for row in rows for task in ("demo_mood", "demo_where"))
-    assert max(float(row["demo_mood"]) for row in rows) > 90
+    for task in ("demo_mood", "demo_where"):
+        assert max(float(row[task]) for row in rows) > 90
     assert (demo / path.stem / "table.png").read_bytes()[:4] == PNG

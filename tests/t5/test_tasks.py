@@ -293,7 +293,7 @@ def test_the_demo_tasks_ship_and_can_be_made_again(tmp_path):
     from c4build.t5.examples import DEMO
 
     make.main(tmp_path)
-    for name, examples_of in (("demo_mood", 3000), ("demo_where", 600)):
+    for name, examples_of in (("demo_mood", 3000), ("demo_where", 1000)):
         for split, count in (("train", examples_of), ("validation", 120)):
             assert (tmp_path / name / f"{split}.jsonl").read_bytes() == (DEMO / name / f"{split}.jsonl").read_bytes()
             assert len(examples(TASKS[name], split)) == count

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from c4build.errors import C4BuildError, CorruptFileError, OutputError, UsageError
@@ -69,11 +70,22 @@ def last_run(out: str) -> State:
         raise OutputError(f"{folder} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+def runs(out: str, most: int) -> Iterator[State]:
+    """What the newest runs into `out` say of themselves, so many at most, the newest first. One that is damaged is left out."""
+    paths = [path for path in list_files(join(out, ".c4build", "runs")) if path.endswith(".json")]
+    for path in sorted(paths, reverse=True)[:most]:
+        try:
+            yield _read(path)
+        except (OSError, C4BuildError):
+            pass  # the corpora say by themselves what they are
+
+
 def _read(path: str) -> State:
     try:
         with open_file(path) as file:
             state = unseal(json.loads(file.read(_LONGEST)), path)
         checked(state, _SHAPE)
+        checked(state.setdefault("steps", {}), {"*": float}, "it.steps")  # older runs do not tell
     except (ValueError, RecursionError, CorruptFileError) as error:
         what = f" ({error})" if isinstance(error, ValueError) and str(error).startswith("it.") else ""
         raise CorruptFileError(

@@ -53,7 +53,7 @@ class Tracker:
         self._missing: list[dict[str, str]] = []
         self._damaged: list[dict[str, str]] = []
         self._keys: Counter[str] = Counter()
-        self._steps: list[str] = []
+        self._steps: dict[str, float] = {}  # when each began
         self._offsets: Counter[str] = Counter()  # of the files of events: what is read of them
         self._marks: Sequence[Mark] = []
         self._looked = float("-inf")
@@ -96,7 +96,7 @@ class Tracker:
                 self._all_read = self._all_read or event["time"]
             if new and event["step"] in _WRITING:
                 self._written_from = self._written_from or event["time"]
-            self._steps += [event["step"]] * new
+            self._steps.setdefault(event["step"], event["time"])
             return new
         if "keys" in event:
             self._keys[event["keys"]] += 1
@@ -137,11 +137,12 @@ class Tracker:
         busy = [at for at in busy if at["input"] not in self._seen]
         read = self._read + sum(min(at["bytes"], self._sizes[at["input"]]) for at in busy)
         seconds = (self._all_read or now) - self._began
-        step = self._steps[-1] if self._steps else ""
+        step = next(reversed(self._steps), "")
         stage = stage_of(step, self._doing)
         return {
             "stage": stage,
             "step": step,
+            "steps": self._seconds(now),
             "record": self.record,
             "files": {
                 "all": len(self.names),
@@ -164,6 +165,11 @@ class Tracker:
             "transport": {name: max(count, self._took[name]) for name, count in transport_of(self._marks).items()},
             "workers": [worker(mark, self.names) for mark in self._marks],
         }
+
+    def _seconds(self, now: float) -> dict[str, float]:
+        """How long each step took, or has taken by now: until the next began."""
+        ends = [*list(self._steps.values())[1:], now]
+        return {step: round(max(end - began, 0.0), 2) for (step, began), end in zip(self._steps.items(), ends)}
 
     def _share(self, stage: str, read: int) -> float:
         """Of the stage, from 0 to 1."""

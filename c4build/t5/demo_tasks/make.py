@@ -1,7 +1,8 @@
 """Writes the two small tasks that ship with the package: `python -m c4build.t5.demo_tasks.make FOLDER`.
 
-demo_mood: is a remark friendly or not ("not good" and "never dull" turn it round). demo_where: two or three sentences
-say who is where; the question asks for one of them.
+demo_mood: is a remark friendly or not ("not good" and "never dull" turn it round). demo_where: somebody's place is asked for, and
+stands among what others do. A tiny model learns both in a hundred steps. To tell two people's places apart by their names takes it
+thousands; that is not asked for.
 """
 
 import json
@@ -15,6 +16,7 @@ THINGS = "soup room film talk garden meal song train hotel coat shop book".split
 FRIENDLY = ["the {t} was {g}", "what a {g} {t}", "the {t} was not {b}", "never a {b} {t} here", "a {g} and {g2} {t}"]
 UNFRIENDLY = ["the {t} was {b}", "what a {b} {t}", "the {t} was not {g}", "never a {g} {t} here", "a {b} and {b2} {t}"]
 PEOPLE = "Anna Boris Clara David Emma Felix Greta Henry Irene Jonas".split()
+DOES = "has the silver key|is half asleep|found a letter|sighed|is here|was late".split("|")
 PLACES = "garden kitchen library market station school harbour museum".split()
 
 
@@ -26,19 +28,16 @@ def mood(rng):
 
 
 def where(rng):
-    count = rng.randint(2, 3)
-    people, places = rng.sample(PEOPLE, count), rng.sample(PLACES, count)
-    asked = rng.randrange(count)
-    return {
-        "question": f"Where is {people[asked]}?",
-        "context": " ".join(f"{person} is in the {place}." for person, place in zip(people, places)),
-        "answers": [f"the {places[asked]}"],
-    }
+    person, *others = rng.sample(PEOPLE, rng.randint(2, 3))
+    place = rng.choice(PLACES)
+    said = [f"{person} is in the {place}.", *(f"{other} {rng.choice(DOES)}." for other in others)]
+    rng.shuffle(said)
+    return {"question": f"Where is {person}?", "context": " ".join(said), "answers": [place]}
 
 
 def main(folder):
     rng = random.Random(0)
-    for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 600)):
+    for name, make, examples in (("demo_mood", mood, 3000), ("demo_where", where, 1000)):
         seen = set()
         for split, count in (("train", examples), ("validation", 120)):
             lines: list[str] = []

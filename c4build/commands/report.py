@@ -1,0 +1,65 @@
+"""`report`: one page about the corpora below a folder; a data card; Croissant."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Exit, Option
+
+from c4build.commands.commandline import DAMAGED
+from c4build.errors import UsageError, say, visible
+from c4build.write.storage import is_local
+
+NAME = "report.html"
+
+
+def report(
+    out: Annotated[str, Argument(metavar="OUT", help="A folder given as --out; local, s3:// or gs://.")],
+    open_it: Annotated[bool, Option("--open", help="Show the page in a browser.")] = False,
+    markdown: Annotated[
+        bool,
+        Option("--markdown", help="Write the data card of the Hugging Face Hub, README.md, and croissant.json too."),
+    ] = False,
+    prices: Annotated[
+        str | None, Option(metavar="FILE", help="Prices in TOML, in place of list prices of AWS and Google.")
+    ] = None,
+):
+    """Write OUT/report.html: where each page went, by rule, in one file that opens anywhere."""
+    if open_it and not is_local(out):
+        raise UsageError(f"--open: {out} is no folder of this machine; fetch {NAME} from there and open it")
+    from c4build.flow.prices import load_prices
+    from c4build.report.gather import gather
+    from c4build.report.page import check_installed, render
+    from c4build.write.files import join
+
+    check_installed()
+    gathered = gather(out)
+    path = join(out, NAME)
+    _write(path, render(gathered, load_prices(prices)).encode(errors="backslashreplace"))
+    if markdown:
+        _describe(out, gathered)
+    for line in gathered.unread:
+        say(line)
+    if open_it and not webbrowser.open(Path(path).absolute().as_uri()):
+        say(f"no browser could be started: open {path} by hand")
+    raise Exit(DAMAGED if gathered.unread else 0)
+
+
+def _describe(out: str, gathered):
+    """Writes the data card, and Croissant beside it."""
+    from c4build.report.card import CARD, write_card
+    from c4build.report.croissant import CROISSANT, make_croissant
+    from c4build.write.files import join
+
+    if left_alone := write_card(out, always=True):
+        raise UsageError(f"{left_alone}; move it away for a new one")
+    print(visible(join(out, CARD)))
+    _write(join(out, CROISSANT), make_croissant(gathered))
+
+
+def _write(path: str, content: bytes):
+    from c4build.write.files import whole_file
+
+    with whole_file(path) as file:
+        file.write(content)
+    print(visible(path))
