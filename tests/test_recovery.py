@@ -147,8 +147,8 @@ def test_a_full_disk_ends_in_one_clear_line(inputs, tmp_path, kilobytes, workers
 def test_a_build_on_a_full_disk_goes_on_when_there_is_room(inputs, undisturbed, tmp_path):
     with mounted(tmp_path / "small", "size=1600k") as small:
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 3
-        made = page_files(small)
-        assert len(made) >= 1
+        there = page_files(small)
+        assert len(there) >= 1
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
         assert run_command(*arguments(inputs, small, "--workers", 1)).code == 0
         assert there.items() <= page_files(small).items()
