@@ -32,7 +32,7 @@ from c4build.write.files import (
 )
 from c4build.write.folder import is_complete, manifest_of
 from c4build.write.lock import unlock
-from c4build.write.shards import FORMATS
+from c4build.write.shards import DROPPED_NAMES, FORMATS
 
 _MOST_SAMPLES = 1000
 _USUAL_SAMPLES = Request._field_defaults["samples"]
@@ -88,6 +88,8 @@ def check(request: Request) -> Checked:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     if not 0 <= request.samples <= _MOST_SAMPLES:
         raise UsageError(f"--samples {request.samples}: it lies between 0 and {_MOST_SAMPLES:,}")
+    if request.write_dropped not in (None, *DROPPED_NAMES):
+        raise UsageError(f"--write-dropped {request.write_dropped}: there are {', '.join(DROPPED_NAMES)}")
     most_missing(request.allow_missing, 0)
     lists = check_lists(request, variants)
     inputs = find_inputs(
@@ -130,7 +132,14 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
     clean = CleanSettings(
-        rules, tracks, bad_words, domains, lists.excluded, provenance=request.provenance, samples=request.samples
+        rules,
+        tracks,
+        bad_words,
+        domains,
+        lists.excluded,
+        provenance=request.provenance,
+        samples=request.samples,
+        write_dropped=request.write_dropped or "",
     )
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
@@ -193,6 +202,7 @@ def _made_from(
         "format": request.format,
         "shards": shards,
         **({} if request.samples == _USUAL_SAMPLES else {"samples": request.samples}),
+        **({"dropped": request.write_dropped} if request.write_dropped else {}),
     }
 
 
