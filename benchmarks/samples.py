@@ -1,8 +1,8 @@
 """What samples and statistics cost: CPU time and memory of builds with them and without, in turn, in one run.
 
-    python benchmarks/samples.py [WET FILE...] [--least-pages 40000] [--repeat 4] [--variants en]
+    python benchmarks/samples.py [WET FILE...] [--least-pages 40000] [--parts 3] [--repeat 4] [--variants en]
 
-Files of fewer pages are enlarged as `throughput.py` does it. What a build of one page takes is taken off. In every other
+Files of fewer pages are enlarged as `throughput.py` does it, to `--parts` files of so many, as a crawl's are. What a build of one page takes is taken off. In every other
 pair the build without goes first. The ratio is the geometric mean of the pairs.
 """
 
@@ -25,6 +25,7 @@ def main():
     parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
     parser.add_argument("--repeat", type=int, default=4, help="pairs of builds")
     parser.add_argument("--least-pages", type=int, default=40_000)
+    parser.add_argument("--parts", type=int, default=3, help="files that are made")
     parser.add_argument("--variants", default="en", help="or `all`")
     options = parser.parse_args()
     variants = ALL if options.variants == "all" else options.variants
@@ -32,7 +33,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         empty = [write_smallest(folder / "empty.warc.wet.gz")]
-        inputs = enlarge(files, folder, options.least_pages)
+        parts = range(options.parts)
+        inputs = [path for part in parts for path in enlarge(files, folder, options.least_pages, part)]
         pages, size = count(inputs)
         print(f"{pages:,} pages, {size / 1e6:.1f} MB of text, {variants}", flush=True)
         rows = []

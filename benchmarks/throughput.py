@@ -67,16 +67,16 @@ def write_smallest(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def enlarge(files: list[pathlib.Path], folder: pathlib.Path, least: int) -> list[pathlib.Path]:
-    """The files, or copies of them with as many distinct pages as `least` asks for."""
+def enlarge(files: list[pathlib.Path], folder: pathlib.Path, least: int, part: int = 0) -> list[pathlib.Path]:
+    """The files, or copies of them with as many distinct pages as `least` asks for; those of another `part` are others."""
     pages, _ = count(files)
-    if pages >= least:
+    if pages >= least and not part:
         return files
     copies = -(-least // max(pages, 1))
     records = [record for path in files for record in gzip.decompress(path.read_bytes()).split(b"WARC/1.0\r\n")[1:]]
-    target = folder / "enlarged.warc.wet.gz"
+    target = folder / (f"enlarged-{part}.warc.wet.gz" if part else "enlarged.warc.wet.gz")
     with open(target, "wb") as file:
-        for copy in range(copies):
+        for copy in range(part * copies, (part + 1) * copies):
             for record in records:
                 head, _, body = record.partition(b"\r\n\r\n")
                 if copy:

@@ -32,6 +32,7 @@ from c4build.write.files import (
 )
 from c4build.write.folder import is_complete, manifest_of
 from c4build.write.lock import unlock
+from c4build.write.shards import DROPPED_NAMES
 
 _MOST_SAMPLES = 1000
 _USUAL_SAMPLES = Request._field_defaults["samples"]
@@ -83,6 +84,8 @@ def check(request: Request) -> Checked:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     if not 0 <= request.samples <= _MOST_SAMPLES:
         raise UsageError(f"--samples {request.samples}: it lies between 0 and {_MOST_SAMPLES:,}")
+    if request.write_dropped not in (None, *DROPPED_NAMES):
+        raise UsageError(f"--write-dropped {request.write_dropped}: there are {', '.join(DROPPED_NAMES)}")
     most_missing(request.allow_missing, 0)
     lists = check_lists(request, variants)
     inputs = find_inputs(
@@ -124,7 +127,9 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     tracks, track_of = tracks_of(rules, todo)
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
-    clean = CleanSettings(rules, tracks, bad_words, domains, lists.excluded, request.samples)
+    clean = CleanSettings(
+        rules, tracks, bad_words, domains, lists.excluded, request.samples, request.write_dropped or ""
+    )
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
     provenance = {
@@ -185,6 +190,7 @@ def _made_from(
         "format": request.format,
         "shards": shards,
         **({} if request.samples == _USUAL_SAMPLES else {"samples": request.samples}),
+        **({"dropped": request.write_dropped} if request.write_dropped else {}),
     }
 
 

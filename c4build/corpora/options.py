@@ -103,6 +103,10 @@ class Request(NamedTuple):
             help="Keep, for each variant and rule, N dropped pages and lines with what tripped it, and statistics; 0: none.",
         ),
     ] = 100
+    write_dropped: Annotated[
+        str | None,
+        Option(metavar="jsonl|parquet", help="Write all pages that are dropped, with the reason, beside each corpus."),
+    ] = None
     format: Format = "tfrecord"
     shards: Shards = None
     overwrite: Overwrite = False

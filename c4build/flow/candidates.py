@@ -150,6 +150,26 @@ def write_candidates(table: TableWriter, candidates: Sequence[Candidate]):
         _write(table, waiting)
 
 
+class DroppedTable:
+    """The table of all pages that are dropped, written as they come."""
+
+    def __init__(self, table: TableWriter):
+        self._table = table
+        self._waiting: list[Candidate] = []
+        self._size = 0
+
+    def add(self, page: Candidate):
+        self._waiting.append(page)
+        self._size += len(page.body)
+        if self._size >= _ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self):
+        if self._waiting:
+            _write(self._table, self._waiting)
+        self._waiting, self._size = [], 0
+
+
 def _write(table: TableWriter, candidates: list[Candidate]):
     columns = zip(*candidates)
     table.write([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)])

@@ -16,7 +16,7 @@ from c4build.dedup.keys import hash_text
 from c4build.dedup.repeats import rank
 from c4build.dedup.units import units_of
 from c4build.errors import printable
-from c4build.flow.candidates import AS_READ, Candidate, Lowest, shortened, write_candidates
+from c4build.flow.candidates import AS_READ, Candidate, DroppedTable, Lowest, shortened, write_candidates
 from c4build.flow.figures import Looked
 from c4build.flow.file_figures import FileFigures, LookedAt
 from c4build.flow.kit import Damages, may_be_gone, read_once
@@ -48,6 +48,7 @@ class CleanSettings(NamedTuple):
     news_domains: str | None  # the list as JSON text
     excluded: str = ""  # entries of `exclude`, one a line
     samples: int = 0  # of each reason; 0: none, and no figures
+    write_dropped: str = ""  # the format of shards with all pages that are dropped
 
     def track_keys(self) -> list[str]:
         """What each track depends on, in short."""
@@ -105,14 +106,14 @@ class Cleaner:
         self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
-        self._samples = settings.samples
+        self._samples, self._keep_dropped = settings.samples, settings.write_dropped != ""
         self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
         task = Task(progress)
         report = read_once(
-            lambda: find_page_file(page_file, source, self._track_keys, self._samples),
+            lambda: find_page_file(page_file, source, self._track_keys, self._samples, self._keep_dropped),
             lambda: self._read_input(source, page_file, task),
         )
         why = report.missing or next((f"byte {offset:,}: {what}" for offset, what in report.damages), report.remade)
@@ -133,7 +134,8 @@ class Cleaner:
         damages = Damages()
         pages, complete = 0, True
         self._lowest, self._looked = Lowest(self._samples), Looked()
-        with open_page_file(page_file, self._samples > 0) as table:
+        with open_page_file(page_file, self._samples > 0, self._keep_dropped) as table:
+            self._dropped = DroppedTable(table.dropped) if table.dropped else None
             batch: list[tuple[int, Page]] = []
             size = 0
             try:
@@ -167,6 +169,8 @@ class Cleaner:
                 size, complete = error.offset, False
             self._take(batch, table, counts, damages, size)
             table.flush()
+            if self._dropped:
+                self._dropped.flush()
             if table.samples:
                 write_candidates(table.samples, self._lowest.held())
             if self._figures and table.samples:
@@ -189,6 +193,7 @@ class Cleaner:
                 complete=complete,
                 content=table.content(),
                 samples=self._samples,
+                dropped=self._keep_dropped,
             )
             table.tell(report)
         if not is_local(page_file):
@@ -245,8 +250,7 @@ class Cleaner:
         if self._excluded_by and self._excluded_by(url):
             for counter in counts:
                 counter[CODE["excluded"]] += 1
-            if self._samples:
-                self._hold(chance, number, -1, bytes([CODE["excluded"]]) * len(counts), page)
+            self._hold(chance, number, -1, bytes([CODE["excluded"]]) * len(counts), page)
             return
         running = steps.all
         elsewhere = self._news if self._news and not self._is_news(url) else 0
@@ -277,15 +281,17 @@ class Cleaner:
         elif self._keep_rows_of_dropped and running:
             place = table.next_row
             table.add(Row(bytes(reasons), number, chance, hashed, page.timestamp), 0)
-        if self._samples:
+        if self._samples or self._dropped:
             self._hold(chance, number, place, bytes(reasons), page)
-            if chance < self._looked.limit:
+            if self._samples and chance < self._looked.limit:
                 self._looked.add(chance, LookedAt(page, lines, url, not elsewhere), len(page.body))
         self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
 
     def _hold(self, chance: int, number: int, row: int, groups: bytes, page: Page):
-        """Takes the page for a sample, as far as there are not enough with lower chances."""
-        if self._lowest.wants(chance, groups):
+        """Takes the page for a sample, as far as there are not enough with lower chances, and for one that is dropped."""
+        if self._dropped and any(groups):
+            self._dropped.add(Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, page.body))
+        if self._samples and self._lowest.wants(chance, groups):
             body = shortened(page.body)
             self._lowest.add(Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, body))
 

@@ -121,7 +121,7 @@ class Tally:
     def __init__(self, told: Json | None = None):
         told = told or {}
         self._counts = {name: Counter({int(k): v for k, v in told.get(name, {}).items()}) for name in HISTOGRAMS}
-        self._totals = Counter(told.get("totals", {}))  # of histograms, and pages looked at
+        self._totals: Counter[str] = Counter(told.get("totals", {}))  # of histograms, and pages looked at
         self._languages: dict[str, list[int]] = dict(told.get("languages", {}))
         self._sketches = {
             name: Sketch(_NAMES, counts, error)

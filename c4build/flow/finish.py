@@ -18,8 +18,9 @@ import pyarrow as pa
 from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.dedup.units import units_of
 from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
+from c4build.flow.dropped import UnitDropped
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
-from c4build.flow.sampling import UnitSamples
+from c4build.flow.sampling import Row, UnitSamples
 from c4build.flow.settings import FinishSettings
 from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
@@ -129,16 +130,21 @@ class Finisher:
         run = self._settings.run
         make_folder(run.units)
         samples = UnitSamples(unit, self._settings) if self._settings.clean.samples else None
+        watchers: list[UnitSamples | UnitDropped] = [samples] if samples else []
+        dropped = None
         with ExitStack() as stack:
             shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
             validation = stack.enter_context(ValidationPart(run.held_out_file(unit)))
+            if format := self._settings.clean.write_dropped:
+                dropped = UnitDropped(unit, run.shards, format, self._corpora, stack)
+                watchers.append(dropped)
             for part in parts:
                 pages = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
                 columns = self._settings.columns_in(part.file)
-                if samples:
-                    samples.begin(part.file, part.losses, pages, columns)
-                for row, running, lost in _surviving(part, pages, columns, samples):
-                    for bits, example in self._judge(row, running, lost, counts, repeats, samples):
+                for watcher in watchers:
+                    watcher.begin(part.file, part.losses, pages, columns)
+                for row, running, lost in _surviving(part, pages, columns, watchers):
+                    for bits, example in self._judge(row, running, lost, counts, repeats, watchers):
                         if row.validation:
                             for bit in bits_of(bits):
                                 validation.write(bit, example)
@@ -159,19 +165,22 @@ class Finisher:
             lengths={name: shard.length for name, shard in zip(names, written)},
             sizes={name: shard.size for name, shard in zip(names, written)},
             validation=dict(zip(names, held_out)),
-            files={name: as_json(shard.sums) for name, shard in zip(names, written)},
+            files={
+                name: as_json({**shard.sums, **(dropped.sums[bit] if dropped else {})})
+                for bit, (name, shard) in enumerate(zip(names, written))
+            },
             held_out=validation.sum()._asdict(),
             made_from=made_from,
             samples=samples.write(run.samples_file(unit), made_from)._asdict() if samples else {},
         )
 
     def _judge(
-        self, row: "_Row", running: int, lost, counts, repeats, samples: UnitSamples | None
+        self, row: Row, running: int, lost, counts, repeats, watchers: Sequence[UnitSamples | UnitDropped]
     ) -> Iterator[tuple[int, Example]]:
         """Yields the examples that come of one page, each with the variants that have it as bits."""
         reasons = bytearray(len(counts))
-        if lost and samples:
-            samples.repeated(row, running, lost)
+        for watcher in watchers if lost else ():
+            watcher.repeated(row, running, lost)
         for bits, text in self._texts(row, running, lost, repeats):
             # A raw text took all steps before.
             left = self._steps.after(text, bits, reasons) if isinstance(text, str) else text
@@ -180,13 +189,13 @@ class Finisher:
                 counts[bit][reasons[bit]] += 1
                 if reasons[bit]:
                     bits &= ~(1 << bit)
-            if samples:
-                samples.judged(row, judged, bits, reasons, text, left)
+            for watcher in watchers:
+                watcher.judged(row, judged, bits, reasons, text, left)
             if bits and left is not None:
                 values = (left, row.url, row.timestamp, row.content_type, row.content_length)
                 yield bits, dict(zip(FEATURES, values))
 
-    def _texts(self, row: "_Row", running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
+    def _texts(self, row: Row, running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
         """The texts of a page as its variants have them: (variants as bits, text)."""
         texts: list[tuple[int, Text]] = []
         if running & self._steps.raw:
@@ -206,21 +215,9 @@ class Finisher:
         return texts
 
 
-class _Row(NamedTuple):
-    number: int
-    chance: int
-    url: bytes
-    content_type: bytes
-    content_length: bytes
-    timestamp: bytes
-    validation: bool
-    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
-    raw: bytes
-
-
 def _surviving(
-    part: FilePart, pages: range, columns: Sequence[int], samples: UnitSamples | None
-) -> Iterator[tuple[_Row, int, list[tuple[int, int]]]]:
+    part: FilePart, pages: range, columns: Sequence[int], watchers: Sequence[UnitSamples | UnitDropped]
+) -> Iterator[tuple[Row, int, list[tuple[int, int]]]]:
     """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
     lost = np.zeros(part.file.rows, np.int64)
     lost[part.losses["page"]] = part.losses["variants"]
@@ -232,8 +229,8 @@ def _surviving(
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1)
         numbers, chances = (batch.column(name).to_numpy() for name in ("number", "chance"))
         running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
-        if samples:
-            samples.lost(batch, row, running & lost[row : row + batch.num_rows])
+        for watcher in watchers:
+            watcher.lost(batch, row, running & lost[row : row + batch.num_rows])
         running &= ~lost[row : row + batch.num_rows]
         live = np.flatnonzero(running)
         if not len(live):
@@ -249,4 +246,4 @@ def _surviving(
                 low = bisect_left(positions, start)
                 high = bisect_left(positions, stop, low)
                 gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield _Row(*place, *fields_of_row), bits, gone
+            yield Row(*place, *fields_of_row), bits, gone

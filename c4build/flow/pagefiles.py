@@ -36,6 +36,7 @@ class PageFile(NamedTuple):
     content: str  # a digest of all columns of both files
     feet: tuple[bytes, ...] = (b"", b"")  # of both files, see `tables`; empty where they cost no requests
     samples: int = 0  # as in `Report`
+    dropped: bool = False
 
 
 class Report(NamedTuple):
@@ -57,6 +58,7 @@ class Report(NamedTuple):
     missing: str = ""  # why the input could not be fetched; then there is no page file
     remade: str = ""  # why a page file that was there was not taken
     samples: int = 0  # of each reason, as many as it has; 0: there is no table of them
+    dropped: bool = False  # there is a table of all pages that were dropped
     feet: tuple[bytes, ...] = (b"", b"")  # as in `PageFile`; not said in the page file
 
     @property
@@ -64,8 +66,8 @@ class Report(NamedTuple):
         return self.rows, self.keys
 
     def as_page_file(self, file: int) -> PageFile:
-        own = self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content, self.feet, self.samples
-        return PageFile(file, *own)
+        own = self.page_file, self.tracks, self.rows, self.keys, self.pages, self.content, self.feet
+        return PageFile(file, *own, self.samples, self.dropped)
 
 
 class Row(NamedTuple):
@@ -96,8 +98,8 @@ _NUMBER = Row._fields.index("number")
 class Rows:
     """Writes a page file and its key file, a row group at a time."""
 
-    def __init__(self, pages: TableWriter, keys: TableWriter, samples: TableWriter | None):
-        self._pages, self._keys, self.samples = pages, keys, samples
+    def __init__(self, pages: TableWriter, keys: TableWriter, samples: TableWriter | None, dropped: TableWriter | None):
+        self._pages, self._keys, self.samples, self.dropped = pages, keys, samples, dropped
         self._waiting: list[tuple] = []
         self._chars = self.key = 0
         self.row = 0  # rows written
@@ -132,14 +134,14 @@ class Rows:
 
     def content(self) -> str:
         """A digest of all that was written so far."""
-        tables = [self._pages, self._keys, *([self.samples] if self.samples else [])]
-        return digest([table.content() for table in tables])
+        tables = (self._pages, self._keys, self.samples, self.dropped)
+        return digest([table.content() for table in tables if table])
 
     def tell(self, report: Report):
         """Says in all files whose they are; the last before they are whole."""
         whose = {"identity": report.identity, "content": report.content}
-        if self.samples:
-            self.samples.fields |= whose
+        for table in filter(None, (self.samples, self.dropped)):
+            table.fields |= whose
         self._keys.fields = whose
         self._pages.fields = {name: value for name, value in report._asdict().items() if name != "feet"}
 
@@ -149,23 +151,31 @@ class Rows:
 
 
 @contextmanager
-def open_page_file(path: str, samples: bool) -> Iterator[Rows]:
-    """A page file and its key file, and where `samples` are wanted their table, there when the block ends well."""
+def open_page_file(path: str, samples: bool, dropped: bool = False) -> Iterator[Rows]:
+    """A page file and its key file, there when the block ends well; where they are wanted, the tables of `samples` and of
+    all pages that are `dropped`, too."""
     with (
         open_table(path, PAGE_SCHEMA, **_OPTIONS) as pages,
         open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys,
         open_candidates(candidates_file(path)) if samples else nullcontext() as table,
+        open_candidates(dropped_file(path)) if dropped else nullcontext() as dropped_table,
     ):
-        yield Rows(pages, keys, table)
+        yield Rows(pages, keys, table, dropped_table)
 
 
 def key_file(page_file: str) -> str:
     return page_file.removesuffix(".parquet") + ".keys"
 
 
-def find_page_file(path: str, source: Input, track_keys: Sequence[str], samples: int) -> Report | None:
-    """What is said in a page file that is whole, of this input, with these tracks and so many samples; None where there
-    is none.
+def dropped_file(page_file: str) -> str:
+    return page_file.removesuffix(".parquet") + ".dropped"
+
+
+def find_page_file(
+    path: str, source: Input, track_keys: Sequence[str], samples: int, dropped: bool = False
+) -> Report | None:
+    """What is said in a page file that is whole, of this input, with these tracks, so many samples and, where they are
+    wanted, the dropped pages; None where there is none.
 
     Raises:
       CorruptFileError: it is not whole, or another's.
@@ -176,7 +186,7 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str], samples:
             report = Report(**{**found.fields, "page_file": path})
             if report.identity != source.identity or not set(track_keys) <= set(report.tracks):
                 raise CorruptFileError(f"{path}: it is the page file of another input or of other rules")
-            if report.samples < samples:
+            if report.samples < samples or report.dropped < dropped:
                 return None
             found.check()
             pages = found.foot()
@@ -185,6 +195,8 @@ def find_page_file(path: str, source: Input, track_keys: Sequence[str], samples:
     keys = _foot_of(key_file(path), report)
     if samples:
         _foot_of(candidates_file(path), report)
+    if dropped:
+        _foot_of(dropped_file(path), report)
     return report if is_local(path) else report._replace(feet=(pages, keys))
 
 

@@ -5,7 +5,7 @@ All is taken by `Lowest`, in the order of pages.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,21 +40,31 @@ _NEAR = 0.001  # a probability of 0.990... passes nearly not
 _LOST = ["number", "chance", "url", "timestamp", "text", "raw"]
 
 
-class Row(Protocol):
-    """What is asked of a page that is still in."""
+class Row(NamedTuple):
+    """A page that is still in after deduplication, as its page file has it."""
 
     number: int
     chance: int
     url: bytes
+    content_type: bytes
+    content_length: bytes
     timestamp: bytes
-    text: str
+    validation: bool
+    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
+    raw: bytes
 
 
-class _Part(NamedTuple):
-    """The page file whose pages come."""
+class LostBy:
+    """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
-    file: PageFile
-    losses: dict[int, tuple[int, int]]  # row: the variants that it lost, those for want of its URL in a list
+    def __init__(self, losses: np.ndarray):
+        """`losses`: [n] of `loss_dtype`."""
+        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
+        self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+
+    def __call__(self, row: int) -> list[tuple[int, int]]:
+        lost, unlisted = self._losses.get(row, (0, 0))
+        return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
 
 
 class UnitSamples:
@@ -89,8 +99,7 @@ class UnitSamples:
           pages: the unit's, by number.
           columns: for each variant the place of its reason.
         """
-        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
-        self._part = _Part(file, {page: (lost, unlisted) for page, lost, unlisted in known})
+        self._file, self._lost_by = file.file, LostBy(losses)
         if not file.samples:
             return
         with read_candidates(candidates_file(file.path), file.content) as (said, candidates):
@@ -103,11 +112,6 @@ class UnitSamples:
                     # A page that was in till then is met in the page file, too.
                     groups[bit] = code if groups[bit] else 0
                 self._lowest.add(found._replace(file=file.file, groups=bytes(groups)))
-
-    def _lost_by(self, row: int) -> list[tuple[int, int]]:
-        """(variant, reason) of what a page lost between Clean and here."""
-        lost, unlisted = self._part.losses.get(row, (0, 0))
-        return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
 
     def lost(self, batch: pa.RecordBatch, row: int, lost: np.ndarray):
         """Takes pages that were in after Clean, and are out by now.
@@ -177,8 +181,7 @@ class UnitSamples:
             self._take(row.number, row.chance, groups, stage, row.url.decode(), row.timestamp.decode(), body)
 
     def _take(self, number: int, chance: int, groups: bytes, stage: int, url: str, timestamp: str, body: bytes):
-        of = self._part.file.file
-        self._lowest.add(Candidate(chance, of, number, -1, groups, stage, url, timestamp, shortened(body)))
+        self._lowest.add(Candidate(chance, self._file, number, -1, groups, stage, url, timestamp, shortened(body)))
 
     def write(self, path: str, made_from: str) -> FileSum:
         """Leaves all that is held in a table; `made_from` says what it came of."""

@@ -11,6 +11,7 @@ from c4build.rules.tables import RuleSet, Variant
 from c4build.write.files import join
 from c4build.write.metadata import C4_CITATION, Dataset
 from c4build.write.samples import samples_name
+from c4build.write.shards import dropped_name
 from c4build.write.statistics import statistics_name
 
 DATASET = "c4"
@@ -26,7 +27,11 @@ class FinishSettings(NamedTuple):
     @property
     def corpora(self) -> list[Corpus]:
         """One of each variant."""
-        beside = (samples_name(self.run.format), statistics_name(self.run.format)) if self.clean.samples else ()
+        beside: tuple[str, ...] = (
+            (samples_name(self.run.format), statistics_name(self.run.format)) if self.clean.samples else ()
+        )
+        if format := self.clean.write_dropped:
+            beside += tuple(dropped_name(format, DATASET, index, self.run.shards) for index in range(self.run.shards))
         found = (corpus_of(self.run.out, variant, self.clean.rules) for variant in self.variants)
         return [corpus._replace(beside=beside) for corpus in found]
 

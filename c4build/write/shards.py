@@ -34,6 +34,17 @@ def shard_name(format: Format, dataset: str, split: str, index: int, shards: int
     return format.template.format(dataset=dataset, split=split, index=index, shards=shards)
 
 
+# Of shards of dropped pages, by format. Readers of Parquet take no file of a folder whose name begins with a _.
+DROPPED_NAMES = {
+    "jsonl": "{dataset}-dropped.{index:05d}-of-{shards:05d}.json.gz",
+    "parquet": "_{dataset}-dropped-{index:05d}-of-{shards:05d}.parquet",
+}
+
+
+def dropped_name(format: str, dataset: str, index: int, shards: int) -> str:
+    return DROPPED_NAMES[format].format(dataset=dataset, index=index, shards=shards)
+
+
 def validation_shards(shards: int) -> int:
     """One for each 128 of training, as TFDS's `en` has 8 and 1,024."""
     return max(1, shards // 128)

@@ -168,7 +168,7 @@ def test_dropping_keys_is_dropping_weights_with_noise_that_all_queries_share(arr
         )
 
     kept, got, expected = both(jax.random.key(5))
-    assert np.abs(got - expected)[visible.queries > 0].max() < 1e-5
+    assert np.abs(got - expected)[visible.queries > 0].max() < (1e-2 if gpu() else 1e-5)
     assert 0.1 < float((kept == 0).mean()) < 0.5
 
 
@@ -184,6 +184,8 @@ def sizes_within(jaxpr):
 
 @pytest.mark.parametrize("implementation", ["plain", "fused"])  # the third fills up to tiles
 def test_no_scores_are_kept_for_the_backward_pass(arrays, implementation):
+    if gpu() and implementation == "fused":
+        pytest.skip("cuDNN's kernel has no float32")
     numbers, visible = arrays
     call = functools.partial(attention.attend, visible=visible, implementation=implementation)
     kept = jax.eval_shape(lambda *x: jax.vjp(call, *x)[1], *numbers)
