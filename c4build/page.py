@@ -16,6 +16,10 @@ class Page:
     content_type: str
     content_length: str
     stripped: bool = False  # known to have no line to strip and none that is empty
+    # Where its record lies in the file: where its gzip member starts, or in a file that is not packed the record itself.
+    offset: int = -1
+    record_id: str = ""  # WARC-Record-ID
+    refers_to: str = ""  # WARC-Refers-To: the record that the text was taken from
 
     @cached_property
     def text(self) -> str:
@@ -32,6 +36,8 @@ class Page:
 
 # The fields of a finished example, in the order in which the writers lay them out.
 FEATURES = ("text", "url", "timestamp", "content-type", "content-length")
+# What a build adds to them that is asked where each page is from; the columns of a page file behind all others.
+PROVENANCE = ("warc-record-id", "warc-refers-to", "wet-path", "wet-offset")
 
 # A page file and its key file: one row for each page of a WET file that has a URL, text, a date and an allowed length,
 # in file order. Columns that only a page still in the running needs are null for the others. The key file is read to

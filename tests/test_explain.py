@@ -28,7 +28,7 @@ _DOMAINS = {"a.org": True, "b.org": ["news"], "c.co.uk": ["", "www"]}
 
 def explained(request: Request, against: str = "") -> list:
     """What `explain` says of all pages of all inputs, in their order."""
-    explainer = Explainer(request, against)
+    explainer = Explainer.asked(request, against)
     found = []
     for path in sorted(request.inputs):
         source = open_source(str(path))

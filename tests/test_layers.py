@@ -123,7 +123,8 @@ def loaded_after(code: str) -> set[str]:
 
 
 COMMANDS = [
-    "", "build", "plan", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "explain", "dropped", "status", "report", "ablate",
+    "", "build", "plan", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "explain", "dropped", "diff",
+    "overlap", "status", "report", "ablate",
     "t5", "t5 vocab", "t5 pretrain", "t5 finetune", "t5 eval", "t5 predict", "t5 export", "t5 tasks",
 ]  # fmt: skip
 

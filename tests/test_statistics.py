@@ -47,7 +47,7 @@ def test_what_is_counted_is_what_explain_counts(rules, sources, tmp_path):
     for name, manifest in build(request).items():
         found, of_variant = read_statistics(manifest["folder"]), request._replace(variants=[name])
         told = [one for one in explained(of_variant, request.out) if one.page and one.fate != "not_a_news_domain"]
-        figures = Explainer(of_variant).teller.figures
+        figures = Explainer.asked(of_variant).teller.figures
         assert_recounted(found.before, [(one.page.url, one.page.text) for one in told], figures)
         kept = [one for one in told if one.fate == "kept"]
         assert_recounted(found.after, [(one.page.url, one.text) for one in kept], figures)
@@ -77,7 +77,7 @@ def test_what_is_nearly_dropped_is_told(sources, tmp_path):
     request = sources.request(tmp_path, variants=["en"], settings=["min_sentences=8"])
     (manifest,) = build(request).values()
     near = [one for one in read_samples(manifest["folder"]) if one.kind == "near_page"]
-    told = Explainer(request).teller
+    told = Explainer.asked(request).teller
     kept = {one.page.url: one.text for one in explained(request, request.out) if one.fate == "kept"}
     exact = {url for url, text in kept.items() if told.figures(text).sentences == 8}
     assert {one.url for one in near if one.rule == "too_few_sentences"} == exact != set()

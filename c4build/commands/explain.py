@@ -71,7 +71,7 @@ def explain(request: Question):
         webtext_urls=request.webtext_urls,
         exclude=request.exclude,
     )
-    explainer = Explainer(rules_and_lists, request.against)
+    explainer = Explainer.asked(rules_and_lists, request.against)
     source = open_source(request.path, request.url)
     damages: list[str] = []
     pages = read_source(source, explainer.rules, damages)

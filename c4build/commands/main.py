@@ -17,11 +17,13 @@ import typer
 from c4build import __version__
 from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
 from c4build.commands.corpora import attach, check, run_collect
+from c4build.commands.diff import diff
 from c4build.commands.dropped import dropped
 from c4build.commands.explain import explain
+from c4build.commands.overlap import overlap
 from c4build.commands.plan import plan
 from c4build.commands.report import report
-from c4build.corpora.options import Format, Request, Rules, Runner, Workers
+from c4build.corpora.options import Format, LeaveOneOut, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
 from c4build.t5.cli import ablate
@@ -68,6 +70,7 @@ def demo(
     out: Annotated[str, typer.Option(help="Folder for the corpora.")] = "c4-demo",
     rules: Rules = "paper",
     format: Format = "tfrecord",
+    leave_one_out: LeaveOneOut = False,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine.")] = 1,
 ):
     """Make all five variants, a Wikipedia and a books corpus from what ships with the package, in well under a minute."""
@@ -83,6 +86,7 @@ def demo(
         out=out,
         rules=rules,
         variants=list(VARIANTS),
+        leave_one_out=leave_one_out,
         realnews_domains=str(sample / "realnews_domains.json"),
         webtext_urls=[str(sample / "webtext_urls.txt"), shared],
         format=format,
@@ -104,6 +108,8 @@ def _next_commands(out: str) -> str:
 attach(app)
 app.command()(plan)
 app.command()(explain)
+app.command()(diff)
+app.command()(overlap)
 app.command()(dropped)
 app.command()(report)
 app.add_typer(trainer, name="t5")

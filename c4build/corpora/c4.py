@@ -32,7 +32,7 @@ from c4build.write.files import (
 )
 from c4build.write.folder import is_complete, manifest_of
 from c4build.write.lock import unlock
-from c4build.write.shards import DROPPED_NAMES
+from c4build.write.shards import DROPPED_NAMES, FORMATS
 
 _MOST_SAMPLES = 1000
 _USUAL_SAMPLES = Request._field_defaults["samples"]
@@ -76,6 +76,10 @@ def check(request: Request) -> Checked:
     """Checks the request, and looks up its inputs; touches nothing. Raises UsageError with what to mend."""
     rules, variants = check_rules(request)
     check_format(request.format)
+    if request.provenance and FORMATS[request.format].tfds:
+        raise UsageError(
+            f"--provenance: {request.format} is as TFDS has it, to the byte: give --format jsonl or parquet"
+        )
     numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
     for name, number in numbers.items():
         if number is not None and number < 1:
@@ -128,7 +132,14 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
     bad_words = lists.bad_words if any("bad_words" in variant.steps for variant in todo) else ()
     domains = lists.news_domains if any(variant.news_only for variant in todo) else None
     clean = CleanSettings(
-        rules, tracks, bad_words, domains, lists.excluded, request.samples, request.write_dropped or ""
+        rules,
+        tracks,
+        bad_words,
+        domains,
+        lists.excluded,
+        provenance=request.provenance,
+        samples=request.samples,
+        write_dropped=request.write_dropped or "",
     )
     fingerprint = digest([made_from[variant.name] for variant in todo])
     url_lists = lists.urls if any(variant.listed_urls_only for variant in todo) else ()
@@ -186,6 +197,7 @@ def _made_from(
         "news_domains": digest(lists.news_domains) if variant.news_only else None,
         "url_lists": {source.path: source.identity for source in lists.urls} if variant.listed_urls_only else {},
         **({"excluded": digest(lists.excluded)} if lists.excluded else {}),
+        **({"provenance": True} if request.provenance else {}),
         "inputs": digest([source.identity for source in inputs]),
         "format": request.format,
         "shards": shards,
@@ -229,11 +241,18 @@ def _find_page_files(
     lack = sum(name in elsewhere for name in missing)
     again = []
     if lack:
-        tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
-        again.append((lack, f"the page files lack {_and(sorted(set(map(_track_has, tracks))))}"))
+        again.append((lack, _lacking(clean, known)))
     if read_before and lack < len(missing):
         again.append((len(missing) - lack, "the page files are gone"))
     return [there.get(name, join(own, name)) for name in names], again
+
+
+def _lacking(clean: CleanSettings, known: set[str]) -> str:
+    """What page files with the tracks `known` lack."""
+    if set(clean._replace(provenance=not clean.provenance).track_keys()) <= known:
+        return f"the page files were made {'without' if clean.provenance else 'with'} --provenance"
+    tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
+    return f"the page files lack {_and(sorted(set(map(_track_has, tracks))))}"
 
 
 def _track_has(track: Variant) -> str:

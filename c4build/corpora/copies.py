@@ -64,11 +64,12 @@ class Built(NamedTuple):
 
 def find_built(out: str, clean: CleanSettings) -> Built:
     """The build in the folder `out` of the one variant that `clean` has. Raises UsageError where it cannot be asked."""
-    rules, (variant,), (key,) = clean.rules, clean.tracks, clean.track_keys()
+    rules, (variant,) = clean.rules, clean.tracks
     folder = join(out, DATASET, variant.name, rules.version)
     manifest = read_manifest(folder)
     if manifest is None:
         raise UsageError(f"--against {out}: no corpus lies in {folder}; give the --out, --rules and lists of its build")
+    (key,) = clean._replace(provenance=manifest["made_from"].get("provenance", False)).track_keys()
     missing = {entry["input"] for entry in manifest["missing"]}
     there = _page_files(join(out, ".c4build"), digest(rules.to_json()), key)
     found = Built([], [], {}, {})

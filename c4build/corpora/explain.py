@@ -54,22 +54,26 @@ class Explained:
 
 
 class Explainer:
-    """Explains pages by what a request names: rules, one variant, lists; `against` is the folder of a build, or empty."""
+    """Explains pages by rules, one variant and its lists; `against` is the folder of a build by them, or empty."""
 
-    def __init__(self, request: Request, against: str = ""):
-        self.rules, found = check_rules(request)
-        variants = tuple(variant for variant in found if variant.name in request.variants)
-        if len(variants) != 1:
-            raise UsageError("name one variant: a page's fate is another in each")
-        (self.variant,) = variants
-        lists = check_lists(request, variants)
-        self._settings = CleanSettings(self.rules, variants, lists.bad_words, lists.news_domains, lists.excluded)
+    def __init__(self, rules: RuleSet, variant: Variant, lists: Lists, against: str = ""):
+        self.rules, self.variant = rules, variant
+        self._settings = CleanSettings(self.rules, (variant,), lists.bad_words, lists.news_domains, lists.excluded)
         self.teller = Teller(self.rules, self.variant, lists.bad_words)
         self._units = units_of(self.rules)
         self._is_news = news_test(json.loads(lists.news_domains)) if lists.news_domains else None
         self._excluded_by = exclude_test(lists.excluded.split("\n") if lists.excluded else [])
         self._listed = _listed(self.variant, lists)
         self._built = find_built(against, self._settings) if against else None
+
+    @classmethod
+    def asked(cls, request: Request, against: str = "") -> "Explainer":
+        """One by what a request names. Raises UsageError."""
+        rules, found = check_rules(request)
+        variants = tuple(variant for variant in found if variant.name in request.variants)
+        if len(variants) != 1:
+            raise UsageError("name one variant: a page's fate is another in each")
+        return cls(rules, variants[0], check_lists(request, variants), against)
 
     def explain(self, found: Sequence[tuple[int, Page | Dropped]], identity: str = "") -> list[Explained]:
         """What becomes of pages of one input, each with its number in it; `identity` is the input's."""

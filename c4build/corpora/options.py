@@ -28,6 +28,9 @@ Exclude = Annotated[
         metavar="FILE|URL", help="Leave out the pages of a list: URLs, hosts (a.org), suffixes (.a.org), one a line."
     ),
 ]
+LeaveOneOut = Annotated[
+    bool, Option("--leave-one-out", help="Besides, for every rule the variant that is en without it.")
+]
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
 Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
@@ -89,13 +92,18 @@ class Request(NamedTuple):
             help="One of your own, as in no-bad-words='en - bad_words', made besides those of --variants; repeatable.",
         ),
     ] = []
-    leave_one_out: Annotated[
-        bool, Option("--leave-one-out", help="Besides, for every rule the variant that is en without it.")
-    ] = False
+    leave_one_out: LeaveOneOut = False
     bad_words: BadWords = None
     realnews_domains: Domains = None
     webtext_urls: SharedUrls = []
     exclude: Exclude = None
+    provenance: Annotated[
+        bool,
+        Option(
+            "--provenance",
+            help="Say of each page where it is from: WARC-Record-ID, WARC-Refers-To, WET file and offset; jsonl and parquet only.",
+        ),
+    ] = False
     samples: Annotated[
         int,
         Option(

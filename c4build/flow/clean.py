@@ -47,6 +47,7 @@ class CleanSettings(NamedTuple):
     bad_words: tuple[str, ...]
     news_domains: str | None  # the list as JSON text
     excluded: str = ""  # entries of `exclude`, one a line
+    provenance: bool = False  # page files say where each page is from
     samples: int = 0  # of each reason; 0: none, and no figures
     write_dropped: str = ""  # the format of shards with all pages that are dropped
 
@@ -64,6 +65,7 @@ class CleanSettings(NamedTuple):
             "bad_words": sorted(self.bad_words) if "bad_words" in steps else None,
             "news_domains": self.news_domains if track.news_only else None,
             **({"excluded": digest(self.excluded)} if self.excluded else {}),
+            **({"provenance": True} if self.provenance else {}),
         }
 
     def folder_name(self) -> str:
@@ -106,6 +108,7 @@ class Cleaner:
         self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
         # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
         self._keep_rows_of_dropped = settings.rules.newest_of == "all"
+        self._provenance = settings.provenance
         self._samples, self._keep_dropped = settings.samples, settings.write_dropped != ""
         self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
 
@@ -130,11 +133,12 @@ class Cleaner:
     def _make(self, source: Input, page_file: str, task: Task) -> Report:
         task.begin()
         self._steps.lines.clear()
+        self._path = source.path
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True
         self._lowest, self._looked = Lowest(self._samples), Looked()
-        with open_page_file(page_file, self._samples > 0, self._keep_dropped) as table:
+        with open_page_file(page_file, self._samples > 0, self._keep_dropped, self._provenance) as table:
             self._dropped = DroppedTable(table.dropped) if table.dropped else None
             batch: list[tuple[int, Page]] = []
             size = 0
@@ -275,6 +279,7 @@ class Cleaner:
                 keys,
                 text,
                 raw,
+                *((page.record_id, page.refers_to, self._path, str(page.offset)) if self._provenance else ()),
             )
             place = table.next_row
             table.add((bytes(reasons), number, chance, hashed, page.timestamp, *rest), len(page.body))  # a `Row`

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from c4build.flow.corpus import Written, format_named, open_shard, write_once, w
 from c4build.flow.dropped import UnitDropped
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
 from c4build.flow.sampling import Row, UnitSamples
-from c4build.flow.settings import FinishSettings
+from c4build.flow.settings import FinishSettings, features_of
 from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
 from c4build.rules.steps import Steps, bits_of
@@ -106,6 +107,7 @@ class Finisher:
         self._remove = units_of(rules).remove
         self._corpora = settings.corpora
         self._encode = format_named(settings.run.format).encode
+        self._features = features_of(settings.clean.provenance)
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
@@ -134,16 +136,16 @@ class Finisher:
         dropped = None
         with ExitStack() as stack:
             shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
-            validation = stack.enter_context(ValidationPart(run.held_out_file(unit)))
+            validation = stack.enter_context(ValidationPart(run.held_out_file(unit), self._features))
             if format := self._settings.clean.write_dropped:
                 dropped = UnitDropped(unit, run.shards, format, self._corpora, stack)
                 watchers.append(dropped)
             for part in parts:
                 pages = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
-                columns = self._settings.columns_in(part.file)
+                columns, more = self._settings.columns_in(part.file), self._features[len(FEATURES) :]
                 for watcher in watchers:
                     watcher.begin(part.file, part.losses, pages, columns)
-                for row, running, lost in _surviving(part, pages, columns, watchers):
+                for row, running, lost in _surviving(part, pages, columns, watchers, more):
                     for bits, example in self._judge(row, running, lost, counts, repeats, watchers):
                         if row.validation:
                             for bit in bits_of(bits):
@@ -192,8 +194,8 @@ class Finisher:
             for watcher in watchers:
                 watcher.judged(row, judged, bits, reasons, text, left)
             if bits and left is not None:
-                values = (left, row.url, row.timestamp, row.content_type, row.content_length)
-                yield bits, dict(zip(FEATURES, values))
+                values = (left, row.url, row.timestamp, row.content_type, row.content_length, *row.provenance)
+                yield bits, dict(zip(self._features, values))
 
     def _texts(self, row: Row, running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
         """The texts of a page as its variants have them: (variants as bits, text)."""
@@ -216,14 +218,21 @@ class Finisher:
 
 
 def _surviving(
-    part: FilePart, pages: range, columns: Sequence[int], watchers: Sequence[UnitSamples | UnitDropped]
+    part: FilePart,
+    pages: range,
+    columns: Sequence[int],
+    watchers: Sequence[UnitSamples | UnitDropped],
+    more: Sequence[str],
 ) -> Iterator[tuple[Row, int, list[tuple[int, int]]]]:
-    """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`."""
+    """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`.
+
+    `more` are columns of provenance.
+    """
     lost = np.zeros(part.file.rows, np.int64)
     lost[part.losses["page"]] = part.losses["variants"]
     positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
     weights = 1 << np.arange(len(columns))
-    for row, key, batch in read_texts(part.file, _COLUMNS, pages):
+    for row, key, batch in read_texts(part.file, [*_COLUMNS, *more], pages):
         keys = batch.column("keys").to_numpy().astype(np.int64)
         key_stops = key + np.cumsum(keys)
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1)
@@ -235,9 +244,11 @@ def _surviving(
         live = np.flatnonzero(running)
         if not len(live):
             continue
-        fields = [batch.column(name).take(pa.array(live)) for name in _FIELDS]
+        fields = [batch.column(name).take(pa.array(live)) for name in (*_FIELDS, *more)]
         fields[: len(_BYTES)] = [column.cast(pa.binary()) for column in fields[: len(_BYTES)]]
-        rows = zip(*(column.to_numpy(zero_copy_only=False).tolist() for column in fields))
+        values = [column.to_numpy(zero_copy_only=False).tolist() for column in fields]
+        where = zip(*values[len(_FIELDS) :]) if more else repeat(())
+        rows = zip(*values[: len(_FIELDS)], where)
         bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
         places = zip(numbers[live].tolist(), chances[live].tolist())
         for place, fields_of_row, bits, (start, stop) in zip(places, rows, running[live].tolist(), bounds):

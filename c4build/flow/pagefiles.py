@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from c4build.errors import CorruptFileError
 from c4build.flow.candidates import candidates_file, open_candidates
-from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
+from c4build.page import KEY_SCHEMA, PAGE_SCHEMA, PROVENANCE
 from c4build.read.paths import Input
 from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
@@ -86,6 +86,10 @@ class Row(NamedTuple):
     keys: bytes = b""
     text: str | None = None
     raw: bytes | None = None
+    record_id: str | None = None  # from here on `PROVENANCE`
+    refers_to: str | None = None
+    path: str | None = None
+    offset: str | None = None
 
 
 _KEY_COLUMNS, _PAGE_COLUMNS = (
@@ -93,13 +97,22 @@ _KEY_COLUMNS, _PAGE_COLUMNS = (
 )
 _KEYS = Row._fields.index("keys")
 _NUMBER = Row._fields.index("number")
+_PROVENANCE = Row._fields.index("record_id")
 
 
 class Rows:
     """Writes a page file and its key file, a row group at a time."""
 
-    def __init__(self, pages: TableWriter, keys: TableWriter, samples: TableWriter | None, dropped: TableWriter | None):
+    def __init__(
+        self,
+        pages: TableWriter,
+        keys: TableWriter,
+        samples: TableWriter | None,
+        dropped: TableWriter | None,
+        provenance: bool,
+    ):
         self._pages, self._keys, self.samples, self.dropped = pages, keys, samples, dropped
+        self._provenance = provenance
         self._waiting: list[tuple] = []
         self._chars = self.key = 0
         self.row = 0  # rows written
@@ -126,7 +139,9 @@ class Rows:
         self._keys.write([pa.array(columns[at], field.type) for at, field in zip(_KEY_COLUMNS, KEY_SCHEMA)], place)
         sizes = [len(keys) // 16 for keys in columns[_KEYS]]
         columns[_KEYS] = sizes
-        self._pages.write([pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)], place)
+        pages = [pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)]
+        pages += [pa.array(column, pa.string()) for column in columns[_PROVENANCE:] if self._provenance]
+        self._pages.write(pages, place)
         self.row += len(self._waiting)
         self.key += sum(sizes)
         self._waiting.clear()
@@ -151,16 +166,17 @@ class Rows:
 
 
 @contextmanager
-def open_page_file(path: str, samples: bool, dropped: bool = False) -> Iterator[Rows]:
-    """A page file and its key file, there when the block ends well; where they are wanted, the tables of `samples` and of
-    all pages that are `dropped`, too."""
+def open_page_file(path: str, samples: bool, dropped: bool = False, provenance: bool = False) -> Iterator[Rows]:
+    """A page file, with `PROVENANCE` or without, and its key file, there when the block ends well; where they are wanted,
+    the tables of `samples` and of all pages that are `dropped`, too."""
+    schema = pa.schema([*PAGE_SCHEMA, *((name, pa.string()) for name in PROVENANCE if provenance)])
     with (
-        open_table(path, PAGE_SCHEMA, **_OPTIONS) as pages,
+        open_table(path, schema, **_OPTIONS) as pages,
         open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys,
         open_candidates(candidates_file(path)) if samples else nullcontext() as table,
         open_candidates(dropped_file(path)) if dropped else nullcontext() as dropped_table,
     ):
-        yield Rows(pages, keys, table, dropped_table)
+        yield Rows(pages, keys, table, dropped_table, provenance)
 
 
 def key_file(page_file: str) -> str:

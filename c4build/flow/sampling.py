@@ -52,6 +52,7 @@ class Row(NamedTuple):
     validation: bool
     text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
     raw: bytes
+    provenance: tuple[str, ...] = ()
 
 
 class LostBy:

@@ -6,7 +6,7 @@ from c4build.flow.clean import CleanSettings
 from c4build.flow.corpus import Corpus
 from c4build.flow.kit import Run
 from c4build.flow.pagefiles import PageFile
-from c4build.page import FEATURES
+from c4build.page import FEATURES, PROVENANCE
 from c4build.rules.tables import RuleSet, Variant
 from c4build.write.files import join
 from c4build.write.metadata import C4_CITATION, Dataset
@@ -27,12 +27,13 @@ class FinishSettings(NamedTuple):
     @property
     def corpora(self) -> list[Corpus]:
         """One of each variant."""
+        clean = self.clean
         beside: tuple[str, ...] = (
-            (samples_name(self.run.format), statistics_name(self.run.format)) if self.clean.samples else ()
+            (samples_name(self.run.format), statistics_name(self.run.format)) if clean.samples else ()
         )
-        if format := self.clean.write_dropped:
+        if format := clean.write_dropped:
             beside += tuple(dropped_name(format, DATASET, index, self.run.shards) for index in range(self.run.shards))
-        found = (corpus_of(self.run.out, variant, self.clean.rules) for variant in self.variants)
+        found = (corpus_of(self.run.out, variant, clean.rules, clean.provenance) for variant in self.variants)
         return [corpus._replace(beside=beside) for corpus in found]
 
     def columns_in(self, file: PageFile) -> list[int]:
@@ -41,7 +42,12 @@ class FinishSettings(NamedTuple):
         return [file.tracks.index(keys[track]) for track in self.track_of]
 
 
-def corpus_of(out: str, variant: Variant, rules: RuleSet) -> Corpus:
+def features_of(provenance: bool) -> tuple[str, ...]:
+    """The fields of an example, in their order."""
+    return FEATURES + PROVENANCE if provenance else FEATURES
+
+
+def corpus_of(out: str, variant: Variant, rules: RuleSet, provenance: bool = False) -> Corpus:
     """A variant's corpus below an output folder."""
     dataset = Dataset(
         name=DATASET,
@@ -50,6 +56,6 @@ def corpus_of(out: str, variant: Variant, rules: RuleSet) -> Corpus:
         description=f"{variant.paper_name}, made from Common Crawl by c4build under the rules {rules.name}.",
         citation=C4_CITATION,
         homepage="https://github.com/google-research/text-to-text-transfer-transformer#datasets",
-        features=FEATURES,
+        features=features_of(provenance),
     )
     return Corpus(dataset, join(out, DATASET, variant.name, rules.version))

@@ -1,31 +1,29 @@
 """The validation pages of web pages: each unit keeps its few in a file, from which the validation shards are put together."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from c4build.page import FEATURES
 from c4build.write.files import FileSum, base_name, read_checked, whole_file
 from c4build.write.shards import Example
-
-_EXAMPLES = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in FEATURES)])
 
 
 class ValidationPart:
     """The validation pages of one unit, of all variants, in one small Parquet file."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, features: Sequence[str]):
         self._path = path
+        self._schema = pa.schema([("variant", pa.uint8()), *((name, pa.string()) for name in features)])
         self._sums: dict[str, FileSum] = {}
         self._rows: list[dict] = []
 
     def __enter__(self) -> "ValidationPart":
         self._stack = ExitStack()
         file = self._stack.enter_context(whole_file(self._path, self._sums))
-        self._writer = self._stack.enter_context(pq.ParquetWriter(file, _EXAMPLES, compression="lz4"))
+        self._writer = self._stack.enter_context(pq.ParquetWriter(file, self._schema, compression="lz4"))
         return self
 
     def write(self, variant: int, example: Example):
@@ -35,7 +33,7 @@ class ValidationPart:
 
     def _flush(self):
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, _EXAMPLES))
+            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
             self._rows.clear()
 
     def __exit__(self, kind, error, trace):

@@ -41,6 +41,7 @@ class Chunk(NamedTuple):
     offset: int
     data: bytes
     starts: bool  # these are the first bytes of a member
+    plain: bool = False  # the file is not gzip
 
 
 @final
@@ -164,7 +165,7 @@ def _plain(source: _Source) -> Iterator[Chunk]:
         offset = source.tell()
         data = source.buffer[source.position :]
         source.position = len(source.buffer)
-        yield Chunk(offset, data, starts)
+        yield Chunk(offset, data, starts, plain=True)
         starts = False
 
 

@@ -28,6 +28,7 @@ class _Segment(NamedTuple):
     data: bytes
     starts: bool  # with a gzip member
     records: int  # conversion records of the file's own structure in what was left out to save memory
+    place: int  # where it starts in a file that is not packed, or else `offset`
 
 
 def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
@@ -91,12 +92,12 @@ def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) 
     """Yields the bytes from one delimiter line to the next."""
     pending: list[bytes] = []  # since the last delimiter
     size = 0  # of it
-    offset, starts, records = 0, False, 0
+    offset, place, starts, records = 0, 0, False, 0
     for chunk in chunks:
         if type(chunk) is Damage:
             # What was read of a member before its damage showed is no whole page.
             if pending and chunk.offset > offset:
-                yield _Segment(offset, b"".join(pending), starts, records)
+                yield _Segment(offset, b"".join(pending), starts, records, place)
             pending, size, records = [], 0, 0
             yield chunk
             continue
@@ -104,11 +105,12 @@ def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) 
         if data.startswith(_START) and (not pending or pending[-1][-1:] in (b"\n", b"\r")):
             if data.find(_DELIMITER, 8) < 0 and len(data) < most:
                 if pending:
-                    yield _Segment(offset, b"".join(pending), starts, records)
+                    yield _Segment(offset, b"".join(pending), starts, records, place)
                 pending, size, offset, starts, records = [data], len(data), chunk.offset, chunk.starts, 0
+                place = offset
                 continue
         if not pending:
-            offset, starts, records = chunk.offset, chunk.starts, 0
+            offset, place, starts, records = chunk.offset, chunk.offset, chunk.starts, 0
         before = pending.pop() if pending else b""
         if len(before) > _AGAIN:
             pending.append(before[:-_AGAIN])
@@ -119,8 +121,9 @@ def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) 
         for start in _delimiter_lines(data, len(before) - _NEAR - len(_DELIMITER)):
             if start > begin or pending:
                 pending.append(data[begin:start])
-                yield _Segment(offset, b"".join(pending), starts, records)
+                yield _Segment(offset, b"".join(pending), starts, records, place)
                 offset, starts, records = chunk.offset, chunk.starts and start == len(before), 0
+                place = offset + (start - len(before) if chunk.plain else 0)
             pending, size, begin = [], len(data) - start, start
         pending.append(data[begin:])
         if size > most:
@@ -129,7 +132,7 @@ def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) 
             pending = [_condense(text, max_chars, most)]
             size = len(pending[0])
     if pending:
-        yield _Segment(offset, b"".join(pending), starts, records)
+        yield _Segment(offset, b"".join(pending), starts, records, place)
 
 
 def _delimiter_lines(data: bytes, first: int) -> Iterator[int]:
@@ -220,7 +223,8 @@ def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator
         yield Dropped("damaged")
         return shown, True
     url, date, content_type, content_length = values
-    page = Page(url, body, date, content_type, content_length)
+    record_id, refers_to = _field(head, b"\nWARC-Record-ID:"), _field(head, b"\nWARC-Refers-To:")
+    page = Page(url, body, date, content_type, content_length, False, segment.place, record_id, refers_to)
     judged = judge(page, max_chars)
     if type(judged) is Dropped and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
         if not data.strip():
@@ -228,6 +232,15 @@ def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator
         yield Damage(segment.offset, f"{printable(page.url) or 'a page'}: it has {judged.reason.replace('_', ' ')}")
     yield judged
     return shown, right_length or shown > 1  # what is merged is told of as such
+
+
+def _field(head: bytes, name: bytes) -> str:
+    """The first value of a field, empty where there is none."""
+    at = head.find(name)
+    if at < 0:
+        return ""
+    end = head.find(b"\n", at + 1)
+    return head[at + len(name) : end if end > 0 else len(head)].decode("utf-8", "replace").strip()
 
 
 def _take_metadata(lines: list[str]) -> tuple[list[str], dict[str, str]]:

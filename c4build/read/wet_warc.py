@@ -44,6 +44,7 @@ class _Run:
         self._chunks = iter(chunks)
         self._held: Chunk | Damage | None = next(self._chunks, None)
         self._base = 0  # of data[0] in the run
+        self._plain = False
         self._places: list[tuple[int, int, bool]] = []  # of each chunk: (in the run, in the file, it starts a member)
         self.data = b""
         self.at = 0
@@ -57,6 +58,13 @@ class _Run:
         if len(self._places) == 1:
             return self._places[0][1]
         return self._places[bisect_right(self._places, (self._base + self.at, float("inf"))) - 1][1]
+
+    def place(self) -> int:
+        """The same, or in a file that is not packed where what is ahead starts itself."""
+        if not self._plain:
+            return self.offset()
+        place, offset, _ = self._places[-1]
+        return offset + self._base + self.at - place
 
     def member_starts(self, place: int) -> bool:
         place += self._base + self.at
@@ -82,7 +90,7 @@ class _Run:
         if type(self._held) is not Chunk:
             return False
         self.data, self.at, self._base = self._held.data, 0, 0
-        self._places = [(0, self._held.offset, True)]
+        self._places, self._plain = [(0, self._held.offset, True)], self._held.plain
         self._held = next(self._chunks, None)
         return True
 
@@ -190,7 +198,7 @@ def warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
                 return
             continue
         fields: dict[str, str] = {}
-        offset = run.offset()
+        offset, place = run.offset(), run.place()
         try:
             body = _read_record(run, fields, most)
         except _Bad as bad:
@@ -206,7 +214,7 @@ def warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
             continue
         kind = fields.get("warc-type", "")
         if kind == "conversion" or (kind := kind.lower()) == "conversion":
-            yield from _warc_page(offset, fields, body, max_chars)
+            yield from _warc_page(offset, place, fields, body, max_chars)
         elif kind in OTHER_KINDS and sure:
             yield not_wet(offset, records_of(kind))
             return
@@ -260,7 +268,7 @@ def _read_record(run: _Run, fields: dict[str, str], most: int) -> bytes | None:
     return body
 
 
-def _warc_page(offset: int, fields: dict[str, str], body: bytes | None, max_chars: int) -> Iterator[Found]:
+def _warc_page(offset: int, place: int, fields: dict[str, str], body: bytes | None, max_chars: int) -> Iterator[Found]:
     if body is None:
         yield Dropped("too_long")
         return
@@ -270,6 +278,9 @@ def _warc_page(offset: int, fields: dict[str, str], body: bytes | None, max_char
         fields.get("warc-date", ""),
         fields.get("content-type", ""),
         fields.get("content-length", ""),
+        offset=place,
+        record_id=fields.get("warc-record-id", ""),
+        refers_to=fields.get("warc-refers-to", ""),
     )
     try:
         body.decode()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from c4build.page import PROVENANCE
 from c4build.write.example import Text, encode_example, frame, utf8
 from c4build.write.files import FileSums, whole_file, whole_path
 from c4build.write.folder import manifest_name
@@ -70,7 +71,7 @@ def _encode_tfrecord(example: Example) -> bytes:
 
 def _encode_jsonl(example: Example) -> bytes:
     # The fields of allenai/c4 on the Hugging Face Hub come first, in its order; it has no others.
-    fields = {name: example[name] for name in ("text", "timestamp", "url") if name in example}
+    fields = {name: example[name] for name in ("text", "timestamp", "url", *PROVENANCE) if name in example}
     if "timestamp" not in fields:
         fields = dict(example)
     texts = {name: utf8(value).decode() for name, value in fields.items()}

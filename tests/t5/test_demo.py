@@ -16,9 +16,9 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A folder in which `c4build demo` has been run."""
+    """A folder in which `c4build demo --leave-one-out` has been run."""
     folder = tmp_path_factory.mktemp("demo")
-    done = run_command("demo", folder=folder)
+    done = run_command("demo", "--leave-one-out", folder=folder)
     assert (done.code, done.error_lines) == (0, [])
     return folder
 

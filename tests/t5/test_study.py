@@ -17,6 +17,8 @@ from small import make_corpus
 from typer.testing import CliRunner
 
 from c4build.errors import UsageError
+from c4build.rules.own_variants import leave_one_out
+from c4build.rules.tables import RULE_SETS
 from c4build.t5 import ablation, paper, tables
 from c4build.t5.ablation import Study, ablate
 from c4build.t5.checkpoint import result_of
@@ -315,6 +317,19 @@ def test_a_plan_needs_no_data_and_counts_what_is_shared(tmp_path):
     assert "14 models and columns ask for 52 stages; 30 are different, 3 shared by several rows." in out.out
     assert "Not there yet: c4-demo/c4/en." in out.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("config", ["demo-rules.toml", "one-gpu-rules.toml"])
+def test_the_study_of_rules_has_a_row_for_each_variant_that_leaves_one_out(config, tmp_path):
+    study = read_config(find_config(config))
+    folders = {corpus["name"]: corpus["folders"][0].rpartition("/")[2] for corpus in study["corpus"]}
+    read = [folders[name] for row in study["row"] for name in row["stage"]["pretrain"]["corpora"]]
+    assert read == ["en", *(variant.name for variant in leave_one_out(RULE_SETS["paper"])), "en.noclean"]
+    done = run_command("ablate", "--plan", config, folder=tmp_path)
+    assert done.code == 0, done.err
+    stages = len(read) * (1 + len(study["row"][0]["stage"]["finetune"]["each"]))
+    assert f"; {stages} are different, 0 shared by several rows." in done.out
+    assert "Not there yet: " in done.out and "/c4/en.without_bad_words, " in done.out
 
 
 def test_a_row_or_a_shard_that_is_none_is_refused(world, tmp_path):
