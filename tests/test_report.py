@@ -72,7 +72,7 @@ def add_hostile(folder: Path, path: str):
         )
     ]
     histogram = Histogram(90, 5760, 123_456, [(1, 2, 64), (128, 192, 5632), (192, 256, 64)])
-    top = Top(90, 2, [(f"{HOSTILE}.example", 5000), ("example.org", 760)])
+    top = Top(90, 2, [(f"{HOSTILE}.example", 5000), ("example.org", 760), ("", 3)])
     languages = [Language("en", 5696, [0] * 19 + [5696]), Language("", 64, [64] + [0] * 19)]
     side = Side(dict.fromkeys(HISTOGRAMS, histogram), 90, languages, top, top, top, top)
     matrix = Matrix(90, 5760, ["bad_words", "sentences"], [64, 128], [[192, 64], [64, 256]])

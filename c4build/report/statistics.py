@@ -12,6 +12,7 @@ from c4build.write.files import join
 from c4build.write.statistics import BINS, HISTOGRAMS, Histogram, Matrix, Side, Statistics, Top, read_statistics
 
 _CHARTED = 10  # bars of a chart of names
+_NONE = "(none)"  # a host without a suffix, such as an address of numbers
 _LISTED = 20  # rows of a table of names
 
 
@@ -50,7 +51,7 @@ def _figures(found: Statistics) -> list[Figure]:
     if found.rules.rules:
         figures.append(_alone(found.rules))
     if found.repeated.counted:
-        rows = [Row(text, [Cell(f"{count:,}")]) for text, count in found.repeated.counted[:_LISTED]]
+        rows = [Row(text or _NONE, [Cell(f"{count:,}")]) for text, count in found.repeated.counted[:_LISTED]]
         note = f"the most frequent; {_error(found.repeated)}"
         figures.append(Figure("Repeated text", note, "", Table("Repeated text", ["copies taken out"], rows)))
     return [figure for figure in figures if figure.table.rows]
@@ -127,8 +128,11 @@ def _top(title: str, before: Top, after: Top) -> Figure:
     names = [one for one, _ in before.counted[:_LISTED]]
     names += [one for one, _ in after.counted[:_LISTED] if one not in dict(before.counted)]
     was = dict(before.counted)
-    rows = [Row(one, [Cell(f"{counts[one]:,}" if one in counts else "") for counts in (was, left)]) for one in names]
-    bars = [charts.Bar(one, 0, count, f"{count:,}", "plain") for one, count in before.counted[:_CHARTED]]
+    rows = [
+        Row(one or _NONE, [Cell(f"{counts[one]:,}" if one in counts else "") for counts in (was, left)])
+        for one in names
+    ]
+    bars = [charts.Bar(one or _NONE, 0, count, f"{count:,}", "plain") for one, count in before.counted[:_CHARTED]]
     note = f"before: {_error(before)}. After: {_error(after)}"
     return Figure(title, note, _draw(bars, f"{title}, before the rules"), Table(title, ["before", "after"], rows))
 
