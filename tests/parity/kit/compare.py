@@ -22,6 +22,7 @@ def read_output(path: Path) -> dict[str, list[str]]:
     """The texts of each URL."""
     patterns = ("*.jsonl", "*.jsonl.gz", "*.json.gz")
     files = sorted(found for pattern in patterns for found in path.rglob(pattern)) if path.is_dir() else [path]
+    files = [file for file in files if file.name != "samples.jsonl"]  # which c4build keeps beside a corpus
     if not files:
         sys.exit(f"{path}: there is no {', '.join(patterns)} in it")
     texts = collections.defaultdict(list)
