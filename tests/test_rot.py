@@ -31,6 +31,7 @@ from corpus_folders import (
     write_library,
 )
 
+from c4build.flow.keyfiles import fetch, send
 from c4build.sample.resources import sample_dump
 from c4build.write.folder import CLAIM
 
@@ -289,6 +290,25 @@ def test_rotten_shards_of_any_format_are_made_again(sources, tmp_path, format, n
     for state in (states.finished, states.unfinished):
         cases = [case for case in rot_of(state) if "-of-" in case.path and "00001-of" in case.path]
         check(states.flow, state, states.wanted, sample(cases, number, 5), must_be_said=lambda case: True)
+
+
+def test_a_key_file_says_whose_it_is(tmp_path):
+    """Those of two steps change places, as they may after a kill; each is whole."""
+    given = {"one": [(0, b"a"), (1, b"bc")], "two": [(0, b"d"), (1, b"ef")]}
+
+    def sent() -> dict:
+        return {
+            name: [(target, fetch(data)) for target, data in send(parts, str(tmp_path), "keys", [name])]
+            for name, parts in given.items()
+        }
+
+    assert sent() == given
+    one, two = tmp_path.iterdir()
+    contents = one.read_bytes(), two.read_bytes()
+    one.write_bytes(contents[1])
+    two.write_bytes(contents[0])
+    assert sent() == given
+    assert (one.read_bytes(), two.read_bytes()) == contents
 
 
 def test_a_page_file_says_whose_it_is(builds_of):

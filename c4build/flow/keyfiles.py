@@ -1,7 +1,8 @@
 """Keys and decisions on their way to the next step: where the output folder is local by files, which keeps them out of
 the runner's memory, and which a second run finds made.
 
-Such a file is named by what it was made from, and ends with a table of its parts. Where the output folder is remote, the
+Such a file is named by what it was made from, and ends with a table of its parts, which repeats the name: another file in its
+place is none. Where the output folder is remote, the
 parts go through the runner's shuffle, which is made for that.
 """
 
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from c4build.errors import CorruptFileError
-from c4build.write.files import delete, digest, join, whole_file
+from c4build.write.files import base_name, delete, digest, join, whole_file
 
 _TAIL = 16  # bytes at the end: size and checksum of the table before them
 
@@ -52,13 +53,14 @@ def send(
                 file.write(data)
                 slices.append((target, Slice(path, offset, len(data), isal_zlib.crc32(data))))
                 offset += len(data)
-            table = json.dumps([(target, *slice[1:]) for target, slice in slices]).encode()
+            parts_of = [(target, *slice[1:]) for target, slice in slices]
+            table = json.dumps({"name": base_name(path), "parts": parts_of}).encode()
             file.write(table + len(table).to_bytes(8, "little") + isal_zlib.crc32(table).to_bytes(8, "little"))
     yield from slices
 
 
 def _slices_in(path: str) -> list[tuple[int, Slice]] | None:
-    """The parts of a key file that was written whole; None where there is none."""
+    """The parts of a key file that was written whole, and under this name; None where there is none."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
@@ -73,12 +75,15 @@ def _slices_in(path: str) -> list[tuple[int, Slice]] | None:
         return None
     if isal_zlib.crc32(table) != checksum:
         return None
-    return [(target, Slice(path, *place)) for target, *place in json.loads(table)]
+    told = json.loads(table)
+    if told["name"] != base_name(path):
+        return None
+    return [(target, Slice(path, *place)) for target, *place in told["parts"]]
 
 
 def name_of(sent: Sent) -> list:
     """What tells one part from another, as JSON: by what its file was made from, which its name says."""
-    return [sent.path.rpartition("/")[2], sent.offset] if isinstance(sent, Slice) else []
+    return [base_name(sent.path), sent.offset] if isinstance(sent, Slice) else []
 
 
 def fetch(sent: Sent) -> bytes:
