@@ -1,5 +1,6 @@
 """WET files made to be wrong: nothing is lost without a word, no reading stalls, and what is kept stays small."""
 
+import dataclasses
 import gzip
 import io
 import time
@@ -482,8 +483,15 @@ def test_where_the_cuts_of_members_lie_is_no_matter(records, data):
     text = b"".join([INFO, *records])
     places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     parts = [text[start:stop] for start, stop in zip([0, *places], [*places, len(text)])]
-    expected = [item for item in read(text, "tfds") if type(item) is not Damage]
-    assert [item for item in read(members(parts), "tfds") if type(item) is not Damage] == expected
+    found, expected = (
+        [
+            dataclasses.replace(item, offset=0) if type(item) is Page else item
+            for item in read(data, "tfds")
+            if type(item) is not Damage
+        ]
+        for data in (members(parts), text)
+    )
+    assert found == expected
 
 
 def test_chunks_have_bytes_and_a_bounded_size():

@@ -13,7 +13,6 @@ import pytest
 import wet_files
 from browser import Opened, open_browser
 from command import run_command
-from conftest import SHARED
 from corpus_folders import complete_folders, counts, manifest, manifest_path
 from wet_files import Written
 
@@ -30,6 +29,8 @@ from c4build.write.statistics import (
     bin_of,
     write_statistics,
 )
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"  # as in conftest.py
 
 # What a page, a URL or a file may be called by somebody who means harm.
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)></script>\u202etxt.exe\u2066\x1b[31m\x07\u200b&amp;"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from builds import shards
 from command import Command, run_command
+from corpus_folders import SHARD
 from object_servers import BUCKET, disk_of_beam, serving_gcs, serving_s3
 
 from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
@@ -479,7 +480,7 @@ def local(tmp_path_factory) -> dict[str, bytes]:
 
 def shards_in(out: str) -> dict[str, bytes]:
     folder = f"{out}/c4/en/3.1.0"
-    paths = [path for path in files.list_files(folder) if not path.endswith(".json")]
+    paths = [path for path in files.list_files(folder) if SHARD.search(path)]
     return {path.removeprefix(f"{out}/"): read(path) for path in paths}
 
 

@@ -17,11 +17,12 @@ import numpy as np
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.flow import web
+from c4build.flow.candidates import candidates_file
 from c4build.flow.clean import Cleaner
 from c4build.flow.keyfiles import Sent, Slice
 from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
 from c4build.flow.kit import Prepared
-from c4build.flow.pagefiles import Report, key_file
+from c4build.flow.pagefiles import Report, dropped_file, key_file
 from c4build.flow.stages import Keyed
 from c4build.read.paths import Input, identify
 from c4build.write.files import join, make_folder
@@ -92,8 +93,9 @@ def read_sample(prepared: Prepared) -> list[FileCost]:
         cpu, wall = time.process_time(), time.monotonic()
         report = cleaner.clean(source, page_file, plan.run.progress and join(plan.run.progress, str(file)))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-        paths = () if report.missing else (page_file, key_file(page_file))
-        costs.append(FileCost(source, report, cpu, wall, sum(map(os.path.getsize, paths))))
+        paths = [page_file, key_file(page_file), candidates_file(page_file), dropped_file(page_file)]
+        size = 0 if report.missing else sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+        costs.append(FileCost(source, report, cpu, wall, size))
     return costs
 
 

@@ -7,7 +7,6 @@ import re
 from c4build.report import markdown, tables
 from c4build.report.gather import Corpus, Gathered, Group, look
 from c4build.report.loading import Config, configs, ways_to_load
-from c4build.report.words import moment
 from c4build.write.files import base_name, delete, is_local, join, open_file, whole_file
 from c4build.write.metadata import C4_CITATION
 
@@ -101,7 +100,7 @@ def _overview(gathered: Gathered, known: dict[str, Config]) -> list[str]:
 
 def _of_group(group: Group) -> list[str]:
     said = group.said
-    lines = [f"Made by c4build {markdown.plain(said['c4build'])}, {markdown.plain(moment(said['started']))}.", ""]
+    lines = [f"Made by c4build {markdown.plain(said['c4build'])}.", ""]  # the same corpora have the same card
     lines += ["### Kept and dropped", "", *markdown.table(tables.funnel(group))]
     for one in (tables.lines(group), tables.repeats(group)):
         if one:

@@ -85,15 +85,15 @@ def _names(group: Group) -> list[str]:
 
 
 def lines(group: Group) -> Table | None:
-    """Lines read, dropped by each test and kept, by the run that counted them; None where none were read."""
-    by_run: dict[tuple, list[Corpus]] = {}
+    """Lines read, dropped by each test and kept, once for corpora of which they are the same; None where none were read."""
+    alike: dict[tuple, list[Corpus]] = {}
     for corpus in group.corpora:
         read, dropped, kept = lines_of(corpus.manifest)
         if read:
-            by_run.setdefault((corpus.manifest["fingerprint"], read, kept, *dropped.items()), []).append(corpus)
-    if not by_run:
+            alike.setdefault((read, kept, *dropped.items()), []).append(corpus)
+    if not alike:
         return None
-    found = [(corpora[0], *lines_of(corpora[0].manifest)) for corpora in by_run.values()]
+    found = [(corpora[0], *lines_of(corpora[0].manifest)) for corpora in alike.values()]
     rows = [Row("read", [_number(corpus, "lines.read", read, read) for corpus, read, _, _ in found], kind="total")]
     for reason in dict.fromkeys(reason for _, _, dropped, _ in found for reason in dropped):
         cells = [
@@ -104,8 +104,8 @@ def lines(group: Group) -> Table | None:
     rows.append(
         Row("kept", [_number(corpus, "lines.kept", kept, read) for corpus, read, _, kept in found], kind="total")
     )
-    of = [", ".join(corpus.name for corpus in corpora) for corpora in by_run.values()]
-    head = [f"run {number}, of {names}" for number, names in enumerate(of, 1)] if len(of) > 1 else ["lines"]
+    of = [", ".join(corpus.name for corpus in corpora) for corpora in alike.values()]
+    head = [f"of {names}" for names in of] if len(of) > 1 else ["lines"]
     return Table("Lines by rule, of the pages that came as far as the rules of lines in any variant", head, rows)
 
 
