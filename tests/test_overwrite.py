@@ -414,6 +414,7 @@ def test_a_folder_within_the_corpus_is_not_ours_either(sources, tmp_path):
     assert [path.name for path in (tmp_path / "c4/en/1.0.0").iterdir()] == ["older"]
 
 
+@pytest.mark.slow
 def test_a_card_written_by_hand_beside_a_finished_corpus_is_named_and_stays(sources, tmp_path):
     arguments = commands(sources)
     make(arguments["paper"], tmp_path / "out")
@@ -433,6 +434,7 @@ def test_a_card_written_by_hand_beside_a_finished_corpus_is_named_and_stays(sour
     assert (tree(tmp_path / "out/c4"), stamps(tmp_path / "out/c4")) == (before, when)
 
 
+@pytest.mark.slow
 def test_hidden_files_are_left_alone_and_do_not_hinder(sources, wholes, tmp_path):
     arguments = commands(sources)
     folder = tmp_path / "c4/en/1.0.0"

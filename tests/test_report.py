@@ -266,6 +266,7 @@ def test_all_of_it_is_reached_by_keyboard(browser, small):
     opened.close()
 
 
+@pytest.mark.slow
 def test_a_report_of_a_crawl_with_many_variants_is_small(out, tmp_path):
     said = {**manifest(out / "c4/en/1.1.0"), "files": {}}
     many = {reason: 100_000_000_000 + n for n, reason in enumerate(manifest(out / "c4/en/1.0.0")["dropped"])}

@@ -281,7 +281,10 @@ def test_a_killed_build_whose_files_have_rotted_comes_to_the_same_bytes(builds_o
     check(flow, state, builds_of.wanted, sample(rot_of(state), number, 4))
 
 
-@pytest.mark.parametrize("format", ["array_record", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "format",
+    [pytest.param("array_record", marks=pytest.mark.slow), "jsonl", pytest.param("parquet", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("number", few_or_all(1))
 def test_rotten_shards_of_any_format_are_made_again(sources, tmp_path, format, number):
     if format == "array_record":

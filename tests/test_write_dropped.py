@@ -40,6 +40,7 @@ def test_all_dropped_pages_are_written_with_their_reasons(rules, format, sources
     assert kept == shards(tmp_path / "b"), "what is kept is not the same"
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_dropped_pages_and_another_format_is_refused(sources, tmp_path):
     for workers in (1, 2):
         build(sources.request(tmp_path / str(workers), write_dropped="jsonl", shards=2, variants=["en"]), workers)

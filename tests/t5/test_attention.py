@@ -85,7 +85,7 @@ def value_and_gradients(implementation, dtype):
     return jax.jit(jax.grad(total, argnums=(0, 1, 2, 3), has_aux=True))
 
 
-@pytest.mark.parametrize("kind", ["cross", "prefix", "both ways"])
+@pytest.mark.parametrize("kind", ["cross", "prefix", pytest.param("both ways", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("implementation", ["plain", "fused", "kernel", "auto"])
 @pytest.mark.parametrize("dtype,near", [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_every_implementation_is_attention_as_it_is_written_and_has_its_gradients(implementation, dtype, near, kind):
