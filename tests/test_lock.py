@@ -125,6 +125,7 @@ def test_another_corpus_into_the_same_folder_is_told_of_the_first_too(inputs, wa
     assert_same(tmp_path, wanted)
 
 
+@pytest.mark.slow
 def test_a_folder_written_in_another_way_is_the_same_folder(inputs, wanted, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "out")
     with running(build(inputs), tmp_path / "out") as first:
@@ -154,6 +155,7 @@ def test_books_into_the_folder_of_a_running_build_are_told_of_it(inputs, library
     assert (done.code, done.error_lines) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_cut_corpus_into_the_folder_of_a_running_build_is_told_of_it(inputs, library, wanted, tmp_path):
     make(["books", library], tmp_path / "books")
     (corpus,) = complete_folders(tmp_path / "books")

@@ -97,6 +97,7 @@ def read_train(folder: Path) -> dict[str, str]:
     return {row["url"]: row["text"] for row in rows}
 
 
+@pytest.mark.slow
 def test_a_card_of_somebody_else_is_not_written_over(sources, tmp_path):
     build(sources.request(tmp_path, variants=("en.noclean",)))
     (tmp_path / "README.md").write_text("# Mine\n")

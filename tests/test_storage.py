@@ -484,7 +484,7 @@ def shards_in(out: str) -> dict[str, bytes]:
     return {path.removeprefix(f"{out}/"): read(path) for path in paths}
 
 
-@pytest.mark.parametrize("workers", (1, 2))
+@pytest.mark.parametrize("workers", (1, pytest.param(2, marks=pytest.mark.slow)))
 def test_a_build_in_s3_has_the_bytes_of_a_local_one(s3, out, local, workers):
     build(out, "--workers", workers, environment=s3.environment)
     assert shards_in(out) == local

@@ -83,7 +83,7 @@ def spoil_without_a_trace(path: str):
         pytest.param("paper", "en", "webtextlike", marks=pytest.mark.slow),
         ("c4-3.1.0", "en", "webtextlike"),
         ("c4-3.1.0", "en", "en.noblocklist"),
-        ("paper", "en,en.noclean", "webtextlike"),
+        pytest.param("paper", "en,en.noclean", "webtextlike", marks=pytest.mark.slow),
     ],
 )
 def test_a_variant_is_added_without_reading_an_input_again(sources, wholes, tmp_path, rules, before, added):

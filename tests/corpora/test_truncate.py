@@ -125,6 +125,7 @@ def test_counts_add_up_in_the_summary(corpus, tmp_path):
     assert (said["words"], said["kept"], said["dropped"]) == (500, len(made["500-words"]), {})
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_cut_there_is_passed_over_by_all_sizes(tmp_path):
     """Texts of two-byte letters have no start of an odd number of bytes; one text, which 39 others come before, has."""
     library = tmp_path / "library"

@@ -58,7 +58,7 @@ def moved(before, after) -> set:
     return {name for name in after if (before[name].tobytes() != after[name].tobytes())}
 
 
-@pytest.mark.parametrize("architecture", ["encoder-decoder", "prefix-lm"])
+@pytest.mark.parametrize("architecture", [pytest.param("encoder-decoder", marks=pytest.mark.slow), "prefix-lm"])
 def test_at_the_start_a_model_with_adapters_is_that_without_them(architecture):
     plain = changed(PLAIN, architecture=architecture)
     adapted = changed(plain, adapter=6)
@@ -130,6 +130,7 @@ def test_gradients_of_frozen_matrices_are_not_computed():
     assert saved > 0.2 and saved == pytest.approx(counted, abs=0.06)
 
 
+@pytest.mark.slow
 def test_layers_are_unfrozen_one_by_one_from_the_last():
     """Three layers, nine steps: the encoder's last one for three steps, and so on; the decoder has two, and is done after six."""
     begun_at = 100  # the optimiser's step goes on from pre-training

@@ -325,6 +325,7 @@ def test_a_run_of_before_there_were_architectures_goes_on(world, tmp_path):
         write_run(tmp_path, one_layer(vocabulary, architecture="shared"), vocabulary, **settings)
 
 
+@pytest.mark.slow
 def test_a_decoder_alone_is_fine_tuned_scored_and_asked(world, tmp_path):
     _, _, vocabulary = world
     config = one_layer(vocabulary, architecture="prefix-lm")

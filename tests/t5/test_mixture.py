@@ -142,7 +142,7 @@ def test_text_among_tasks_has_to_say_what_it_counts_for(world):
 # ---- ensembles
 
 
-@pytest.fixture(scope="module", params=["encoder-decoder", "prefix-lm"])
+@pytest.fixture(scope="module", params=[pytest.param("encoder-decoder", marks=pytest.mark.slow), "prefix-lm"])
 def models(request):
     """(the graph, four models' parameters, inputs, their segments)."""
     config = model_config(
