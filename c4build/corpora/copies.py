@@ -5,7 +5,7 @@ What a build decided is decided again, by its own functions, for the pages that 
 URL, a line or a span with them; the others are read past. The key files of the build tell them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +71,8 @@ def find_built(out: str, clean: CleanSettings) -> Built:
         raise UsageError(f"--against {out}: no corpus lies in {folder}; give the --out, --rules and lists of its build")
     (key,) = clean._replace(provenance=manifest["made_from"].get("provenance", False)).track_keys()
     missing = {entry["input"] for entry in manifest["missing"]}
-    there = _page_files(join(out, ".c4build"), digest(rules.to_json()), key)
+    made = page_files(join(out, ".c4build"), digest(rules.to_json()))
+    there = {identity: path for identity, path, tracks in made if key in tracks}
     found = Built([], [], {}, {})
     for number, source in enumerate(manifest["inputs"]):
         if source["path"] in missing:
@@ -91,9 +92,8 @@ def find_built(out: str, clean: CleanSettings) -> Built:
     return found
 
 
-def _page_files(work: str, rules: str, track: str) -> dict[str, str]:
-    """The page files in a build's own folder that have a track, by the identity of their input."""
-    found = {}
+def page_files(work: str, rules: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(the identity of its input, path, its tracks) of each page file in a build's own folder made by rules of this digest."""
     for name in list_folders(work):
         if not name.startswith("pages-"):
             continue
@@ -101,12 +101,10 @@ def _page_files(work: str, rules: str, track: str) -> dict[str, str]:
             said = read_sealed(join(work, name, "tracks.json"))
         except (OSError, CorruptFileError):
             continue
-        if said["rules"] == rules and track in said["tracks"]:
-            for path in list_files(join(work, name)):
-                stem, _, ending = base_name(path).rpartition(".")
-                if ending == "parquet":
-                    found[stem.rpartition("-")[2]] = path
-    return found
+        for path in list_files(join(work, name)) if said["rules"] == rules else ():
+            stem, _, ending = base_name(path).rpartition(".")
+            if ending == "parquet":
+                yield stem.rpartition("-")[2], path, said["tracks"]
 
 
 class _Pages(NamedTuple):

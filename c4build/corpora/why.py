@@ -5,19 +5,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from c4build.corpora.copies import page_files
 from c4build.corpora.diff import Side, Tell
 from c4build.corpora.explain import Explained, Explainer, Source, open_source, read_source
 from c4build.corpora.lists import Lists, check_lists, words_digest
 from c4build.corpora.options import Request
 from c4build.dedup.keys import HASH, hash_text, hashes
-from c4build.errors import C4BuildError, CorruptFileError
+from c4build.errors import C4BuildError
 from c4build.flow.pagefiles import key_file
 from c4build.page import Page
 from c4build.read.wet_pages import Dropped
 from c4build.rules.own_variants import RULES
 from c4build.rules.tables import STEPS, VARIANTS, RuleSet, Variant
 from c4build.rules.urls import normalize_url
-from c4build.write.files import digest, is_local, join, list_files, list_folders, read_sealed
+from c4build.write.files import digest, is_local, join
 from c4build.write.tables import joined, read_table
 
 _SHOWN_WORDS = 5  # that tripped a rule
@@ -145,7 +146,9 @@ def _above(folder: str, times: int) -> str:
 def _inputs_of(pages: Sequence[Mapping[str, str]], side: Side, tell: Tell) -> list[tuple[str, set[str] | None]]:
     """The inputs that may hold pages of a corpus, each with the URLs of those that it holds; None: nobody knows."""
     paths = {source["identity"]: source["path"] for source in side.manifest["inputs"]}
-    files = _page_files(join(_above(side.folder, 3), ".c4build"), digest(side.manifest["rules"]))
+    files: dict[str, list[str]] = {}
+    for identity, path, _ in page_files(join(_above(side.folder, 3), ".c4build"), digest(side.manifest["rules"])):
+        files.setdefault(identity, []).append(path)
     if not paths.keys() <= files.keys():
         remote = [path for path in paths.values() if not is_local(path)]
         if remote:
@@ -168,23 +171,6 @@ def _inputs_of(pages: Sequence[Mapping[str, str]], side: Side, tell: Tell) -> li
                     there |= {one.tobytes() for one in wanted[np.isin(wanted, held)]}
         if there:
             found.append((path, {url for one in there for url in urls[one]}))
-    return found
-
-
-def _page_files(work: str, rules: str) -> dict[str, list[str]]:
-    """The page files in a build's own folder that were made by rules of this digest, by the identity of their input."""
-    found: dict[str, list[str]] = {}
-    for name in list_folders(work):
-        if not name.startswith("pages-"):
-            continue
-        try:
-            said = read_sealed(join(work, name, "tracks.json"))
-        except (OSError, CorruptFileError):
-            continue
-        for path in list_files(join(work, name)) if said["rules"] == rules else ():
-            stem, _, ending = path.rpartition(".")
-            if ending == "parquet":
-                found.setdefault(stem.rpartition("-")[2], []).append(path)
     return found
 
 

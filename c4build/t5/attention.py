@@ -19,9 +19,7 @@ import jax.numpy as jnp
 
 from c4build.errors import UsageError
 from c4build.t5 import kernel
-from c4build.t5.kernel import spread
-
-MASKED = -1e9
+from c4build.t5.kernel import MASKED, spread
 
 
 class Visible(NamedTuple):
