@@ -167,7 +167,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         provenance=provenance,
         most_missing=most_missing(request.allow_missing, len(inputs)),
     )
-    key_files = join(run.work, "keys") if is_local(out) else None
+    key_files = join(run.work, "keys")
     transport = Transport(
         most_connections=request.max_connections,
         # Processes that share no disk cannot share connections: there the bound is for each.
@@ -180,7 +180,7 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         for number, why in again:
             files = "1 input is" if number == 1 else f"{number:,} inputs are"
             say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
-        make_ready(run, plan.corpora, [key_files] if key_files else [])
+        make_ready(run, plan.corpora, [key_files])
         write_inputs(run.listed, [[*source, page_file] for source, page_file in zip(inputs, page_files)])
     return Prepared(plan, inputs, page_files, folders, not todo)
 

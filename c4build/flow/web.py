@@ -11,7 +11,7 @@
                                                         └─► Validation ─► Publish
 
 Text goes from Clean to Finish in page files and never through a shuffle; what is shuffled are arrays of keys, or where
-in files such arrays lie. So that a crawl makes a few million of them and not a few hundred million, the files are taken
+in files such arrays lie (see `keyfiles`). So that a crawl makes a few million of them and not a few hundred million, the files are taken
 in groups, and there are only as many buckets as the keys need. Only Create, ParDo, Flatten and GroupByKey are used, on
 keyed elements whose keys are small integers: every portable runner has these. Counts travel as elements.
 """
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 
     finish: FinishSettings
     url_lists: tuple[Input, ...]
-    key_files: str | None  # a folder for keys on their way; None: the runner's shuffle takes them
+    key_files: str | None  # a folder for what the key stages made; None: nothing of it is kept
     transport: Transport = Transport()
     most_grouped: int = 64  # files that are taken as one
     bucket_bytes: int = 100_000_000  # of keys, about
