@@ -218,8 +218,7 @@ def _find_page_files(
     """
     own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
     serving: list[str] = []
-    lacking: list[str] = []
-    known: set[str] = set()
+    lacking: dict[str, dict] = {}  # what is said of such a folder
     for name in list_folders(work):
         folder = join(work, name)
         if name.startswith("pages-") and folder != own:
@@ -227,28 +226,45 @@ def _find_page_files(
                 said = read_sealed(join(folder, _TRACKS))
             except (OSError, CorruptFileError):
                 continue
-            if said["rules"] == rules:
-                known |= set(said["tracks"])
-                (serving if needed <= set(said["tracks"]) else lacking).append(folder)
+            if said["rules"] == rules and needed <= set(said["tracks"]):
+                serving.append(folder)
+            elif said["rules"] == rules:
+                lacking[folder] = said
     make_folder(own)
-    write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys()})
+    write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys(), "lists": _lists_of(clean)})
     names = [f"{source.name[-100:]}-{source.identity}.parquet" for source in inputs]
     there: dict[str, str] = {}
     for folder in [*reversed(serving), own]:
         there |= {base_name(path): path for path in list_files(folder)}
-    elsewhere = {base_name(path) for folder in lacking for path in list_files(folder)}
     missing = [name for name in names if name not in there]
-    lack = sum(name in elsewhere for name in missing)
+    elsewhere = {folder: {base_name(path) for path in list_files(folder)}.intersection(missing) for folder in lacking}
+    lack = len(set().union(*elsewhere.values()))
     again = []
     if lack:
-        again.append((lack, _lacking(clean, known)))
+        again.append((lack, _lacking(clean, [lacking[folder] for folder, found in elsewhere.items() if found])))
     if read_before and lack < len(missing):
         again.append((len(missing) - lack, "the page files are gone"))
     return [there.get(name, join(own, name)) for name in names], again
 
 
-def _lacking(clean: CleanSettings, known: set[str]) -> str:
-    """What page files with the tracks `known` lack."""
+def _lists_of(clean: CleanSettings) -> dict[str, str | None]:
+    """What the lists hold that decide what page files hold, in short, by options; None where there is none."""
+    return {
+        "--exclude": digest(clean.excluded) if clean.excluded else None,
+        "--badwords": words_digest(clean.bad_words) if clean.bad_words else None,
+        "--realnews-domains": digest(clean.news_domains) if clean.news_domains else None,
+    }
+
+
+def _lacking(clean: CleanSettings, made: Sequence[dict]) -> str:
+    """What page files lack that were made as `made` says."""
+    for option, own in _lists_of(clean).items():
+        theirs = [said.get("lists", {}).get(option, own) for said in made]  # an older one does not say
+        if own not in theirs and own and all(theirs):
+            return f"the page files were made with another {option} list"
+        if own not in theirs and option == "--exclude":
+            return f"the page files were made {'without' if own else 'with'} {option}"
+    known = {track for said in made for track in said["tracks"]}
     if set(clean._replace(provenance=not clean.provenance).track_keys()) <= known:
         return f"the page files were made {'without' if clean.provenance else 'with'} --provenance"
     tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks
