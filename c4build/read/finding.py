@@ -14,7 +14,7 @@ from c4build.read import attempts
 from c4build.read.attempts import FetchError, InputError, reason
 from c4build.read.listing import SCHEMES as LISTED
 from c4build.read.listing import glob_objects, objects_below
-from c4build.read.paths import CRAWL_HOST, Input, identify_all, open_input
+from c4build.read.paths import CRAWL_HOST, Input, identify_all, one_name, open_input
 from c4build.read.stores import close_idle
 from c4build.read.wet_kind import other_than_wet
 
@@ -80,10 +80,10 @@ def _in_order(inputs: Iterable[Input]) -> list[Input]:
 
 
 def _each_once(paths: Iterable[str]) -> list[str]:
-    """The paths in their order, of several of one local file (by symbolic links, too) that which sorts first."""
+    """The paths in their order, of several of one file (by symbolic links, too) that which sorts first."""
     names: dict[str, str] = {}
     for path in paths:
-        file = path if "://" in path else os.path.realpath(path)
+        file = one_name(path) if "://" in path else os.path.realpath(path)
         names[file] = min(path, names.get(file, path))
     return list(names.values())
 
