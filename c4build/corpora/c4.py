@@ -11,10 +11,9 @@ from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.corpus import check_format, make_ready
 from c4build.flow.inputs import write_inputs
-from c4build.flow.kit import Prepared, Run, absolute, locked, now
+from c4build.flow.kit import Prepared, Run, absolute, check_connections, locked, now, transport
 from c4build.flow.settings import DATASET, FinishSettings, corpus_of
 from c4build.read.finding import find_inputs
-from c4build.read.hosts import Transport
 from c4build.read.missing import most_missing
 from c4build.read.paths import ARCHIVES, Input
 from c4build.rules.own_variants import leave_one_out, own_variants, rules_of
@@ -22,7 +21,6 @@ from c4build.rules.tables import VARIANTS, RuleError, RuleSet, Variant, choose_v
 from c4build.write.files import (
     base_name,
     digest,
-    is_local,
     join,
     list_files,
     list_folders,
@@ -80,10 +78,10 @@ def check(request: Request) -> Checked:
         raise UsageError(
             f"--provenance: {request.format} is as TFDS has it, to the byte: give --format jsonl or parquet"
         )
-    numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
-    for name, number in numbers.items():
+    for name, number in {"shards": request.shards, "limit": request.limit}.items():
         if number is not None and number < 1:
             raise UsageError(f"--{name} {number}: it must be 1 or more")
+    check_connections(request.max_connections)
     if request.archive not in ARCHIVES:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     if not 0 <= request.samples <= _MOST_SAMPLES:
@@ -168,12 +166,8 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         most_missing=most_missing(request.allow_missing, len(inputs)),
     )
     key_files = join(run.work, "keys")
-    transport = Transport(
-        most_connections=request.max_connections,
-        # Processes that share no disk cannot share connections: there the bound is for each.
-        slots_folder=join(run.work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
-    )
-    plan = Plan(FinishSettings(run, clean, tuple(todo), track_of, bad_words), url_lists, key_files, transport)
+    settings = FinishSettings(run, clean, tuple(todo), track_of, bad_words)
+    plan = Plan(settings, url_lists, key_files, transport(out, request.max_connections, sources))
     page_files: list[str] = []
     if todo:
         page_files, again = _find_page_files(run.work, clean, inputs, read_before=bool(there))

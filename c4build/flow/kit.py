@@ -5,12 +5,14 @@ The stages that both are made of are in `stages`, what they write in `corpus`.
 
 import datetime
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from c4build.errors import CorruptFileError, printable
+from c4build.errors import CorruptFileError, UsageError, printable
+from c4build.read import attempts
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.write.files import is_local, join
 from c4build.write.lock import lock, unlock
 
@@ -91,6 +93,21 @@ def work_folder(out: str) -> str:
 def now() -> str:
     """When a run was started, for its manifest."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def transport(out: str, most_connections: int, paths: Iterable[str]) -> Transport:
+    """How the inputs at `paths` are fetched: where OUT is local the bound on connections is for all of a run's processes."""
+    # Processes that share no disk cannot share connections: there the bound is for each.
+    shared = is_local(out) and any("://" in path for path in paths)
+    return attempts.DEFAULT._replace(
+        most_connections=most_connections, slots_folder=join(work_folder(out), "connections") if shared else ""
+    )
+
+
+def check_connections(most: int):
+    """Raises UsageError where no connection is let."""
+    if most < 1:
+        raise UsageError(f"--max-connections {most}: it must be 1 or more")
 
 
 @contextmanager
