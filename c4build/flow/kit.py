@@ -122,10 +122,10 @@ def locked(out: str) -> Iterator[None]:
         raise
 
 
-_BUCKET_BYTES = 100_000_000  # of keys, about: a process holds a bucket and sorts it
+BUCKET_BYTES = 100_000_000  # of keys, about: a process holds a bucket and sorts it
 
 
-def buckets(size: int, least: int, bucket_bytes: int = _BUCKET_BYTES) -> int:
+def buckets(size: int, least: int, bucket_bytes: int = BUCKET_BYTES) -> int:
     """Into how many parts so many bytes of keys are dealt."""
     return min(max(-(-size // bucket_bytes), least), 1 << 15)
 
@@ -150,6 +150,11 @@ class Damages:
             self.first.append((*place, printable(what)))
         else:
             self.more += 1
+
+
+def least_buckets(groups: int) -> int:
+    """Into how many parts the keys of so many groups of files are dealt at the least, for the sake of workers."""
+    return min(max(8, 4 * groups), 256)
 
 
 R = TypeVar("R", bound=Any)

@@ -29,7 +29,7 @@ from c4build.flow.corpus import Corpus
 from c4build.flow.finish import FilePart, Finisher
 from c4build.flow.keyfiles import fetch
 from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
-from c4build.flow.kit import Run, buckets
+from c4build.flow.kit import Run, buckets, least_buckets
 from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
 from c4build.flow.runs import marks
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
     def opened(self, sizes: Sequence[int]) -> Buckets:
         """For so many rows of pages and keys of lines or spans."""
         rows, keys = sizes
-        least, variants = min(max(8, 4 * self.groups), 256), len(self.finish.variants)
+        least, variants = least_buckets(self.groups), len(self.finish.variants)
         return Buckets(
             buckets(url_key_dtype(variants).itemsize * rows, least, self.bucket_bytes),
             buckets(repeat_key_dtype(variants).itemsize * keys, least, self.bucket_bytes),
