@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow.parquet as pq
 import smart_open
@@ -66,7 +66,7 @@ def _documents(path: str) -> Iterator[Document]:
         raise UsageError(f"--with {path}: it cannot be read ({' '.join(str(error).split())})") from error
 
 
-def _opened(path: str) -> BinaryIO:
+def _opened(path: str) -> IO[Any]:
     """The file as it is unpacked, by its name; a remote one is asked for as inputs are."""
     if path.partition("://")[0] not in SCHEMES or "://" not in path:
         return smart_open.open(path, "rb")
