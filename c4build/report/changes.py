@@ -102,9 +102,14 @@ def _counts(counts: Mapping[str, Mapping[str, Sequence[int]]]) -> list[Table]:
             for what, (old, new) in counts[kind].items()
         ]
 
-    pages = [*rows("pages", "total"), *rows("dropped", "drop"), *rows("kept")]
+    pages = [*rows("pages"), *rows("dropped", "drop"), *rows("kept")]
+    lines = sorted(rows("lines"), key=lambda row: (row.name == "kept") - (row.name == "read"))  # as they pass the rules
+    ends = {"read", "kept"}
+    pages, lines = (
+        [row._replace(kind="total" if row.name in ends else row.kind) for row in of] for of in (pages, lines)
+    )
     head = ["A", "B", "B − A"]
-    return [Table("Pages by rule", head, pages), Table("Lines by rule", head, rows("lines"))]
+    return [Table("Pages by rule", head, pages), Table("Lines by rule", head, lines)]
 
 
 def _example(page: Mapping[str, Any]) -> Example:
