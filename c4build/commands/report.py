@@ -28,7 +28,7 @@ def report(
     ] = None,
     against: Annotated[
         str | None,
-        Option(metavar="OUT", help="The --out of another build: a section tells what `c4build diff OUT OTHER` finds."),
+        Option(metavar="OTHER", help="The --out of another build: a section tells what `c4build diff OUT OTHER` finds."),
     ] = None,
     scratch: Scratch = None,
     bad_words: BadWords = None,
