@@ -28,7 +28,9 @@ def report(
     ] = None,
     against: Annotated[
         str | None,
-        Option(metavar="OTHER", help="The --out of another build: a section tells what `c4build diff OUT OTHER` finds."),
+        Option(
+            metavar="OTHER", help="The --out of another build: a section tells what `c4build diff OUT OTHER` finds."
+        ),
     ] = None,
     scratch: Scratch = None,
     bad_words: BadWords = None,
