@@ -1,11 +1,12 @@
 """The shards depend on the inputs and the rules alone: every way to come to them gives the same bytes."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 from builds import build, made
-from command import run_command
+from command import kill_at_random_moments, run_command
 
 from c4build.corpora.c4 import prepare
 from c4build.flow.local import run
@@ -135,6 +136,34 @@ def test_two_dask_workers_write_what_one_process_writes(sources, rules, expected
     with Client(cluster) as client:
         ran = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert len(ran) == 2 and min(ran.values()) > 0
+
+
+@pytest.mark.slow
+def test_the_report_is_the_same_for_one_worker_two_dask_and_after_kills(sources, rules, cluster, tmp_path):
+    def arguments(name, *more) -> list:
+        return ["build", *sources.wet, *sources.options(), "--out", tmp_path / name, "--rules", rules, *more]
+
+    ways = {
+        "one": ["--workers", 1],
+        "two": ["--workers", 2],
+        "killed": ["--workers", 1],
+        "dask": ["--runner", "DaskRunner", "--", "--dask_client_address", cluster.scheduler_address],
+    }
+    kill_at_random_moments(arguments("killed", "--workers", 1), tmp_path / "killed", 3, 4)
+    for name, more in ways.items():
+        assert run_command(*arguments(name, *more)).code == 0
+    reports = {name: report_without_times(tmp_path / name) for name in ways}
+    assert len(reports["one"]) > 200_000 and reports == dict.fromkeys(ways, reports["one"])
+
+
+def report_without_times(out: Path) -> str:
+    """The report of a folder, without what tells of the folder, of moments and of how long what took."""
+    assert run_command("report", out).code == 0
+    page = (out / "report.html").read_text().replace(str(out), "OUT")
+    for start, stop in (('<h3 id="g1-time">', '<h3 id="g1-rules">'), ('<section id="runs"', "</section>")):
+        before, _, rest = page.partition(start)
+        page = before + rest.partition(stop)[2]
+    return re.sub(r'<th scope="row">(started|seconds)</th>.*?</tr>', "", page, flags=re.DOTALL)
 
 
 def test_the_plain_beam_program_writes_what_the_command_writes(sources, rules, expected, tmp_path, monkeypatch, capsys):

@@ -195,8 +195,10 @@ def test_a_line_diff_turns_one_text_into_the_other(a, b):
 
 def test_no_command_of_a_page_reaches_the_terminal(tmp_path):
     odd = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u2066 is what the old baker of the town always said to us."
-    first = [wet_files.Written("http://a.org/\x1b[2J\u202e1", wet_files.text(1) + "\n" + odd)]
-    same = wet_files.Written("http://a.org/\x1b[2J\u202e2", wet_files.text(2))
+    first = [
+        wet_files.Written("http://a.org/\x1b[2J\u202e\u2028\u2029\x85\x0b\x1c\u20601", wet_files.text(1) + "\n" + odd)
+    ]
+    same = wet_files.Written("http://a.org/\x1b[2J\u202e\u2028\u2029\x85\x0b\x1c\u20602", wet_files.text(2))
     changed = same._replace(text=wet_files.text(2) + "\n" + odd)
     for name, pages in (("a", [*first, same]), ("b", [changed])):
         wet_files.write_wet(tmp_path / f"{name}.warc.wet.gz", pages)

@@ -147,8 +147,8 @@ def test_a_page_is_told_line_by_line_with_what_tripped_each_rule(tmp_path):
 
 
 def test_no_command_of_a_page_reaches_the_terminal(tmp_path):
-    odd = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u2066 \u200f\x08 blorptastic{ is what the old baker of the town said."
-    page = wet_files.Written("http://a.org/\x1b[2J\u202e", odd + "\n" + wet_files.text(1))
+    odd = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u2066 a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\rh\u2060 \u200f\x08 blorptastic{ is what the old baker of the town said."
+    page = wet_files.Written("http://a.org/\x1b[2J\u202e\u2028\u2029\x85\x0b\x1c\u2060", odd + "\n" + wet_files.text(1))
     source = wet_files.write_wet(tmp_path / "a.warc.wet.gz", [page])
     (tmp_path / "bad.txt").write_text("blorptastic\n")
     for more in (["--record", 1], [], ["--record", 1, "--json"]):

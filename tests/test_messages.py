@@ -23,12 +23,23 @@ from c4build.rules.tables import REASONS, RULE_SETS, VARIANTS
 from c4build.write.shards import FORMATS
 
 WIDTHS = (80, 120)
-COMMANDS = ["", "build", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "ablate",
-            "t5", "t5 vocab", "t5 pretrain", "t5 finetune", "t5 eval", "t5 predict", "t5 export", "t5 tasks"]  # fmt: skip
+
+
+def all_commands() -> list[str]:
+    """The command line itself, and each of its commands: "", "build", ..., "t5 vocab", ..."""
+    import typer
+
+    from c4build.commands.main import app
+
+    def below(command, name: str) -> list[str]:
+        inner = getattr(command, "commands", {})
+        return [name, *(found for one in inner for found in below(inner[one], f"{name} {one}".strip()))]
+
+    return below(typer.main.get_command(app), "")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", all_commands())
 def test_help_fits_the_screen_and_cuts_no_word(command, width):
     done = run_command(*command.split(), "--help", environment={"COLUMNS": str(width)})
     assert done.code == 0

@@ -129,7 +129,7 @@ def test_what_is_found_is_what_sets_of_spans_have_in_common(documents, pages, wo
 def test_no_command_of_a_page_reaches_the_terminal(tmp_path):
     odd = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u2066 is what the old baker of the town always said to us."
     text = wet_files.text(1) + "\n" + odd
-    page = wet_files.Written("http://a.org/\x1b[2J\u202e1", text)
+    page = wet_files.Written("http://a.org/\x1b[2J\u202e\u2028\u2029\x85\x0b\x1c\u20601", text)
     source = wet_files.write_wet(tmp_path / "a.warc.wet.gz", [page])
     build(Request([str(source)], str(tmp_path / "out")))
     (tmp_path / "\x1b[2Jset.txt").write_text(odd)

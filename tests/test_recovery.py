@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from builds import made
+from builds import build, made
 from command import Command, processes_of_group, run_command, run_installed
+
+from c4build.corpora.c4 import Request
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,37 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_running(inputs, tm
     assert done.error_lines == ["c4build: interrupted; run the same command again and it goes on from here"]
     assert processes_of_group(command.pid) == []
     assert not list(tmp_path.rglob("dataset_info.json"))
+
+
+@pytest.mark.parametrize("command", ["explain", "diff"])
+def test_ctrl_c_of_a_command_that_keeps_nothing_says_that_it_starts_anew(command, tmp_path):
+    pipe = tmp_path / "pipe.txt"  # it is read, and never comes to its end
+    os.mkfifo(pipe)
+    arguments = [pipe]
+    if command == "diff":
+        for out, pages in (("a", 20), ("b", 19)):
+            source = wet_files.write_wet(tmp_path / f"{out}.warc.wet.gz", wet_files.pages(0, pages))
+            build(Request([str(source)], str(tmp_path / out)))
+        arguments = [tmp_path / "a", tmp_path / "b", "--badwords", pipe]
+    running = Command(command, *arguments)
+    with opened_by_now(pipe):
+        os.kill(running.pid, signal.SIGINT)
+        done = running.finish(30)
+    assert (done.code, done.out) == (130, "")
+    assert done.error_lines == ["c4build: interrupted; the same command starts from the beginning"]
+
+
+@contextmanager
+def opened_by_now(pipe: Path):
+    """The writing end of a pipe, when something reads from it."""
+    end = None
+    while end is None:
+        try:
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            time.sleep(0.02)
+    yield
+    os.close(end)
 
 
 def test_ctrl_c_in_a_terminal_reaches_workers_too_and_they_stay_silent(inputs, tmp_path):

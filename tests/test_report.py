@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import wet_files
 from browser import Opened, open_browser
+from builds import build
 from command import run_command
 from corpus_folders import complete_folders, counts, manifest, manifest_path
 from wet_files import Written
 
+from c4build.corpora.c4 import Request
 from c4build.write.files import seal
 from c4build.write.samples import DROPPED_LINE, DROPPED_PAGE, KEPT_PAGE, KINDS, Sample, write_samples
 from c4build.write.statistics import (
@@ -206,13 +208,62 @@ def test_samples_show_what_tripped_the_rule_and_statistics_their_numbers(opened)
 
 
 @pytest.fixture(scope="module")
-def small(out) -> Path:
+def other(out) -> Path:
+    """A build of nearly the same pages by another rule: some stay that the hostile corpus lacks, some have hostile lines more."""
+    folder = out.parent / "other"
+    longer = [
+        page._replace(text=f"{page.text}\n{HOSTILE} stands behind the old mill.") for page in wet_files.pages(0, 12)
+    ]
+    hostile = Written(f"http://example.org/0?{HOSTILE}", DROPPED)
+    source = wet_files.write_wet(out.parent / "other.warc.wet.gz", [hostile, *longer])
+    build(Request([source], str(folder), rules="paper-final", settings=["curly_brackets=[]"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(out, other) -> Path:
     """A report of the hostile corpus alone, which has every kind of section."""
     folder = out.parent / "small"
     shutil.copytree(out / "c4/en/1.1.0", folder / "c4/en/1.1.0")
     shutil.copytree(out / ".c4build/runs", folder / ".c4build/runs")
-    assert run_command("report", folder).code == 0
+    assert run_command("report", folder, "--against", other).code == 0
     return folder / "report.html"
+
+
+def test_what_changed_is_what_diff_says_and_shows_as_text(browser, small, other):
+    done = run_command("diff", small.parent, other, "--json", "-n", 5)
+    found = json.loads(done.out)
+    opened = Opened(browser, small)
+    opened.open_all()
+    tables = opened.page.eval_on_selector_all(
+        "#changes table",
+        """all => Object.fromEntries(all.map(table => [table.caption.textContent,
+            [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent.trim()))]))""",
+    )
+    assert [int(count.replace(",", "")) for _, count in tables["Pages of both"]] == list(found["pages"].values())
+    assert min(found["pages"][kind] for kind in ("only_a", "only_b", "other_text")) > 0
+    counted = {
+        name.replace("_", " "): pair
+        for kind in ("pages", "dropped", "kept")
+        for name, pair in found["counts"][kind].items()
+    }
+    assert {row[0]: [int(cell.replace(",", "")) for cell in row[1:3]] for row in tables["Pages by rule"]} == counted
+    made = {name: (a, b) for name, a, b in tables["How they were made, where it differs"]}
+    assert "{" in made["curly brackets"][0] and made["curly brackets"][1] == "" and "min sentences" not in made
+    text = opened.page.inner_text("#changes")
+    assert {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")} <= {"\n", "\t"}
+    assert "no input: it did not read" in text
+    lines = opened.page.eval_on_selector_all("#changes ins", "all => all.map(one => one.textContent)")
+    assert len(lines) == 5 and all(
+        line.startswith("+ <script>alert(1)</script>") and line.endswith("stands behind the old mill.")
+        for line in lines
+    )
+    titles = opened.page.eval_on_selector_all("#changes h3", "all => all.map(one => one.textContent)")
+    assert titles == [
+        "Only in A, and why it is not in B", "Only in B, and why it is not in A", "With other text: − in A, + in B"
+    ]  # fmt: skip
+    assert opened.requests == [small.as_uri()] and opened.said == []
+    opened.close()
 
 
 @pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
@@ -228,9 +279,11 @@ def test_axe_finds_nothing(browser, request, which, width, scheme):
     opened.close()
 
 
-@pytest.mark.parametrize("width, scheme", [(1280, "dark"), (390, "light")])
-def test_nothing_goes_over_the_edge(browser, report, width, scheme):
-    opened = Opened(browser, report, width, scheme)
+@pytest.mark.parametrize(
+    "which, width, scheme", [("report", 1280, "dark"), ("report", 390, "light"), ("small", 390, "dark")]
+)
+def test_nothing_goes_over_the_edge(browser, request, which, width, scheme):
+    opened = Opened(browser, request.getfixturevalue(which), width, scheme)
     for _ in range(2):
         opened.page.evaluate("window.scrollTo(1000, 0)")
         assert opened.page.evaluate("[document.documentElement.scrollWidth, window.scrollX]") == [width, 0]

@@ -16,7 +16,7 @@ from wet_files import Written
 
 from c4build.report.card import is_ours
 
-HOSTILE = "|`<img src=x onerror=alert(1)>``](javascript:alert(2))**\u202e\x1b[31m<!--"
+HOSTILE = "|`<img src=x onerror=alert(1)>``](javascript:alert(2))**\u202e\x1b[31m\u2028\u2029\x85\x0b\x1c\r<!--"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_the_card_has_the_counts_and_shows_other_peoples_names_as_text(out):
     markdown_it = pytest.importorskip("markdown_it")
     card = (out / "README.md").read_text()
     assert is_ours(card.encode())
-    left = {char for char in card if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")} - {"\n"}
+    left = {char for char in card if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")} - {"\n"}
     assert left == set()
     reader = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table")
     found = Tags(reader.render(card.split("---\n", 2)[2]))
@@ -64,7 +64,8 @@ def test_the_card_has_the_counts_and_shows_other_peoples_names_as_text(out):
     assert "img" not in [tag for tag, _ in found.tags] and found.comments == []
     assert all(link.startswith(("https://commoncrawl.org/", "https://arxiv.org/")) for link in links)
     assert any(
-        "onerror=alert(1)>``](javascript:alert(2))**\\u202e\\x1b[31m<!--" in "".join(found.texts[at : at + 9])
+        "onerror=alert(1)>``](javascript:alert(2))**\\u202e\\x1b[31m\\u2028\\u2029\\x85\\x0b\\x1c\\r<!--"
+        in "".join(found.texts[at : at + 9])
         for at in range(len(found.texts))
     )
     said = {name: manifest(out / f"c4/{name}/1.0.0") for name in ("en", "en.noclean")}

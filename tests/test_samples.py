@@ -94,7 +94,12 @@ ODD = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u2066 <script>alert(1)</scr
 
 
 def test_nothing_of_a_sample_reaches_the_terminal_as_a_command(tmp_path):
-    pages = [wet_files.Written("http://a.org/\x1b[2J\u202e<b>", ODD + "\n" + wet_files.text(1)), *wet_files.pages(1, 3)]
+    pages = [
+        wet_files.Written(
+            "http://a.org/\x1b[2J\u202e\u2028\u2029\x85\x0b\x1c\u2060<b>", ODD + "\n" + wet_files.text(1)
+        ),
+        *wet_files.pages(1, 3),
+    ]
     source = wet_files.write_wet(tmp_path / "a.warc.wet.gz", pages)
     (tmp_path / "bad.txt").write_text("blorptastic\n")
     out = tmp_path / "out"

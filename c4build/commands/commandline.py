@@ -109,5 +109,22 @@ def asks_for(kind: Any, **fixed: Any) -> Callable[[Callable], Callable]:
     return decorate
 
 
+class Interrupted(Exception):
+    """A command that keeps nothing was interrupted."""
+
+
+def keeps_nothing(command: Callable) -> Callable:
+    """A command that starts anew after an interrupt."""
+
+    @wraps(command)
+    def run(*args: Any, **given: Any) -> Any:
+        try:
+            return command(*args, **given)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+    return run
+
+
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores
+from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores, keeps_nothing
 from c4build.corpora.options import Format, MaxConnections, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
 
@@ -16,9 +16,8 @@ def attach(app: typer.Typer):
     """Puts the commands on `app`."""
     for command in (wikipedia, books, webtext_urls, truncate):
         app.command(cls=BeamCommand)(command)
-    app.command()(inspect)
-    app.command()(verify)
-    app.command()(status)
+    for looking in (inspect, verify, status):
+        app.command()(keeps_nothing(looking))
 
 
 def wikipedia(

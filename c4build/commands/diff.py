@@ -3,7 +3,7 @@
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, NamedTuple
 
 from rich.console import Console
@@ -17,6 +17,12 @@ from c4build.errors import UsageError, counted, printable, visible
 _MOST_LINES = 2000  # of a text whose lines are matched with another's: the time grows faster than their number
 _SHOWN_LINES = 40  # of the differences of a page
 _SHOWN_CHARS = 300  # of a line
+
+
+Scratch = Annotated[
+    str | None,
+    Option(metavar="DIR", help="Where temporary files may lie: 40 bytes a page of both.", show_default=False),
+]
 
 
 class Question(NamedTuple):
@@ -34,10 +40,7 @@ class Question(NamedTuple):
         list[str], Option("--variant", metavar="NAME", help="Compare this corpus only, as in en; repeatable.")
     ] = []
     examples: Annotated[int, Option("-n", help="Examples of each kind to show.")] = 5
-    scratch: Annotated[
-        str | None,
-        Option(metavar="DIR", help="Where temporary files may lie: 40 bytes a page of both.", show_default=False),
-    ] = None
+    scratch: Scratch = None
     bad_words: BadWords = None
     exclude: Exclude = None
     as_json: Annotated[bool, Option("--json", help="A JSON object for each corpus, one a line.")] = False
@@ -48,24 +51,31 @@ def diff(request: Question):
     """Show what changed between two builds: rules, counts, which pages only one has and why, which have other text."""
     if request.examples < 0:
         raise UsageError(f"-n {request.examples}: it must be 0 or more")
-    from c4build.commands.progress import shown
-    from c4build.corpora.diff import compare, differences, pairs_of
-    from c4build.corpora.why import why_absent
+    from c4build.corpora.diff import pairs_of
 
     pairs, alone = pairs_of(request.out_a, request.out_b, request.variants)
     lists = Request([], "", bad_words=request.bad_words, exclude=request.exclude)
     for number, (a, b) in enumerate(pairs):
-        with shown() as tell:
-            found = compare(a, b, request.examples, request.scratch, tell)
-            whys = why_absent(found.only_a, a, b, lists, tell), why_absent(found.only_b, b, a, lists, tell)
-        changes = differences(a.manifest, b.manifest)
+        found = compare_pair(a, b, request.examples, request.scratch, lists)
         if request.as_json:
-            print(json.dumps(_as_json(a, b, found, whys, changes)))
+            print(json.dumps(as_json(a, b, *found)))
         else:
             print("\n" * bool(number), end="")
-            _print(a, b, found, whys, changes)
+            _print(a, b, *found)
     for line in alone:
         print(visible(line), file=sys.stderr if request.as_json else sys.stdout)
+
+
+def compare_pair(a, b, examples: int, scratch: str | None, lists: Request) -> tuple:
+    """(what differs of the pages, why they are not in the other, what differs of the making) of two corpora; shows how far it is."""
+    from c4build.commands.progress import shown
+    from c4build.corpora.diff import compare, differences
+    from c4build.corpora.why import why_absent
+
+    with shown() as tell:
+        found = compare(a, b, examples, scratch, tell)
+        whys = why_absent(found.only_a, a, b, lists, tell), why_absent(found.only_b, b, a, lists, tell)
+    return found, whys, differences(a.manifest, b.manifest)
 
 
 def line_diff(a: str, b: str) -> Iterator[tuple[str, str]]:
@@ -116,7 +126,8 @@ def _pages(found) -> dict[str, int]:
     }
 
 
-def _as_json(a, b, found, whys, changes) -> dict:
+def as_json(a, b, found, whys, changes) -> dict:
+    """What `--json` prints of two corpora."""
     examples: dict = {
         name: [{**_without_text(page), **why._asdict()} for page, why in zip(pages, told)]
         for name, pages, told in (("only_a", found.only_a, whys[0]), ("only_b", found.only_b, whys[1]))
@@ -137,11 +148,14 @@ def _as_json(a, b, found, whys, changes) -> dict:
 
 
 def _without_text(example: Mapping[str, str]) -> dict:
-    return {name: value for name, value in example.items() if name != "text"}
+    """Of one that nothing else names the beginning of its text stays."""
+    named = {name: value for name, value in example.items() if name != "text"}
+    return named if any(named.values()) else {"text": example["text"][:_SHOWN_CHARS]}
 
 
 def _print(a, b, found, whys, changes):
     from c4build.commands.terminal import print_tables
+    from c4build.report.changes import PAGES
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -164,12 +178,8 @@ def _print(a, b, found, whys, changes):
         for _, rows in _counts(a, b)
     ]
     print_tables("", "counts", ["A", "B", "B - A"], parts)
-    names = {
-        "same": "in both, the same", "only_a": "only in A", "only_b": "only in B", "other_text": "in both, with other text",
-        "other_fields": "in both, with the same text and another date or other fields",
-    }  # fmt: skip
     for name, count in _pages(found).items():
-        say(f"{count:>15,}  {names[name]}")
+        say(f"{count:>15,}  {PAGES[name]}")
     for title, pages, told in (("only in A", found.only_a, whys[0]), ("only in B", found.only_b, whys[1])):
         if pages:
             say("")
@@ -191,22 +201,16 @@ def _print(a, b, found, whys, changes):
 
 def _changed(a: object, b: object) -> str:
     """Two values that are not the same; of lists what only one has."""
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        if a == b:
-            return _short(a)
-        alone = [[item for item in one if item not in other] for one, other in ((a, {*b}), (b, {*a}))]
-        if any(alone):
-            return ", ".join(f"{_short(items)} only in {side}" for side, items in zip("AB", alone) if items)
-    return f"{_short(a)} in A, {_short(b)} in B"
+    from c4build.report.changes import only_in, short
 
-
-def _short(value: object) -> str:
-    if not isinstance(value, (list, tuple)):
-        return "none" if value is None else printable(str(value), 80)
-    shown = ", ".join(printable(json.dumps(item, ensure_ascii=False), 80) for item in value[:3])
-    return f"[{shown}{f', and {len(value) - 3:,} more' if len(value) > 3 else ''}]"
+    if a == b:
+        return short(a)
+    if alone := only_in(a, b):
+        return ", ".join(f"{short(items)} only in {side}" for side, items in zip("AB", alone) if items)
+    return f"{short(a)} in A, {short(b)} in B"
 
 
 def _name(page: Mapping[str, str]) -> str:
-    named: Sequence[str] = [page[name] for name in ("url", "title", "id") if page.get(name)]
-    return printable(str(named[0] if named else page["text"]))
+    from c4build.report.changes import name_of
+
+    return printable(name_of(page))

@@ -15,7 +15,18 @@ from typing import Annotated
 import typer
 
 from c4build import __version__
-from c4build.commands.commandline import DAMAGED, FAILED, HANDED_OVER, INTERRUPTED, WRONG, BeamCommand, asks_for, cores
+from c4build.commands.commandline import (
+    DAMAGED,
+    FAILED,
+    HANDED_OVER,
+    INTERRUPTED,
+    WRONG,
+    BeamCommand,
+    Interrupted,
+    asks_for,
+    cores,
+    keeps_nothing,
+)
 from c4build.commands.corpora import attach, check, run_collect
 from c4build.commands.diff import diff
 from c4build.commands.dropped import dropped
@@ -107,11 +118,8 @@ def _next_commands(out: str) -> str:
 
 attach(app)
 app.command()(plan)
-app.command()(explain)
-app.command()(diff)
-app.command()(overlap)
-app.command()(dropped)
-app.command()(report)
+for looking in (explain, diff, overlap, dropped, report):
+    app.command()(keeps_nothing(looking))
 app.add_typer(trainer, name="t5")
 app.command()(ablate)
 
@@ -193,6 +201,8 @@ def end_with(command: Callable[[], int | None], program: str = "c4build"):
         code = _failed(program, error)
     except (KeyboardInterrupt, typer.Abort):
         code = _interrupted(program)
+    except Interrupted:
+        code = _interrupted(program, "the same command starts from the beginning")
     except Exception as error:
         if hasattr(error, "show"):  # click's own complaints about the command line
             _show(error)
@@ -237,11 +247,11 @@ def _failed(program: str, error: Exception | str) -> int:
     return _complain(program, error, FAILED)
 
 
-def _interrupted(program: str) -> int:
+def _interrupted(program: str, then: str = "run the same command again and it goes on from here") -> int:
     from c4build.flow.workers import end_workers
 
     end_workers()
-    print(f"\n{program}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+    print(f"\n{program}: interrupted; {then}", file=sys.stderr)
     return INTERRUPTED
 
 

@@ -7,10 +7,13 @@ from typing import Annotated
 from typer import Argument, Exit, Option
 
 from c4build.commands.commandline import DAMAGED
+from c4build.commands.diff import Scratch, as_json, compare_pair
+from c4build.corpora.options import BadWords, Exclude, Request
 from c4build.errors import UsageError, say, visible
 from c4build.write.storage import is_local
 
 NAME = "report.html"
+_EXAMPLES = 5  # of each way in which pages differ
 
 
 def report(
@@ -23,6 +26,15 @@ def report(
     prices: Annotated[
         str | None, Option(metavar="FILE", help="Prices in TOML, in place of list prices of AWS and Google.")
     ] = None,
+    against: Annotated[
+        str | None,
+        Option(
+            metavar="OTHER", help="The --out of another build: a section tells what `c4build diff OUT OTHER` finds."
+        ),
+    ] = None,
+    scratch: Scratch = None,
+    bad_words: BadWords = None,
+    exclude: Exclude = None,
 ):
     """Write OUT/report.html: where each page went, by rule, in one file that opens anywhere."""
     if open_it and not is_local(out):
@@ -35,7 +47,10 @@ def report(
     check_installed()
     gathered = gather(out)
     path = join(out, NAME)
-    _write(path, render(gathered, load_prices(prices)).encode(errors="backslashreplace"))
+    changes = (
+        _changes(out, against, scratch, Request([], "", bad_words=bad_words, exclude=exclude)) if against else None
+    )
+    _write(path, render(gathered, load_prices(prices), changes).encode(errors="backslashreplace"))
     if markdown:
         _describe(out, gathered)
     for line in gathered.unread:
@@ -43,6 +58,16 @@ def report(
     if open_it and not webbrowser.open(Path(path).absolute().as_uri()):
         say(f"no browser could be started: open {path} by hand")
     raise Exit(DAMAGED if gathered.unread else 0)
+
+
+def _changes(out: str, against: str, scratch: str | None, lists: Request):
+    """What changed between the corpora of two folders."""
+    from c4build.corpora.diff import pairs_of
+    from c4build.report.changes import Changes, change_of
+
+    pairs, alone = pairs_of(out, against)
+    found = (as_json(a, b, *compare_pair(a, b, _EXAMPLES, scratch, lists)) for a, b in pairs)
+    return Changes(out, against, list(map(change_of, found)), alone)
 
 
 def _describe(out: str, gathered):

@@ -82,7 +82,9 @@ def pairs_of(out_a: str, out_b: str, names: Sequence[str] = ()) -> tuple[list[tu
     if len(a) == len(b) == 1:
         return list(zip(a.values(), b.values())), []
     alone = [
-        f"{name}: only {out} has it" for of, other, out in ((a, b, out_a), (b, a, out_b)) for name in of.keys() - other
+        f"{name.rstrip('/')}: only {out} has it"
+        for of, other, out in ((a, b, out_a), (b, a, out_b))
+        for name in of.keys() - other
     ]
     if not a.keys() & b.keys():
         raise UsageError(f"{out_a} has {', '.join(a)}, {out_b} has {', '.join(b)}: name a corpus' folder of each")

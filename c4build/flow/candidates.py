@@ -77,14 +77,14 @@ class Lowest:
     def __init__(self, most: int):
         self._most = most
         self._heaps: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
-        self._limits: dict[bytes, int] = {}
+        self.limits: dict[bytes, int] = {}  # by groups: a page with this chance or a higher one would not be held
         self._held: dict[int, Candidate] = {}
         self._uses: dict[int, int] = {}
         self._ids = count()
 
     def wants(self, chance: int, groups: bytes) -> bool:
         """False where a page of these groups would not be held; pages must come in order then."""
-        return chance < self._limits.get(groups, EVERY)
+        return chance < self.limits.get(groups, EVERY)
 
     def add(self, candidate: Candidate):
         id, uses, limit = next(self._ids), 0, 0
@@ -102,7 +102,7 @@ class Lowest:
                 else:
                     self._let_go(gone)
             limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
-        self._limits[candidate.groups] = limit
+        self.limits[candidate.groups] = limit
         if uses:
             self._uses[id] = uses
         else:

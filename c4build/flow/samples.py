@@ -22,7 +22,7 @@ from c4build.flow.unit_figures import UnitFigures
 from c4build.page import Page
 from c4build.read.paths import Input
 from c4build.rules.places import Place
-from c4build.rules.tables import CODE, REASONS
+from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS
 from c4build.rules.told import Taken, Teller
 from c4build.write.samples import (
     DROPPED_LINE,
@@ -57,6 +57,7 @@ class SampleTeller:
         self._settings, self._inputs = settings, inputs
         self._lowest = Lowest(settings.clean.samples)
         self._known: dict[tuple, _Told] = {}
+        self._known_lines: dict[tuple, list[Sample]] = {}
         variants = len(settings.variants)
         self._figures = UnitFigures(variants)
         for unit, made_from in units:
@@ -72,7 +73,7 @@ class SampleTeller:
         for group in self._lowest.groups_of(variant):
             found = self._lowest.of(variant, group)
             if group == READ:
-                yield from () if meant.raw else self._lines(found, teller)
+                yield from () if meant.raw else self._lines_of(found, teller)
                 continue
             for candidate in found:
                 yield cut(self._page(candidate, group, teller))
@@ -102,6 +103,13 @@ class SampleTeller:
             kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text,
             places=list(told.places), why=told.why, step=told.step, line=line,
         )  # fmt: skip
+
+    def _lines_of(self, pages: Sequence[Candidate], teller: Teller) -> list[Sample]:
+        """The samples of lines, told once for all variants that have the same pages and judge their lines alike."""
+        key = (tuple((of.file, of.number) for of in pages), teller.variant.steps & set(PAGE_PHRASES))
+        if key not in self._known_lines:
+            self._known_lines[key] = list(self._lines(pages, teller))
+        return self._known_lines[key]
 
     def _lines(self, pages: Sequence[Candidate], teller: Teller) -> Iterator[Sample]:
         """Lines that the rules drop, and some that they nearly drop, of pages as they were read."""

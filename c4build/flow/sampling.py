@@ -13,6 +13,7 @@ import pyarrow as pa
 from c4build.dedup.units import units_of
 from c4build.flow.candidates import (
     CLEANED,
+    EVERY,
     KEPT,
     NEAR_LANGUAGE,
     NEAR_SENTENCES,
@@ -77,8 +78,10 @@ class UnitSamples:
         self._remover = units_of(settings.clean.rules)
         self._lowest = Lowest(settings.clean.samples)
         self._most = settings.clean.samples
+        self._limits = self._lowest.limits  # looked up for every page
         self._groups = cache(self._groups_of)
         self._figures = UnitFigures(self._variants)
+        self._looked = self._figures.limit  # pages with a chance below it are looked at
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
@@ -105,6 +108,7 @@ class UnitSamples:
             return
         with read_candidates(candidates_file(file.path), file.content) as (said, candidates):
             self._figures.begin(said, first=self._is_first(file.file))
+            self._looked = self._figures.limit
             for found in candidates:
                 if found.number not in pages:
                     continue
@@ -144,14 +148,16 @@ class UnitSamples:
     def judged(self, row: Row, before: int, kept: int, reasons: bytearray, text: Text, left: Text | None):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept and left is not None:
-            self._take_row(row, self._groups(kept, 0), KEPT, left)
-            if row.chance < self._figures.limit:
+            groups = self._groups(kept, 0)
+            if row.chance < self._limits.get(groups, EVERY):
+                self._take_row(row, groups, KEPT, left)
+            if row.chance < self._looked:
                 self._look_into(row, kept, left if isinstance(left, str) else left.decode())
         if before != kept:
-            groups = bytearray([NONE]) * self._variants
+            lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
-                groups[bit] = reasons[bit]
-            self._take_row(row, bytes(groups), CLEANED, text)
+                lost[bit] = reasons[bit]
+            self._take_row(row, bytes(lost), CLEANED, text)
 
     def _look_into(self, row: Row, kept: int, text: str):
         judged = self._figures.kept(row.chance, host_of(row.url.decode()), text, kept)
@@ -165,19 +171,20 @@ class UnitSamples:
 
     def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
-        if row.chance < self._figures.limit:
+        if row.chance < self._looked:
             units = self._remover.listed(row.text)
             for position, bits in lost:
                 self._figures.repeated(units[position].text, bits & running)
         position, bits = lost[row.chance % len(lost)]
-        if bits & running and self._lowest.wants(row.chance, groups := self._groups(bits & running, REPEATED_GROUP)):
+        groups = self._groups(bits & running, REPEATED_GROUP)
+        if bits & running and row.chance < self._limits.get(groups, EVERY):
             self._take_row(row, groups, REPEATED, self._remover.listed(row.text)[position].text)
 
     def _groups_of(self, variants: int, group: int) -> bytes:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
-        if self._lowest.wants(row.chance, groups):
+        if row.chance < self._limits.get(groups, EVERY):
             body = text.encode() if isinstance(text, str) else text
             self._take(row.number, row.chance, groups, stage, row.url.decode(), row.timestamp.decode(), body)
 

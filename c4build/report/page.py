@@ -11,6 +11,7 @@ from c4build import __version__
 from c4build.errors import UsageError, counted, signs, visible
 from c4build.flow.prices import Prices
 from c4build.report import charts, tables
+from c4build.report.changes import Changes
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
 from c4build.report.loading import configs, ways_to_load
 from c4build.report.samples import samples_of
@@ -32,8 +33,9 @@ def check_installed():
         raise UsageError(f"the report needs pip install 'c4build[report]' ({', '.join(absent)} missing)")
 
 
-def render(gathered: Gathered, prices: Sequence[Prices]) -> str:
-    """The page. Raises UsageError where the extra is not installed."""
+def render(gathered: Gathered, prices: Sequence[Prices], changes: Changes | None) -> str:
+    """The page, with what changed since another build where that is asked for. Raises UsageError where the extra is not
+    installed."""
     check_installed()
     style = (_HERE / "report.css").read_text()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -43,6 +45,7 @@ def render(gathered: Gathered, prices: Sequence[Prices]) -> str:
         version=__version__,
         style=style,
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        changes=changes,
         groups=[_group(gathered, group, prices) for group in gathered.groups],
         runs=tables.all_runs(gathered.runs) if gathered.runs else None,
         unread=gathered.unread,

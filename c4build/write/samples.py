@@ -15,7 +15,7 @@ Texts, URLs and `why` are other people's: whoever shows them has to make them sa
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import FileSums, join, read_checked, whole_file
@@ -82,7 +82,7 @@ def write_samples(path: str, samples: Iterable[Sample], sums: FileSums):
     order = sorted(samples, key=lambda sample: (KINDS.index(sample.kind), sample.rule))
     with whole_file(path, sums) as file:
         for sample in order:
-            file.write(json.dumps(asdict(sample)).encode() + b"\n")
+            file.write(json.dumps(vars(sample)).encode() + b"\n")
 
 
 def read_samples(folder: str) -> Iterator[Sample]:

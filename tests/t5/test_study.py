@@ -330,7 +330,7 @@ def test_a_plan_needs_no_data_and_counts_what_is_shared(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("config", ["demo-rules.toml", "one-gpu-rules.toml"])
+@pytest.mark.parametrize("config", ["demo-rules.toml", "one-gpu-rules.toml", "paper-rules.toml"])
 def test_the_study_of_rules_has_a_row_for_each_variant_that_leaves_one_out(config, tmp_path):
     study = read_config(find_config(config))
     folders = {corpus["name"]: corpus["folders"][0].rpartition("/")[2] for corpus in study["corpus"]}

@@ -1,6 +1,6 @@
 """Puts the kit through datatrove's filters for C4: `C4QualityFilter`, then `C4BadWordsFilter`.
 
-    pip install 'datatrove[io]' spacy warcio
+    pip install 'datatrove[io]' spacy regex warcio
     python run_datatrove.py [--as-tfds] > datatrove.jsonl
 
 `--as-tfds` sets the two thresholds that have other defaults there to TFDS's: five words a line, three sentences a page. Its bad words
