@@ -414,6 +414,27 @@ def test_a_folder_within_the_corpus_is_not_ours_either(sources, tmp_path):
     assert [path.name for path in (tmp_path / "c4/en/1.0.0").iterdir()] == ["older"]
 
 
+def test_a_list_that_is_not_ours_is_named_and_stays(tmp_path):
+    (tmp_path / "RS_2018-08.jsonl").write_text('{"url": "http://example.com/a", "score": 5}\n')
+    out = tmp_path / "lists/urls.txt.gz"
+    out.parent.mkdir()
+    out.write_bytes(b"mine")
+    arguments = ["webtext-urls", tmp_path / "RS_2018-08.jsonl", "--out", out, "--workers", 1]
+    for more in ([], ["--overwrite"]):
+        done = run_command(*arguments, *more)
+        assert (done.code, len(done.error_lines)) == (
+            2,
+            1,
+        ) and f"{out} is there, and c4build has no record of it" in done.err
+        assert tree(out.parent) == {"urls.txt.gz": b"mine"}
+    out.unlink()
+    assert run_command(*arguments).code == 0
+    made = out.read_bytes()
+    assert run_command(*arguments).code == 0
+    assert run_command(*arguments, "--overwrite").code == 0
+    assert out.read_bytes() == made
+
+
 @pytest.mark.slow
 def test_a_card_written_by_hand_beside_a_finished_corpus_is_named_and_stays(sources, tmp_path):
     arguments = commands(sources)

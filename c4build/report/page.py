@@ -13,6 +13,7 @@ from c4build.flow.prices import Prices
 from c4build.report import charts, tables
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
 from c4build.report.loading import configs, ways_to_load
+from c4build.report.own import UNSEALED
 from c4build.report.samples import samples_of
 from c4build.report.statistics import statistics_of
 from c4build.report.words import amount, moment, share
@@ -42,6 +43,7 @@ def render(gathered: Gathered, prices: Sequence[Prices]) -> str:
         out=gathered.out,
         version=__version__,
         style=style,
+        unsealed=UNSEALED,
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         groups=[_group(gathered, group, prices) for group in gathered.groups],
         runs=tables.all_runs(gathered.runs) if gathered.runs else None,
