@@ -64,7 +64,7 @@ def make_croissant(gathered: Gathered) -> bytes:
                 records.append(_records(config, split, _fields(corpus, config)))
         else:
             kind = "application/x-tfrecord" if corpus.manifest["format"] == "tfrecord" else "application/octet-stream"
-            files.append(_files(f"{corpus.place}/files", f"{corpus.place}/*-of-*", kind))
+            files.append(_files(f"{corpus.place}/files", f"{corpus.place}/*.{corpus.manifest['format']}-*-of-*", kind))
     metadata = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
