@@ -40,6 +40,8 @@ def test_all_dropped_pages_are_written_with_their_reasons(rules, format, sources
         read_as_kept = [page for shard in find_shards(manifest["folder"]) for page in read_shard(shard)]
         assert len(read_as_kept) == len(pandas.read_parquet(manifest["folder"])) == manifest["kept"]
     build(asked._replace(out=str(tmp_path / "b")))
+    compared = run_command("diff", tmp_path / "a", tmp_path / "b", "--json")
+    assert compared.code == 0, compared.err
     kept = {path: data for path, data in shards(tmp_path / "a").items() if "-dropped" not in path}
     assert kept == shards(tmp_path / "b"), "what is kept is not the same"
 
