@@ -23,7 +23,8 @@ from c4build.rules.tables import REASONS, RULE_SETS, VARIANTS
 from c4build.write.shards import FORMATS
 
 WIDTHS = (80, 120)
-COMMANDS = ["", "build", "demo", "wikipedia", "books", "webtext-urls", "truncate", "inspect", "ablate",
+COMMANDS = ["", "build", "plan", "explain", "dropped", "diff", "overlap", "report", "status", "verify", "demo",
+            "wikipedia", "books", "webtext-urls", "truncate", "inspect", "ablate",
             "t5", "t5 vocab", "t5 pretrain", "t5 finetune", "t5 eval", "t5 predict", "t5 export", "t5 tasks"]  # fmt: skip
 
 
