@@ -425,6 +425,23 @@ def test_a_folder_within_the_corpus_is_not_ours_either(sources, tmp_path):
     assert [path.name for path in (tmp_path / "c4/en/1.0.0").iterdir()] == ["older"]
 
 
+def test_the_demo_replaces_no_corpus_but_its_own(sources, tmp_path):
+    make(commands(sources)["paper"], tmp_path / "out")
+    before = tree(tmp_path / "out")
+    done = run_command("demo", "--out", tmp_path / "out")
+    assert (done.code, done.error_lines) == (
+        2, [f"c4build: {tmp_path}/out holds c4/en/1.0.0, which the demo did not make: give another --out"],
+    )  # fmt: skip
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.slow
+def test_the_demo_is_made_again_where_it_was(tmp_path):
+    for more in ([], [], ["--format", "jsonl"]):
+        assert run_command("demo", "--out", tmp_path, *more).code == 0
+    assert list(tmp_path.glob("c4/en/1.0.0/*.json.gz"))
+
+
 def test_a_list_that_is_not_ours_is_named_and_stays(tmp_path):
     (tmp_path / "RS_2018-08.jsonl").write_text('{"url": "http://example.com/a", "score": 5}\n')
     out = tmp_path / "lists/urls.txt.gz"
