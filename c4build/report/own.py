@@ -35,7 +35,7 @@ def read_there(path: str) -> bytes | None:
 
 def _is_ours(content: bytes) -> bool:
     found = _SEAL.search(content)
-    return bool(found) and _digest(_SEAL.sub(UNSEALED.encode(), content, count=1)) == found[1]
+    return found is not None and found[1] == _digest(_SEAL.sub(UNSEALED.encode(), content, count=1))
 
 
 def _digest(content: bytes) -> bytes:
