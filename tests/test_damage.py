@@ -218,12 +218,12 @@ HUGE = 300_000_000
 SHAPES = {"lines": b"one line of a page that never ends.\n" * 29_127, "one line": b"word " * 209_715}
 
 
-@pytest.mark.parametrize("rules", RULES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_record_of_300_mb_is_dropped_in_bounded_memory(tmp_path, rules, shape):
-    block = SHAPES[shape]
+@pytest.fixture(scope="module", params=SHAPES)
+def huge(request, tmp_path_factory) -> Path:
+    """A WET file with one record of 300 MB among good ones."""
+    block = SHAPES[request.param]
     count = HUGE // len(block) + 1
-    path = tmp_path / "huge.warc.wet.gz"
+    path = tmp_path_factory.mktemp("huge") / "huge.warc.wet.gz"
     with open(path, "wb") as file:
         file.write(b"".join(wet_files.members(GOOD[:3])))
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as member:
@@ -233,6 +233,11 @@ def test_a_record_of_300_mb_is_dropped_in_bounded_memory(tmp_path, rules, shape)
                 member.write(block)
             member.write(b"\r\n\r\n")
         file.write(b"".join(wet_files.members(GOOD[3:])[1:]))
+    return path
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_a_record_of_300_mb_is_dropped_in_bounded_memory(huge, rules):
     code = f"""
 import resource
 from c4build.page import Page
@@ -241,7 +246,7 @@ from c4build.rules.lines import candidate_lines
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import io
 before = peak()
-found = list(read_pages(open({str(path)!r}, "rb"), {RECORDS[rules]!r}, 190_000))
+found = list(read_pages(open({str(huge)!r}, "rb"), {RECORDS[rules]!r}, 190_000))
 print(*(item.url if type(item) is Page else item.reason for item in found if hasattr(item, "url") or hasattr(item, "reason")))
 print(peak() - before)
 """

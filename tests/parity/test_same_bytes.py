@@ -69,6 +69,7 @@ def expected(inputs, domains, url_list, detector) -> dict[str, set]:
     first in the inputs, which are sorted by name."""
     with open(url_list, newline="\n") as file:
         urls = [line.rstrip("\n") for line in file]
+    done: dict = {}
     return {
         variant: tfds_c4.corpus(
             sorted(map(str, inputs)),
@@ -77,6 +78,7 @@ def expected(inputs, domains, url_list, detector) -> dict[str, set]:
             realnews_domains=domains,
             webtext_urls=urls,
             detector=detector,
+            done=done,
         ).examples
         for variant in tfds_c4.VARIANTS
     }

@@ -112,6 +112,7 @@ def corpus(
     realnews_domains: str | None = None,
     webtext_urls: Iterable[str] = (),
     detector=langdetect,
+    done: dict | None = None,
 ) -> Result:
     """What TFDS's builder makes of the WET files `paths`.
 
@@ -123,8 +124,10 @@ def corpus(
       realnews_domains: path of the JSON list, for realnewslike.
       webtext_urls: the listed URLs, for webtextlike.
       detector: see `use_tfds`.
+      done: what calls of other variants with the same paths and detector have read, cleaned and told the language of; the
+        counts and seconds are those of what is left to do.
     """
-    counts = use_tfds(detector)
+    counts, done = use_tfds(detector), {} if done is None else done
     seconds: dict[str, float] = {}
     clock = time.process_time()
 
@@ -134,7 +137,10 @@ def corpus(
         seconds[stage] = now - clock
         clock = now
 
-    pages = [page for path in paths for page in c4_utils.split_wet_file(path) if c4_utils.is_valid_length(page)]
+    if "pages" not in done:
+        found = (page for path in paths for page in c4_utils.split_wet_file(path))
+        done["pages"] = [page for page in found if c4_utils.is_valid_length(page)]
+    pages = done["pages"]
     lap("read")
     if variant == "realnewslike":
         with open(realnews_domains) as file:
@@ -154,13 +160,13 @@ def corpus(
         pages = [page for element in joined for page in c4_utils.filter_by_webtextlike(element)]
     lap("newest")
     if variant != "en.noclean":
-        clean = c4_utils.get_clean_page_fn()
-        pages = [cleaned for page in pages for cleaned in clean(page)]
+        clean = done.setdefault("clean", c4_utils.get_clean_page_fn())
+        pages = [cleaned for page in pages for cleaned in _once(done, clean, page)]
         lap("clean")
         remove = repeated_lines_remover(pages)
         pages = [left for page in pages for left in remove(page)]
         lap("repeated lines")
-    pages = [found for page in pages for found in c4_utils.detect_english(page)]
+    pages = [found for page in pages for found in _once(done, c4_utils.detect_english, page)]
     lap("language")
     if variant not in ("en.noclean", "en.noblocklist"):
         keep = c4_utils.get_badwords_filter_fn({"en": list(bad_words)})
@@ -179,6 +185,14 @@ def corpus(
         for page in pages
     }
     return Result(examples, counts, seconds)
+
+
+def _once(done: dict, step, page) -> list:
+    """What a step makes of a page, from `done` where it has made it before."""
+    key = (step, *vars(page).values())
+    if key not in done:
+        done[key] = list(step(page))
+    return done[key]
 
 
 def repeated_lines_remover(pages):

@@ -6,7 +6,8 @@ import sys
 
 arguments = json.load(open(sys.argv[1]))
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={arguments.get('devices', 1)}"
+devices = f"--xla_force_host_platform_device_count={arguments.get('devices', 1)}"  # the last one counts
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices}"
 
 import jax  # noqa: E402
 

@@ -1,6 +1,7 @@
 """From raw WET to the finished table: `c4build demo && c4build ablate ablation-demo.toml`."""
 
 import csv
+import os
 import resource
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def children_seconds() -> float:
 def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     text = find_config("ablation-demo.toml").read_text()
     text, _, rows = text.partition("[[row]]")
-    rows = [block for block in rows.split("[[row]]") if '"C4, unfiltered"' in block or "tokens = " in block]
+    rows = [block for block in rows.split("[[row]]") if '"C4, unfiltered"' in block]
     for old, new in [
         ("steps = 200", "steps = 4"), ("steps = 100", "steps = 4"), ("checkpoint_every = 200", "checkpoint_every = 4"),
         ("checkpoint_every = 50", "checkpoint_every = 4\nlimit = 8"), ("log_every = 20", "log_every = 2"),
@@ -45,7 +46,7 @@ def test_a_cut_down_demonstration_goes_from_raw_wet_to_a_table(demo):
     assert done.code == 0, done.err
     assert done.out.rstrip("\n") == (demo / "small/table.md").read_text().rstrip("\n")
     rows = list(csv.DictReader(open(demo / "small/table.csv")))
-    assert [row["row"] for row in rows] == ["C4, unfiltered", "C4, 2^11 tokens"]
+    assert [row["row"] for row in rows] == ["C4, unfiltered"]
     assert all(0 <= float(row["demo_where"]) <= 100 and 0 < float(row["loss"]) < 50 for row in rows)
     assert "| C4, unfiltered | 81.46 |" in done.out  # the paper's, of the same corpus
     for picture in ("table.png", "losses.png", "curves.png"):
@@ -67,7 +68,11 @@ def test_a_corpus_that_the_demonstration_lacks_is_named_at_once(tmp_path):
 def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     before = children_seconds()
     script = Path(sys.executable).with_name("c4build")
-    done = subprocess.run([script, "ablate", "ablation-demo.toml"], cwd=demo, capture_output=True, text=True)
+    environment = {
+        name: value for name, value in os.environ.items() if name != "XLA_FLAGS"
+    }  # compiled as people have it
+    command = [script, "ablate", "ablation-demo.toml"]
+    done = subprocess.run(command, cwd=demo, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert children_seconds() - before < 290  # of processors' time: under five minutes, however the cores share it
     out = demo / "ablation-demo"
