@@ -69,7 +69,7 @@ def arguments(inputs: list[str], out: str) -> list[str]:
 def local_build(folder: pathlib.Path) -> dict[str, str]:
     inputs = [str(folder / "in")]
     subprocess.run(arguments(inputs, str(folder / "out")), check=True, capture_output=True, env=environment())
-    paths = sorted(path for path in (folder / "out/c4").rglob("*") if path.is_file() and path.suffix != ".json")
+    paths = sorted((folder / "out/c4").rglob("*-of-*"))  # the samples beside them name the inputs' own paths
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -121,7 +121,8 @@ def rehearse(folder: pathlib.Path, network: "Network", stack: contextlib.ExitSta
 
 def report(found: dict, local: dict[str, str], network: "Network", seconds: float):
     if found["shards"] != local or not local:
-        sys.exit("the bytes are others than those of a local build")
+        others = sorted(name for name, _ in set(found["shards"].items()) ^ set(local.items()))
+        sys.exit(f"the bytes are others than those of a local build: {', '.join(dict.fromkeys(others))}")
     store = ", ".join(f"{count} {method}" for method, count in found["store"].items())
     most = ", ".join(f"{count} of a *{kind}*" for kind, count in found["most"].items())
     print(f"""the bytes are those of the local build, after {seconds:.0f} s
@@ -201,7 +202,7 @@ def of(objects: Counter, kind: str) -> list[int]:
 def shards_in(out: str) -> dict[str, str]:
     from c4build.write.files import list_files, sum_of
 
-    paths = [path for path in list_files(f"{out}/c4/en/1.0.0") if not path.endswith(".json")]
+    paths = [path for path in list_files(f"{out}/c4/en/1.0.0") if "-of-" in path]
     return {path.rpartition("/")[2]: sum_of(path).sha256 for path in sorted(paths)}
 
 

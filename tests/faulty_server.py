@@ -63,12 +63,12 @@ class Server(ThreadingHTTPServer):
         with self.lock:
             self.connections += 1
             self.live.add(connection)
-            self.most_connected = max(self.most_connected, sum(map(_is_open, self.live)))
+            self.most_connected = max(self.most_connected, sum(map(is_open, self.live)))
 
     def begin(self, connection: socket.socket):
         with self.lock:
             self.busy.add(connection)
-            self.most_open = max(self.most_open, sum(map(_is_open, self.busy)))
+            self.most_open = max(self.most_open, sum(map(is_open, self.busy)))
 
     def end(self, connection: socket.socket, live: bool = True):
         with self.lock:
@@ -86,7 +86,7 @@ class Server(ThreadingHTTPServer):
         return total - sum(seen)
 
 
-def _is_open(connection: socket.socket) -> bool:
+def is_open(connection: socket.socket) -> bool:
     """False where the other side has closed it, though the server may not have noticed yet."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""

@@ -72,7 +72,7 @@ WRONG = {
     "a version that is none": (["--set", "version=new"], "version = 'new': TFDS wants three numbers"),
     "no list of domains": (["--variants", "realnewslike"], "realnewslike needs the news domains: give --realnews-domains"),
     "a list of domains that is not there": (
-        ["--variants", "realnewslike", "--realnews-domains", "none.json"], "--realnews-domains none.json: cannot be read"
+        ["--variants", "realnewslike", "--realnews-domains", "none.json"], "--realnews-domains none.json: cannot be opened"
     ),
     "a list of domains that is none": (
         ["--variants", "realnewslike", "--realnews-domains", "bad.txt"], "--realnews-domains bad.txt: "
@@ -81,7 +81,7 @@ WRONG = {
     "a list of URLs that is not there": (
         ["--variants", "webtextlike", "--webtext-urls", "none.txt"], "--webtext-urls none.txt: there is no such file"
     ),
-    "bad words that are not there": (["--badwords", "none.txt"], "--badwords none.txt: cannot be read (No such file"),
+    "bad words that are not there": (["--badwords", "none.txt"], "--badwords none.txt: cannot be opened: No such file"),
     "no bad words": (["--badwords", "empty.txt"], "--badwords empty.txt: it holds no words"),
     "an unknown format": (["--format", "csv"], "--format csv: there are tfrecord, array_record, jsonl, parquet"),
     "no shards": (["--shards", "0"], "--shards 0: it must be 1 or more"),

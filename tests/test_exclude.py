@@ -9,10 +9,12 @@ from command import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c4build.corpora.c4 import prepare
 from c4build.corpora.examples import find_shards, read_shard
 from c4build.rules.exclude import entries_in, exclude_test
 from c4build.rules.tables import RULE_SETS
 from c4build.rules.urls import normalize_url
+from c4build.write.lock import unlock
 
 LIST = """
 # asked to be left out
@@ -92,6 +94,24 @@ def test_it_is_a_corpus_of_its_own_and_told_by_every_command(sources, tmp_path):
         assert again.code == 2 and "holds a corpus with another list of excluded: give another --out" in again.err
     told = run_command("explain", sources.wet[0], "--record", 1, "--exclude", named)
     assert told.out.splitlines()[-1] == "dropped by the entry example.org: excluded (rules paper, variant en)"
+
+
+def test_why_inputs_are_read_again_for_another_list_is_told(sources, tmp_path):
+    for name, text in {"A": "example.org\n", "B": "example.net\n", "bad": "harvest\n"}.items():
+        (tmp_path / name).write_text(text)
+    request = sources.request(tmp_path / "out", variants=("en",), exclude=str(tmp_path / "A"), overwrite=True)
+    build(request)
+
+    def told(**changes) -> str:
+        said: list[str] = []
+        unlock(prepare(request._replace(**changes), said.append).plan.run.work)
+        (line,) = said
+        return line.removeprefix("3 inputs are read again for ")
+
+    assert told(exclude=None) == "en: the page files were made with --exclude"
+    assert told(exclude=str(tmp_path / "B")) == "en: the page files were made with another --exclude list"
+    assert told(bad_words=str(tmp_path / "bad")) == "en: the page files were made with another --badwords list"
+    assert told(variants=("en.noclean",)) == "en.noclean: the page files lack the raw text"
 
 
 ENTRIES = [

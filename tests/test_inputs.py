@@ -11,7 +11,7 @@ import wet_files
 from c4build.errors import UsageError
 from c4build.flow.inputs import read_inputs, slices_of, write_inputs
 from c4build.read import attempts, stores
-from c4build.read.finding import find_inputs
+from c4build.read.finding import find_files, find_inputs
 from c4build.read.paths import InputError, identify, identify_all, open_input
 
 WHOLE = b"".join(wet_files.members(wet_files.pages(0, 5)))
@@ -199,6 +199,15 @@ def test_a_path_through_a_symbolic_link_and_back_names_the_file_that_the_system_
     path = wet_files.write_wet(tmp_path / "far/a.warc.wet.gz", wet_files.pages(0, 2))
     (tmp_path / "link").symlink_to(tmp_path / "far/away")
     assert [source.path for source in find_inputs([f"{tmp_path}/link/../a.warc.wet.gz"])] == [path]
+
+
+def test_a_file_of_common_crawl_is_the_same_by_either_address():
+    """So that what was read of it `--from https` serves `--from s3`, and the other way round. Nothing is asked for."""
+    key = "crawl-data/CC-MAIN-2019-18/segments/1/wet/a.warc.wet.gz"
+    https, s3 = f"https://data.commoncrawl.org/{key}", f"s3://commoncrawl/{key}"
+    by_https, by_s3, other = (identify_all([path])[0] for path in (https, s3, https.replace("/a.", "/b.")))
+    assert by_https.identity == by_s3.identity != other.identity
+    assert [source.path for source in find_files([s3, https], (".gz",))] == [https]
 
 
 def warc(kind: str) -> bytes:

@@ -88,9 +88,9 @@ def test_the_share_that_is_kept_lies_in_the_range_that_a_sample_gives(kind):
         blocks = [list(range(first, first + size)) for first in range(0, 8, size)]
         counts = np.concatenate([kept(block) for block in blocks])
         others = np.full(8, 1000.0 * (size - 1))
-        levels.append(Level(size, others, counts[:, None], counts[:, None], nothing, nothing, 0.0, nothing))
+        levels.append(Level(size, others, counts[:, None], counts[:, None], nothing, nothing, 0.0, nothing, nothing))
     costs = [FileCost(Input(f"{file}", 1000, ""), None, 0.0, 0.0, 0) for file in range(8)]
-    whole = Whole(files, 1000 * files, 0, 0, 16, 16, 1, 10, 0.0, 0.0)
+    whole = Whole(files, 1000 * files, 0, 0, 16, 16, 1, 10, 0.0, 0.0, True, False)
     of = Projection(Sample(["en"], costs, [], levels, 0.0), whole, 0)
     found, truth = of.interval(of.falling(lambda level: level.kept[:, 0])), kept(list(range(files))).sum()
     assert found.low <= truth <= found.high

@@ -1,7 +1,9 @@
 """What a whole build asks of the store that OUT lies in, counted by the servers: few requests an object, few bytes twice.
 And what it sends through shuffles, counted where each begins."""
 
+import re
 from collections import Counter
+from contextlib import nullcontext
 
 import apache_beam as beam
 import pytest
@@ -12,7 +14,9 @@ from object_servers import BUCKET, serving_gcs, serving_s3
 
 from c4build.corpora.c4 import prepare, read_summary
 from c4build.corpora.options import Request
+from c4build.corpora.plan import measure_sample, project
 from c4build.flow.local import run
+from c4build.flow.prices import load_prices
 from c4build.flow.stages import Keyed
 
 MOST_REQUESTS = 4  # an object
@@ -64,6 +68,24 @@ def test_a_build_in_s3_takes_four_requests_an_object_and_reads_little_more_than_
         share = server.bytes_out.total() / server.bytes_in.total()
         assert share <= MOST_READ
         print(f"{requests} requests, {len(written)} objects, {share:.2f} bytes read for each written")
+        counted = [seen.method for seen in server.seen if COUNTED.search(seen.path)]
+        planned = planned_requests(inputs)
+        assert planned["writes to OUT"] == pytest.approx(counted.count("PUT"), rel=0.02)
+        assert planned["reads from OUT"] == pytest.approx(counted.count("GET") + counted.count("HEAD"), rel=0.02)
+
+
+# What grows with the build, which is what a plan counts; not what a run says of itself, and its few small files.
+COUNTED = re.compile(
+    r"/pages-\w+/.*\.(parquet|keys|samples)$|/units/|/keys/|-of-\d+|/samples\.jsonl$|/statistics\.json$"
+)
+
+
+def planned_requests(inputs) -> dict[str, float]:
+    request = Request([str(inputs)], "", shards=3, rules="c4-3.1.0")
+    measured = measure_sample(request, 4, 0, nullcontext, lambda line: None)
+    found = project(measured, request, 0, 2, (0.0, 0.0), load_prices(None))["estimates"]
+    assert found["bytes"]["kept as samples"]["value"] > 0
+    return {name: one["value"] for name, one in found["requests"].items()}
 
 
 def test_a_build_in_google_cloud_storage_takes_four_requests_an_object(inputs):

@@ -16,7 +16,11 @@ from command import Command, run_command
 from corpus_folders import SHARD
 from object_servers import BUCKET, disk_of_beam, serving_gcs, serving_s3
 
+from c4build.corpora.c4 import prepare
+from c4build.corpora.examples import Shard, read_shard
+from c4build.corpora.options import Request
 from c4build.errors import CorruptFileError, InUseError, OutputError, UsageError
+from c4build.flow.local import run
 from c4build.page import FEATURES
 from c4build.read import attempts, hosts, stores
 from c4build.read.finding import find_inputs
@@ -175,6 +179,8 @@ def test_shards_of_every_format_have_the_bytes_of_local_ones(out, tmp_path, name
             for example in examples:
                 add(FORMATS[name].encode(example))
     assert read(f"{out}/x") == (tmp_path / "x").read_bytes()
+    here, there = (list(read_shard(Shard(f"{folder}/x", "train", name, 0))) for folder in (tmp_path, out))
+    assert here == there and [one["text"] for one in there] == [one["text"] for one in examples]
     assert sums[0] == sums[1] == {"x": files.sum_of(f"{out}/x")}
 
 
@@ -520,6 +526,37 @@ def test_a_build_in_google_cloud_storage_has_the_bytes_of_a_local_one_and_is_don
     assert shards_in(out) == local
     assert "there already" in build(out, environment=gcs).out
     assert run_command("verify", f"{out}/c4/en", environment=gcs).code == 0
+
+
+def keys_in(out: str) -> dict[str, int]:
+    return files.list_files(f"{out}/.c4build/keys")
+
+
+def test_what_the_key_stages_made_is_found_by_the_next_run_in_a_store(s3, out, local):
+    request = Request([str(sample_folder() / "sample.warc.wet.gz")], out, rules="c4-3.1.0", shards=2)
+
+    def run_to_finish() -> set[str]:
+        """A run that ends where the keys are done with; returns which files of keys it wrote."""
+        s3.seen.clear()
+        prepared = prepare(request)
+        finish = prepared.plan.finish
+        finish = finish._replace(run=finish.run._replace(format="no such format"))
+        with pytest.raises(Exception, match="no such format"):
+            run(prepared._replace(plan=prepared.plan._replace(finish=finish)))
+        return {f"s3://{seen.path}" for seen in s3.seen if seen.method == "PUT" and "/keys/" in seen.path}
+
+    made = run_to_finish()
+    assert made == set(keys_in(out))
+    assert {path.rpartition("/")[2].partition("-")[0] for path in made} == {"urls", "losses", "keys", "repeats", "cut"}
+    victim = max(keys_in(out), key=keys_in(out).get)
+    write(victim, read(victim)[:-1])
+    assert run_to_finish() == {victim}
+    data = read(victim)
+    write(victim, bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(CorruptFileError, match=f"{victim}: .*; run the same command again"):
+        run(prepare(request))
+    run(prepare(request))
+    assert shards_in(out) == local and keys_in(out) == {}
 
 
 @pytest.mark.slow

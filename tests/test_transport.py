@@ -1,5 +1,6 @@
 """Remote inputs over connections that fail: the bytes are those of the local file, and no server is asked too much."""
 
+import gzip
 import itertools
 import os
 import random
@@ -17,12 +18,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import c4build
+from c4build.corpora.lists import check_lists
+from c4build.corpora.options import Request
+from c4build.corpora.texts import read_documents
+from c4build.errors import UsageError
 from c4build.read import hosts, stores, wikipedia
 from c4build.read.attempts import FetchError, InputError, ThrottledError, seconds_asked
 from c4build.read.finding import find_inputs
 from c4build.read.hosts import Transport, backoff
 from c4build.read.paths import Input, identify, identify_all, open_input
 from c4build.read.transport import open_remote
+from c4build.read.url_list import read_urls
+from c4build.rules.tables import VARIANTS
 
 BLOCK = 1 << 17  # bytes
 FAST = Transport(
@@ -485,6 +492,34 @@ def test_a_list_of_paths_comes_over_a_bad_connection():
         patch.setattr("c4build.read.attempts.DEFAULT", FAST._replace(tries=3))
         assert len(find_inputs([f"{server.url}/wet.paths"])) == 5
         assert server.sent[0].agent == f"c4build/{c4build.__version__}"
+
+
+def test_small_lists_come_over_a_bad_connection(monkeypatch):
+    monkeypatch.setattr("c4build.read.attempts.DEFAULT", FAST._replace(tries=3))
+    files = {
+        "bad.txt": b"blorptastic\n",
+        "optout.txt.gz": gzip.compress(b"example.org\n"),
+        "domains.json": b'{"example.org": []}',
+        "urls.txt": b"http://example.org/\n",
+        "texts.jsonl.gz": gzip.compress(b'{"text": "one"}\n{"text": "two"}\n'),
+    }
+    with serving(files, in_turn(*["503", "cut", ""] * 9)) as server:
+        urls = {name: f"{server.url}/{name}" for name in files}
+        request = Request(
+            [], "", bad_words=urls["bad.txt"], exclude=urls["optout.txt.gz"], realnews_domains=urls["domains.json"],
+            webtext_urls=[urls["urls.txt"]],
+        )  # fmt: skip
+        found = check_lists(request, list(VARIANTS.values()))
+        assert found[:2] == (("blorptastic",), files["domains.json"].decode()) and found.excluded == "example.org"
+        assert [(one.path, one.size) for one in found.urls] == [(urls["urls.txt"], len(files["urls.txt"]))]
+        assert list(read_urls(found.urls[0], FAST)) == ["http://example.org/"]
+        assert [one.texts for one in read_documents([urls["texts.jsonl.gz"]])] == [["one"], ["two"]]
+        assert {sent.agent for sent in server.sent} == {f"c4build/{c4build.__version__}"}
+        server.fault = lambda path: "404"
+        with pytest.raises(
+            UsageError, match=f"^--badwords {urls['bad.txt']}: cannot be opened: the server answers 404"
+        ):
+            check_lists(request, list(VARIANTS.values()))
 
 
 class _Rough:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores
-from c4build.corpora.options import Format, Out, Overwrite, Runner, Shards, Workers
+from c4build.corpora.options import Format, MaxConnections, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
 
 
@@ -42,12 +42,13 @@ def wikipedia(
     workers: Workers = None,
     runner: Runner = None,
     overwrite: Overwrite = False,
+    max_connections: MaxConnections = 10,
 ):
     """Make a corpus of Wikipedia's articles from dumps."""
     from c4build.corpora.wikipedia import prepare_wikipedia
 
     check(workers, runner, context.args)
-    prepared = prepare_wikipedia(dumps or [], out, rules, format, shards, overwrite)
+    prepared = prepare_wikipedia(dumps or [], out, rules, format, shards, overwrite, max_connections)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
 
@@ -71,6 +72,7 @@ def books(
     workers: Workers = None,
     runner: Runner = None,
     overwrite: Overwrite = False,
+    max_connections: MaxConnections = 10,
 ):
     """Make a corpus of books.
 
@@ -80,7 +82,7 @@ def books(
     from c4build.corpora.books import prepare_books
 
     check(workers, runner, context.args)
-    prepared = prepare_books(paths or [], out, chapters, language, least, format, shards, overwrite)
+    prepared = prepare_books(paths or [], out, chapters, language, least, format, shards, overwrite, max_connections)
     raise typer.Exit(run_collect(prepared, workers, runner, context.args))
 
 
@@ -99,13 +101,14 @@ def webtext_urls(
     workers: Workers = None,
     runner: Runner = None,
     overwrite: Overwrite = False,
+    max_connections: MaxConnections = 10,
 ):
     """List the URLs shared on Reddit with a score of 3 or more, for `build --webtext-urls`."""
     from c4build.corpora.reddit import prepare_webtext_urls
     from c4build.write.files import list_files, open_file, whole_file
 
     check(workers, runner, context.args)
-    prepared = prepare_webtext_urls(dumps or [], out, overwrite)
+    prepared = prepare_webtext_urls(dumps or [], out, overwrite, max_connections)
 
     def put_together():
         with whole_file(out) as file:

@@ -9,12 +9,13 @@ import mmh3
 
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError, counted
-from c4build.flow.kit import Prepared
+from c4build.flow.kit import Prepared, absolute, check_connections, transport
 from c4build.flow.records import prepare
 from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.books import check_book, find_books, read_book
 from c4build.read.chapters import BookError
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError
 from c4build.rules.language import language_test
 from c4build.rules.urls import in_validation
@@ -34,9 +35,15 @@ class BooksReader(NamedTuple):
     chapters: bool
     language: str | None  # None: any
     least: float
+    transport: Transport | None = None
 
     def settings(self) -> dict:
-        return {"name": "chapters" if self.chapters else "books", **self._asdict()}
+        return {
+            "name": "chapters" if self.chapters else "books",
+            "chapters": self.chapters,
+            "language": self.language,
+            "least": self.least,
+        }
 
     def read(self, unit: Unit, note: Callable[[str, int], None], told: Callable[[int], None]):
         judge = language_test(self.language, self.least) if self.language else None
@@ -48,7 +55,7 @@ class BooksReader(NamedTuple):
 
     def _book(self, source: Input, judge):
         try:
-            book = read_book(source)
+            book = read_book(source, self.transport)
         except BookError as error:
             yield Damage(0, str(error), error.cut)
             yield Found("unreadable")
@@ -104,16 +111,19 @@ def prepare_books(
     format: str = "tfrecord",
     shards: int | None = None,
     overwrite: bool = False,
+    max_connections: int = 10,
 ) -> Prepared:
     """Plans a corpus of the books that are named. Raises UsageError."""
     if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z]{2,8})?", language):
         raise UsageError(f"--language {language}: languages are named as in en or zh-cn; any keeps all")
     if not 0 <= least <= 1:
         raise UsageError(f"--least {least:g}: it is a probability, 0 to 1")
-    sources = find_books(given)
+    check_connections(max_connections)
+    sources = find_books(given, max_connections)
     check_book(sources[0])
     if shards is not None and not 1 <= shards <= len(sources):
         raise UsageError(f"--shards {shards}: it must be 1 to {len(sources)}, the number of books")
+    fetching = transport(absolute(out), max_connections, [source.path for source in sources])
     features = ("title", "author", "text", "id", "source", *(("chapter", "number") if chapters else ()))
     recipe = Recipe(
         Dataset(
@@ -125,7 +135,7 @@ def prepare_books(
             homepage="https://www.gutenberg.org",
             features=features,
         ),
-        BooksReader(chapters, None if language == "any" else language, least),
+        BooksReader(chapters, None if language == "any" else language, least, fetching),
         REASONS,
         "chapters" if chapters else "books",
         "Chapters of books" if chapters else "Books",

@@ -11,10 +11,9 @@ from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.clean import CleanSettings, tracks_of
 from c4build.flow.corpus import check_format, make_ready
 from c4build.flow.inputs import write_inputs
-from c4build.flow.kit import Prepared, Run, absolute, locked, now
+from c4build.flow.kit import Prepared, Run, absolute, check_connections, locked, now, transport
 from c4build.flow.settings import DATASET, FinishSettings, corpus_of
 from c4build.read.finding import find_inputs
-from c4build.read.hosts import Transport
 from c4build.read.missing import most_missing
 from c4build.read.paths import ARCHIVES, Input
 from c4build.rules.own_variants import leave_one_out, own_variants, rules_of
@@ -22,7 +21,6 @@ from c4build.rules.tables import VARIANTS, RuleError, RuleSet, Variant, choose_v
 from c4build.write.files import (
     base_name,
     digest,
-    is_local,
     join,
     list_files,
     list_folders,
@@ -80,10 +78,10 @@ def check(request: Request) -> Checked:
         raise UsageError(
             f"--provenance: {request.format} is as TFDS has it, to the byte: give --format jsonl or parquet"
         )
-    numbers = {"shards": request.shards, "limit": request.limit, "max-connections": request.max_connections}
-    for name, number in numbers.items():
+    for name, number in {"shards": request.shards, "limit": request.limit}.items():
         if number is not None and number < 1:
             raise UsageError(f"--{name} {number}: it must be 1 or more")
+    check_connections(request.max_connections)
     if request.archive not in ARCHIVES:
         raise UsageError(f"--from {request.archive}: there are {', '.join(ARCHIVES)}")
     if not 0 <= request.samples <= _MOST_SAMPLES:
@@ -167,20 +165,16 @@ def _plan(request, rules, variants, lists, inputs, out, say) -> Prepared:
         provenance=provenance,
         most_missing=most_missing(request.allow_missing, len(inputs)),
     )
-    key_files = join(run.work, "keys") if is_local(out) else None
-    transport = Transport(
-        most_connections=request.max_connections,
-        # Processes that share no disk cannot share connections: there the bound is for each.
-        slots_folder=join(run.work, "connections") if is_local(out) and any("://" in path for path in sources) else "",
-    )
-    plan = Plan(FinishSettings(run, clean, tuple(todo), track_of, bad_words), url_lists, key_files, transport)
+    key_files = join(run.work, "keys")
+    settings = FinishSettings(run, clean, tuple(todo), track_of, bad_words)
+    plan = Plan(settings, url_lists, key_files, transport(out, request.max_connections, sources))
     page_files: list[str] = []
     if todo:
         page_files, again = _find_page_files(run.work, clean, inputs, read_before=bool(there))
         for number, why in again:
             files = "1 input is" if number == 1 else f"{number:,} inputs are"
             say(f"{files} read again for {_and([variant.name for variant in todo])}: {why}")
-        make_ready(run, plan.corpora, [key_files] if key_files else [])
+        make_ready(run, plan.corpora, [key_files])
         write_inputs(run.listed, [[*source, page_file] for source, page_file in zip(inputs, page_files)])
     return Prepared(plan, inputs, page_files, folders, not todo)
 
@@ -218,8 +212,7 @@ def _find_page_files(
     """
     own, needed, rules = join(work, clean.folder_name()), set(clean.track_keys()), digest(clean.rules.to_json())
     serving: list[str] = []
-    lacking: list[str] = []
-    known: set[str] = set()
+    lacking: dict[str, dict] = {}  # what is said of such a folder
     for name in list_folders(work):
         folder = join(work, name)
         if name.startswith("pages-") and folder != own:
@@ -227,28 +220,45 @@ def _find_page_files(
                 said = read_sealed(join(folder, _TRACKS))
             except (OSError, CorruptFileError):
                 continue
-            if said["rules"] == rules:
-                known |= set(said["tracks"])
-                (serving if needed <= set(said["tracks"]) else lacking).append(folder)
+            if said["rules"] == rules and needed <= set(said["tracks"]):
+                serving.append(folder)
+            elif said["rules"] == rules:
+                lacking[folder] = said
     make_folder(own)
-    write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys()})
+    write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys(), "lists": _lists_of(clean)})
     names = [f"{source.name[-100:]}-{source.identity}.parquet" for source in inputs]
     there: dict[str, str] = {}
     for folder in [*reversed(serving), own]:
         there |= {base_name(path): path for path in list_files(folder)}
-    elsewhere = {base_name(path) for folder in lacking for path in list_files(folder)}
     missing = [name for name in names if name not in there]
-    lack = sum(name in elsewhere for name in missing)
+    elsewhere = {folder: {base_name(path) for path in list_files(folder)}.intersection(missing) for folder in lacking}
+    lack = len(set().union(*elsewhere.values()))
     again = []
     if lack:
-        again.append((lack, _lacking(clean, known)))
+        again.append((lack, _lacking(clean, [lacking[folder] for folder, found in elsewhere.items() if found])))
     if read_before and lack < len(missing):
         again.append((len(missing) - lack, "the page files are gone"))
     return [there.get(name, join(own, name)) for name in names], again
 
 
-def _lacking(clean: CleanSettings, known: set[str]) -> str:
-    """What page files with the tracks `known` lack."""
+def _lists_of(clean: CleanSettings) -> dict[str, str | None]:
+    """What the lists hold that decide what page files hold, in short, by options; None where there is none."""
+    return {
+        "--exclude": digest(clean.excluded) if clean.excluded else None,
+        "--badwords": words_digest(clean.bad_words) if clean.bad_words else None,
+        "--realnews-domains": digest(clean.news_domains) if clean.news_domains else None,
+    }
+
+
+def _lacking(clean: CleanSettings, made: Sequence[dict]) -> str:
+    """What page files lack that were made as `made` says."""
+    for option, own in _lists_of(clean).items():
+        theirs = [said.get("lists", {}).get(option, own) for said in made]  # an older one does not say
+        if own not in theirs and own and all(theirs):
+            return f"the page files were made with another {option} list"
+        if own not in theirs and option == "--exclude":
+            return f"the page files were made {'without' if own else 'with'} {option}"
+    known = {track for said in made for track in said["tracks"]}
     if set(clean._replace(provenance=not clean.provenance).track_keys()) <= known:
         return f"the page files were made {'without' if clean.provenance else 'with'} --provenance"
     tracks = [track for key, track in zip(clean.track_keys(), clean.tracks) if key not in known] or clean.tracks

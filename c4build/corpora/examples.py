@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from c4build.errors import C4BuildError, UsageError
 from c4build.write.example import masked_crc
-from c4build.write.files import is_local, is_temporary, join, list_files, list_folders, open_file
+from c4build.write.files import is_local, is_temporary, join, list_files, list_folders, local_copy, open_file
 from c4build.write.folder import version_key
 
 
@@ -135,13 +135,12 @@ def _fields(data: bytes) -> Iterator[bytes]:
 def _read_array_record(path: str) -> Iterator[Mapping[str, str]]:
     from array_record.python.array_record_module import ArrayRecordReader
 
-    if not is_local(path):
-        raise ShardError(path, None, "array_record is read from local folders only")
-    reader = ArrayRecordReader(path)
-    if not reader.ok():
-        raise ShardError(path, None, "it is no array_record file")
-    for index in range(reader.num_records()):
-        yield decode_example(reader.read([index])[0])
+    with local_copy(path) as local:
+        reader = ArrayRecordReader(local)
+        if not reader.ok():
+            raise ShardError(path, None, "it is no array_record file")
+        for index in range(reader.num_records()):
+            yield decode_example(reader.read([index])[0])
 
 
 def _read_jsonl(path: str) -> Iterator[Mapping[str, str]]:

@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import smart_open
-
 from c4build.corpora.options import Request
 from c4build.errors import UsageError
+from c4build.read import attempts
+from c4build.read.attempts import InputError
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, identify_all
+from c4build.read.url_list import read_small
 from c4build.rules.exclude import entries_in
 from c4build.rules.tables import Variant
 from c4build.rules.urls import load_domains
@@ -43,7 +45,7 @@ def _domains(request: Request, wanted: bool) -> str | None:
             "realnewslike needs the news domains: give --realnews-domains FILE|URL, a JSON object of domains as the "
             "RealNews list is (realnews/domain_to_allowed_subdomains.json of the repository rowanz/grover)"
         )
-    text = _read_text("--realnews-domains", request.realnews_domains)
+    text = _read_text("--realnews-domains", request.realnews_domains, request)
     try:
         load_domains(text)
     except ValueError as error:
@@ -62,14 +64,15 @@ def _url_lists(request: Request, wanted: bool) -> list[Input]:
     for path in request.webtext_urls:
         if "://" not in path and not os.path.isfile(path):
             raise UsageError(f"--webtext-urls {path}: there is no such file")
-    return identify_all(path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls)))
+    paths = [path if "://" in path else os.path.abspath(path) for path in sorted(set(request.webtext_urls))]
+    return identify_all(paths, _transport(request))
 
 
 def _bad_words(request: Request, wanted: bool) -> tuple[str, ...]:
     if not wanted:
         return ()
     path = request.bad_words or str(bad_words_file())
-    words = tuple(line.strip() for line in _read_text("--badwords", path).splitlines() if line.strip())
+    words = tuple(line.strip() for line in _read_text("--badwords", path, request).splitlines() if line.strip())
     if not words:
         raise UsageError(f"--badwords {path}: it holds no words")
     return words
@@ -79,7 +82,7 @@ def _excluded(request: Request) -> str:
     if not request.exclude:
         return ""
     try:
-        entries = entries_in(_read_text("--exclude", request.exclude))
+        entries = entries_in(_read_text("--exclude", request.exclude, request))
     except ValueError as error:
         raise UsageError(f"--exclude {request.exclude}: {error}") from error
     if not entries:
@@ -87,14 +90,17 @@ def _excluded(request: Request) -> str:
     return "\n".join(entries)
 
 
-def _read_text(option: str, path: str) -> str:
+def _transport(request: Request) -> Transport:
+    return attempts.DEFAULT._replace(most_connections=request.max_connections)
+
+
+def _read_text(option: str, path: str, request: Request) -> str:
     try:
-        with smart_open.open(path, "rt", encoding="utf-8") as file:
-            return file.read()
+        return read_small(path, _transport(request)).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{option} {path}: it is not UTF-8 text") from error
-    except Exception as error:
-        raise UsageError(f"{option} {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except InputError as error:
+        raise UsageError(f"{option} {path}: {error}") from error
 
 
 def words_digest(words: Iterable[str]) -> str:

@@ -34,6 +34,13 @@ LeaveOneOut = Annotated[
 Format = Annotated[str, Option(help="tfrecord | array_record | jsonl | parquet")]
 Shards = Annotated[int | None, Option(help="Training shards; by default as many as the size asks for.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a corpus of other inputs or rules.")]
+MaxConnections = Annotated[
+    int,
+    Option(
+        metavar="N",
+        help="Downloads at once from one server. Common Crawl's is shared by all, and blocks clients that ask for too much.",
+    ),
+]
 Workers = Annotated[int | None, Option(help="Processes on this machine; by default one for each core.")]
 Runner = Annotated[str | None, Option(help="A Beam runner, as in DataflowRunner.")]
 
@@ -64,14 +71,7 @@ class Request(NamedTuple):
         ),
     ] = "https"
     limit: Annotated[int | None, Option(help="Take the first N files only.")] = None
-    max_connections: Annotated[
-        int,
-        Option(
-            metavar="N",
-            help="Downloads at once from one server. Common Crawl's is shared by all, and blocks clients that ask for "
-            "too much.",
-        ),
-    ] = 10
+    max_connections: MaxConnections = 10
     allow_missing: Annotated[
         str, Option(metavar="N|P%", help="Go on without so many inputs, or percent of them, that cannot be fetched.")
     ] = "0"

@@ -110,6 +110,8 @@ def project(
         connections=request.max_connections,
         start=start[0],
         start_worker=start[1],
+        samples=request.samples > 0,
+        dropped=bool(request.write_dropped),
     )
     of = Projection(sample, whole, seed)
     quantities = estimate(of)

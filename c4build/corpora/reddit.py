@@ -17,11 +17,12 @@ import mmh3
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError
 from c4build.flow.corpus import URLS
-from c4build.flow.kit import Prepared
+from c4build.flow.kit import Prepared, check_connections, transport
 from c4build.flow.records import prepare
 from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.finding import find_files
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.rules.urls import normalize_url
@@ -151,6 +152,8 @@ _SUBMISSIONS = (".zst", ".gz", ".bz2", ".xz", ".json", ".jsonl", ".ndjson")
 class SubmissionsReader(NamedTuple):
     """Dumps of submissions to the links that count."""
 
+    transport: Transport | None = None
+
     def settings(self) -> dict:
         return {"name": "webtext-urls"}
 
@@ -159,7 +162,7 @@ class SubmissionsReader(NamedTuple):
             yield from told_damages(source, self._submissions(source, told), "submissions")
 
     def _submissions(self, source: Input, told):
-        for entry in read_submissions(source, told):
+        for entry in read_submissions(source, told, self.transport):
             if isinstance(entry, Damage):
                 yield entry
                 continue
@@ -170,17 +173,21 @@ class SubmissionsReader(NamedTuple):
                 yield Found("kept", {"url": link.url}, mmh3.mmh3_x64_128_digest(link.url.encode()))
 
 
-def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False) -> Prepared:
+def prepare_webtext_urls(
+    given: Sequence[str], out: str, overwrite: bool = False, max_connections: int = 10
+) -> Prepared:
     """Plans the list of URLs for the file `out`; see `webtext_urls_file`. Raises UsageError."""
     if not out.endswith(".gz"):
         raise UsageError(f"--out {out}: the list is a gzip file, so its name must end in .gz")
-    sources = find_files(given, _SUBMISSIONS)
+    check_connections(max_connections)
+    sources = find_files(given, _SUBMISSIONS, max_connections)
     check_submissions(sources[0])
     out = os.path.abspath(out) if is_local(out) else out
     home, _, name = out.rpartition("/")
     folder = join(home, ".c4build", "webtext-urls", name)
     if exists(out) and not ours_in(folder):
         raise UsageError(f"{out} is there, and c4build has no record of it: move it away, or give another --out")
+    fetching = transport(home or "/", max_connections, [source.path for source in sources])
     recipe = Recipe(
         Dataset(
             name="webtext-urls",
@@ -191,7 +198,7 @@ def prepare_webtext_urls(given: Sequence[str], out: str, overwrite: bool = False
             homepage="",
             features=("url",),
         ),
-        SubmissionsReader(),
+        SubmissionsReader(fetching),
         tuple(reason for reason in REASONS if reason != "kept"),
         "submissions",
         "URLs shared on Reddit",

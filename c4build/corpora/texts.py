@@ -1,17 +1,22 @@
 """Documents of evaluation sets: JSON lines, Parquet, or texts, each of a file or of the files of a folder."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow.parquet as pq
 import smart_open
+from smart_open.compression import compression_wrapper
 
 from c4build.errors import UsageError
+from c4build.read.seeking import SoughtFile
+from c4build.read.stores import SCHEMES
 
 _JSON = (".jsonl", ".json", ".ndjson")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
+_READ = 1 << 17
 
 
 class Document(NamedTuple):
@@ -61,14 +66,21 @@ def _documents(path: str) -> Iterator[Document]:
         raise UsageError(f"--with {path}: it cannot be read ({' '.join(str(error).split())})") from error
 
 
+def _opened(path: str) -> IO[Any]:
+    """The file as it is unpacked, by its name; a remote one is asked for as inputs are."""
+    if path.partition("://")[0] not in SCHEMES or "://" not in path:
+        return smart_open.open(path, "rb")
+    return compression_wrapper(io.BufferedReader(SoughtFile(path), _READ), "rb", filename=path)
+
+
 def _parquet(path: str) -> Iterator[object]:
-    with smart_open.open(path, "rb") as file:
+    with _opened(path) as file:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1000):
             yield from batch.to_pylist()
 
 
 def _json(path: str) -> Iterator[object]:
-    with smart_open.open(path, "rt", encoding="utf-8") as file:
+    with _opened(path) as packed, io.TextIOWrapper(packed, encoding="utf-8") as file:
         start = file.read(1)
         while start.isspace():
             start = file.read(1)
@@ -84,7 +96,7 @@ def _json(path: str) -> Iterator[object]:
 
 
 def _text(path: str) -> Iterator[object]:
-    with smart_open.open(path, "rt", encoding="utf-8") as file:
+    with _opened(path) as packed, io.TextIOWrapper(packed, encoding="utf-8") as file:
         yield file.read()
 
 

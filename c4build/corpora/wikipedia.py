@@ -9,11 +9,12 @@ import mmh3
 from c4build.corpora.parser_process import PAGE_SECONDS, Parser, parser
 from c4build.corpora.told import told_damages
 from c4build.errors import UsageError
-from c4build.flow.kit import Prepared
+from c4build.flow.kit import Prepared, absolute, check_connections, transport
 from c4build.flow.records import prepare
 from c4build.flow.units import Found, Part, Recipe, Unit
 from c4build.read.finding import find_files
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input
 from c4build.read.wikipedia import Piece, Site, cut_into_pieces, dump_date, page_url, placed_pages, read_site
 from c4build.rules.urls import in_validation, normalize_url
@@ -38,6 +39,7 @@ class WikipediaReader(NamedTuple):
     rules: WikiRules
     sites: dict[str, Site]  # by path
     seconds: float = PAGE_SECONDS  # of CPU time for the markup of a page
+    transport: Transport | None = None
 
     def settings(self) -> dict:
         return {"name": self.rules.name, **self.rules._asdict(), "sites": sorted(map(list, set(self.sites.values())))}
@@ -52,7 +54,7 @@ class WikipediaReader(NamedTuple):
 
     def _pages(self, source: Input, piece: Piece, parse: Parser, note, told):
         site = self.sites[source.path]
-        for offset, page in placed_pages(source, piece, told):
+        for offset, page in placed_pages(source, piece, told, self.transport):
             if isinstance(page, Damage):
                 yield page
                 continue
@@ -94,11 +96,14 @@ def prepare_wikipedia(
     format: str = "tfrecord",
     shards: int | None = None,
     overwrite: bool = False,
+    max_connections: int = 10,
 ) -> Prepared:
     """Plans a corpus of the dumps that are named. Raises UsageError."""
     if rules not in RULES:
         raise UsageError(f"--rules {rules}: there are {', '.join(RULES)}")
-    sources = find_files(given, (".xml", ".xml.bz2"))
+    check_connections(max_connections)
+    sources = find_files(given, (".xml", ".xml.bz2"), max_connections)
+    fetching = transport(absolute(out), max_connections, [source.path for source in sources])
     sites = {source.path: read_site(source) for source in sources}
     units = _cut(sources, shards)
     languages = {site.name.removesuffix("wiki").replace("_", "-") or "wiki" for site in sites.values()}
@@ -113,7 +118,7 @@ def prepare_wikipedia(
             homepage="https://dumps.wikimedia.org",
             features=("title", "text", "url", "id"),
         ),
-        WikipediaReader(RULES[rules], sites),
+        WikipediaReader(RULES[rules], sites, transport=fetching),
         REASONS,
         "pages",
         f"Wikipedia by the rules {rules}",

@@ -26,7 +26,7 @@ from c4build.page import Page
 from c4build.read.attempts import FetchError
 from c4build.read.gz import Damage
 from c4build.read.hosts import Transport
-from c4build.read.paths import Input, InputError, OpenedInput, open_input
+from c4build.read.paths import Input, InputError, OpenedInput, one_name, open_input
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
 from c4build.rules.exclude import exclude_test
@@ -133,7 +133,7 @@ class Cleaner:
     def _make(self, source: Input, page_file: str, task: Task) -> Report:
         task.begin()
         self._steps.lines.clear()
-        self._path = source.path
+        self._path = one_name(source.path)
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
         pages, complete = 0, True

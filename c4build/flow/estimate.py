@@ -9,6 +9,7 @@ kept does not: the more text is compared, the more of it is a duplicate. So its 
 - at best there are no more duplicates than in the sample.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,13 +17,13 @@ import numpy as np
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype, repeat_key_dtype, url_key_dtype
 from c4build.errors import counted
+from c4build.flow.kit import BUCKET_BYTES, least_buckets
 from c4build.flow.plan import Level, Sample
 from c4build.write.objects import PART
 from c4build.write.shards import validation_shards
 
 # What a sample cannot show, and where it was measured.
 KEYS_POWER = 1.11  # CPU of the key stages grows with this power of the keys: `benchmarks/scale.py`, docs/scale.md
-REQUESTS_A_TABLE = 2  # to read a page file or a key file: its end first, then the rest (`tests/test_storage.py`)
 KEY_FILE_READS = 2  # for the keys of URLs, and for those of lines
 
 LEVEL = 0.9  # of intervals
@@ -50,6 +51,8 @@ class Whole(NamedTuple):
     connections: int  # downloads at once
     start: float  # CPU seconds of a process before its first page
     start_worker: float  # of each of several more
+    samples: bool  # are kept of what rules drop
+    dropped: bool  # all pages that are dropped are written
 
 
 # A quantity is an array [1 or 3, 1 + draws]: the estimate and, where they differ, the worst and the best; the first
@@ -75,6 +78,10 @@ class Projection:
     def total(self, values: Sequence[float] | np.ndarray) -> Quantity:
         """Of something that each file of the sample has, for all inputs."""
         return self.bytes * (self._weights @ np.asarray(values, float)) / (self._weights @ self._sizes)
+
+    def mean(self, values: Sequence[float] | np.ndarray) -> Quantity:
+        """Of something that each file of the sample has."""
+        return (self._weights @ np.asarray(values, float) / len(self._sizes))[None]
 
     def interval(self, quantity: Quantity) -> Interval:
         values = quantity[:, 0]
@@ -161,6 +168,7 @@ def estimate(of: Projection) -> dict[str, dict[str, Quantity]]:
     kept = {name: of.falling(lambda level: level.kept[:, at]) for at, name in enumerate(sample.variants)}
     written = {name: of.falling(lambda level: level.written[:, at]) for at, name in enumerate(sample.variants)}
     page_files = of.total([cost.kept for cost in costs])
+    shuffled, samples = _shuffled(of, rows, keys), whole.shards * of.mean(last.samples)
     return {
         "cpu": cpu,
         "time": {counted(whole.workers, "workers"): _seconds(of, cpu)},
@@ -168,14 +176,17 @@ def estimate(of: Projection) -> dict[str, dict[str, Quantity]]:
             "fetched": of.bytes * (whole.remote / whole.files),
             "read": of.bytes,
             "kept as page files": page_files,
-            "shuffled": _shuffled(of, rows, keys),
+            **({"kept as samples": samples} if whole.samples else {}),
+            "shuffled": shuffled,
             **{f"written, {name}": size for name, size in written.items()},
         },
         "pages": {
             "read": of.total([cost.report.pages for cost in costs]),
             **{f"kept, {name}": pages for name, pages in kept.items()},
         },
-        "requests": _requests(whole, page_files, list(written.values())),
+        "requests": _requests(
+            whole, page_files, samples, list(written.values()), _key_stages(of, rows, keys), shuffled
+        ),
     }
 
 
@@ -199,17 +210,38 @@ def _shuffled(of: Projection, rows: np.ndarray, keys: np.ndarray) -> Quantity:
     return of.total(rows) * url_key_dtype(variants).itemsize + travelling * repeat_key_dtype(variants).itemsize + losses
 
 
-def _requests(whole: Whole, page_files: Quantity, written: list[Quantity]) -> dict[str, Quantity]:
-    """To the servers of inputs, and to the store where OUT lies in one: a file is written in parts and read by ranges."""
-    each = 2 * whole.files * _parts(page_files / (2 * whole.files))
+def _key_stages(of: Projection, rows: np.ndarray, keys: np.ndarray) -> Quantity:
+    """How many files the key stages leave: three of each group, one of each bucket of URLs and of lines."""
+    groups, variants = math.ceil(of.whole.files / of.whole.group_size), len(of.sample.variants)
+    found = np.full_like(of.bytes, 3 * groups)
+    for values, dtype in ((rows, url_key_dtype(variants)), (keys, repeat_key_dtype(variants))):
+        found = found + np.maximum(np.ceil(of.total(values) * dtype.itemsize / BUCKET_BYTES), least_buckets(groups))
+    return found
+
+
+def _requests(
+    whole: Whole,
+    page_files: Quantity,
+    samples: Quantity,
+    written: list[Quantity],
+    key_stages: Quantity,
+    shuffled: Quantity,
+) -> dict[str, Quantity]:
+    """To the servers of inputs, and to the store where OUT lies in one: a file is written in parts and read by one request."""
+    files, shards, variants = whole.files, whole.shards, len(written)
+    beside = whole.samples + whole.dropped  # files beside a page file and its key file
+    of_input = (2 + beside) * files
+    writes = of_input * _parts(page_files / of_input) + key_stages * _parts(shuffled / key_stages)
     for size in written:
-        each = each + whole.shards * _parts(size / whole.shards) + validation_shards(whole.shards)
-    records = 2 * whole.shards  # of a unit, and its pages of the validation split
-    reads = REQUESTS_A_TABLE * (KEY_FILE_READS * whole.files + whole.files + whole.shards - 1) + records
+        writes = writes + shards * _parts(size / shards) + validation_shards(shards)
+    writes = writes + 2 * shards  # the record of a unit, and its pages of the validation split
+    reads = (1 + KEY_FILE_READS) * files + (1 + beside) * (files + shards - 1) + 2 * shards + key_stages
+    if whole.samples:  # of each unit, then of each variant, with its statistics
+        writes, reads = writes + shards * _parts(samples / shards) + 2 * variants, reads + shards
     return {
         "for inputs": np.full_like(page_files, whole.remote),
-        "writes to OUT": each + records,
-        "reads from OUT": np.full_like(page_files, reads),
+        "writes to OUT": writes + whole.dropped * shards * variants,
+        "reads from OUT": reads,
     }
 
 

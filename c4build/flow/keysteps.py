@@ -19,6 +19,7 @@ from c4build.flow.stages import Keyed, Step, by_kind
 from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
 from c4build.rules.urls import normalize_url
+from c4build.write.files import digest
 
 _COUNTS = -1  # the key of counts among what groups of files lose
 _LIST_CHUNK = 100_000  # URLs
@@ -92,7 +93,7 @@ class Newest(_KeyStep):
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
         lists = None if listed is None else hashlib.sha256(listed).hexdigest()
         names = [[group, *_names([data])] for group, data in sent]
-        return [names, lists, rules.newest_of, [v.listed_urls_only for v in variants]]
+        return [names, lists, digest(rules.to_json()), [v.listed_urls_only for v in variants]]
 
     def _decide(self, sent: list, listed: bytes | None) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
@@ -130,7 +131,7 @@ class Repeats(_KeyStep):
 
     def process(self, element: Keyed) -> Iterator[Keyed]:
         sent = sorted(element[1])
-        made_from = [[group, *_names([data])] for group, data in sent]
+        made_from = [len(self.plan.finish.variants), *([group, *_names([data])] for group, data in sent)]
         for group, data in self._send(self._decide(sent), "repeats", made_from):
             yield group, ("repeats", data)
 
@@ -148,7 +149,7 @@ class Cut(_KeyStep):
         losses, gone = sorted(kinds.get("losses", [])), sorted(kinds.get("repeats", []))
         variants = len(self.plan.finish.variants)
         parts = _lazily(lambda: cut(group, b"".join(map(fetch, losses)), b"".join(map(fetch, gone)), variants))
-        made_from = [group.contents(), _names(losses), _names(gone)]
+        made_from = [group.contents(), _names(losses), _names(gone), variants]
         found = [data for _, data in self._send(parts, "cut", made_from)]  # two for each file
         for file, lost, repeated in zip(group.files, found[::2], found[1::2]):
             for unit in units_of_file(file.file, self.plan.run.inputs, self.plan.run.shards):

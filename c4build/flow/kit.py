@@ -5,12 +5,14 @@ The stages that both are made of are in `stages`, what they write in `corpus`.
 
 import datetime
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from c4build.errors import CorruptFileError, printable
+from c4build.errors import CorruptFileError, UsageError, printable
+from c4build.read import attempts
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.write.files import is_local, join
 from c4build.write.lock import lock, unlock
 
@@ -93,6 +95,21 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+def transport(out: str, most_connections: int, paths: Iterable[str]) -> Transport:
+    """How the inputs at `paths` are fetched: where OUT is local the bound on connections is for all of a run's processes."""
+    # Processes that share no disk cannot share connections: there the bound is for each.
+    shared = is_local(out) and any("://" in path for path in paths)
+    return attempts.DEFAULT._replace(
+        most_connections=most_connections, slots_folder=join(work_folder(out), "connections") if shared else ""
+    )
+
+
+def check_connections(most: int):
+    """Raises UsageError where no connection is let."""
+    if most < 1:
+        raise UsageError(f"--max-connections {most}: it must be 1 or more")
+
+
 @contextmanager
 def locked(out: str) -> Iterator[None]:
     """Takes the lock of an output folder, and gives it back where the block fails. Raises InUseError."""
@@ -105,10 +122,10 @@ def locked(out: str) -> Iterator[None]:
         raise
 
 
-_BUCKET_BYTES = 100_000_000  # of keys, about: a process holds a bucket and sorts it
+BUCKET_BYTES = 100_000_000  # of keys, about: a process holds a bucket and sorts it
 
 
-def buckets(size: int, least: int, bucket_bytes: int = _BUCKET_BYTES) -> int:
+def buckets(size: int, least: int, bucket_bytes: int = BUCKET_BYTES) -> int:
     """Into how many parts so many bytes of keys are dealt."""
     return min(max(-(-size // bucket_bytes), least), 1 << 15)
 
@@ -133,6 +150,11 @@ class Damages:
             self.first.append((*place, printable(what)))
         else:
             self.more += 1
+
+
+def least_buckets(groups: int) -> int:
+    """Into how many parts the keys of so many groups of files are dealt at the least, for the sake of workers."""
+    return min(max(8, 4 * groups), 256)
 
 
 R = TypeVar("R", bound=Any)

@@ -58,6 +58,7 @@ class Level(NamedTuple):
     repeats: np.ndarray  # [files] lines or spans that lose one
     keys_cpu: float  # seconds of all steps between reading and finishing
     finish_cpu: np.ndarray  # [files] seconds
+    samples: np.ndarray  # [files] bytes of what may become samples of a shard
 
 
 class Sample(NamedTuple):
@@ -117,7 +118,7 @@ def measure(prepared: Prepared, costs: Sequence[FileCost], seed: int, say: Calla
             level.others[block] = sizes[block].sum() - sizes[block]
             for of_all, of_block in zip(level[2:6], found[2:6]):
                 of_all[block] = of_block
-            level.finish_cpu[block] = found.finish_cpu
+            level.finish_cpu[block], level.samples[block] = found.finish_cpu, found.samples
             level = level._replace(keys_cpu=level.keys_cpu + found.keys_cpu)
         levels.append(level)
     return Sample(names, costs, missing, levels, lists.cpu)
@@ -132,7 +133,9 @@ def _empty_level(block: int, files: int, variants: int) -> Level:
     def by_file(*shape: int) -> np.ndarray:
         return np.zeros((files, *shape))
 
-    return Level(block, by_file(), by_file(variants), by_file(variants), by_file(), by_file(), 0.0, by_file())
+    return Level(
+        block, by_file(), by_file(variants), by_file(variants), by_file(), by_file(), 0.0, by_file(), by_file()
+    )
 
 
 class _Lists:
@@ -189,6 +192,7 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
         start = time.process_time()
         ((_, (_, result)),) = finisher.process((unit, parts))
         found.finish_cpu[unit] = time.process_time() - start
+        found.samples[unit] = result.samples.get("bytes", 0)
         for at, variant in enumerate(finish.variants):
             found.kept[unit, at] = result.lengths[variant.name] + result.validation[variant.name]
             found.written[unit, at] = sum(file.bytes for file in result.written(variant.name).sums.values())

@@ -43,6 +43,7 @@ from c4build.flow.stages import (
 from c4build.flow.take import take
 from c4build.flow.units import Recipe, Unit
 from c4build.flow.writing import publish_records, sources_of, write_shard
+from c4build.read.stores import close_idle
 from c4build.write.files import digest, join
 from c4build.write.folder import is_complete
 from c4build.write.lock import unlock
@@ -147,6 +148,7 @@ def prepare(
             write_inputs(run.listed, [unit.to_json() for unit in units])
     if done:
         unlock(run.work)
+    close_idle()  # of connections to look at the inputs: workers are to have all that there may be
     files = [plan.examples_file(unit) for unit in units]
     return Prepared(plan, list(units), files, {dataset.config or dataset.name: folder}, done)
 

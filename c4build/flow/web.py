@@ -11,7 +11,7 @@
                                                         └─► Validation ─► Publish
 
 Text goes from Clean to Finish in page files and never through a shuffle; what is shuffled are arrays of keys, or where
-in files such arrays lie. So that a crawl makes a few million of them and not a few hundred million, the files are taken
+in files such arrays lie (see `keyfiles`). So that a crawl makes a few million of them and not a few hundred million, the files are taken
 in groups, and there are only as many buckets as the keys need. Only Create, ParDo, Flatten and GroupByKey are used, on
 keyed elements whose keys are small integers: every portable runner has these. Counts travel as elements.
 """
@@ -29,7 +29,7 @@ from c4build.flow.corpus import Corpus
 from c4build.flow.finish import FilePart, Finisher
 from c4build.flow.keyfiles import fetch
 from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
-from c4build.flow.kit import Run, buckets
+from c4build.flow.kit import Run, buckets, least_buckets
 from c4build.flow.pagefiles import Report
 from c4build.flow.publish import publish
 from c4build.flow.runs import marks
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 
     finish: FinishSettings
     url_lists: tuple[Input, ...]
-    key_files: str | None  # a folder for keys on their way; None: the runner's shuffle takes them
+    key_files: str | None  # a folder for what the key stages made; None: nothing of it is kept
     transport: Transport = Transport()
     most_grouped: int = 64  # files that are taken as one
     bucket_bytes: int = 100_000_000  # of keys, about
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
     def opened(self, sizes: Sequence[int]) -> Buckets:
         """For so many rows of pages and keys of lines or spans."""
         rows, keys = sizes
-        least, variants = min(max(8, 4 * self.groups), 256), len(self.finish.variants)
+        least, variants = least_buckets(self.groups), len(self.finish.variants)
         return Buckets(
             buckets(url_key_dtype(variants).itemsize * rows, least, self.bucket_bytes),
             buckets(repeat_key_dtype(variants).itemsize * keys, least, self.bucket_bytes),

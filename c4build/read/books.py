@@ -8,6 +8,7 @@ from c4build.errors import UsageError
 from c4build.read.chapters import Book, BookError
 from c4build.read.epub import epub_book, open_archive
 from c4build.read.finding import find_files
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, open_input
 from c4build.read.plain_text import plain_book
 
@@ -15,27 +16,29 @@ ENDINGS = (".txt", ".epub")
 MAX_BOOK_BYTES = 1 << 28  # of a file, pictures and all
 
 
-def find_books(given: Iterable[str]) -> list[Input]:
+def find_books(given: Iterable[str], most_connections: int | None = None) -> list[Input]:
     """The books that the command names, each once, sorted by name: files, and folders searched for .txt and .epub.
+
+    `most_connections`: as for `find_files`.
 
     Raises:
       UsageError: something named is not there, or is no book.
     """
-    sources = find_files(given, ENDINGS)
+    sources = find_files(given, ENDINGS, most_connections)
     for source in sources:
         if not source.name.lower().endswith(ENDINGS):
             raise UsageError(f"{source.path}: books are .txt or .epub files, or folders of them")
     return sources
 
 
-def read_book(source: Input) -> Book:
-    """The book in a file.
+def read_book(source: Input, transport: Transport | None = None) -> Book:
+    """The book in a file, which is fetched as `transport` says.
 
     Raises:
       BookError: it is no book, holds no text, or is protected.
       InputError: the file cannot be read.
     """
-    with open_input(source) as file:
+    with open_input(source, transport) as file:
         pieces, size = [], 0
         while block := file.read(1 << 20):
             pieces.append(block)

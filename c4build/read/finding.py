@@ -12,9 +12,10 @@ from smart_open.transport import get_transport
 from c4build.errors import UsageError, printable
 from c4build.read import attempts
 from c4build.read.attempts import FetchError, InputError, reason
+from c4build.read.hosts import Transport
 from c4build.read.listing import SCHEMES as LISTED
 from c4build.read.listing import glob_objects, objects_below
-from c4build.read.paths import CRAWL_HOST, Input, identify_all, open_input
+from c4build.read.paths import CRAWL_HOST, Input, identify_all, one_name, open_input
 from c4build.read.stores import close_idle
 from c4build.read.wet_kind import other_than_wet
 
@@ -53,17 +54,16 @@ def find_inputs(
     if not paths:
         raise UsageError("no input: name WET files, a folder, a list of paths, or --crawl")
     _check_schemes(paths)
-    settings = attempts.DEFAULT
-    if most_connections:
-        settings = settings._replace(most_connections=most_connections)
-    inputs = _in_order(identify_all(_each_once(paths)[:limit], settings))
+    inputs = _in_order(identify_all(_each_once(paths)[:limit], _settings(most_connections)))
     _check_wet(inputs)
     close_idle()  # workers are to have all the connections that there may be
     return inputs
 
 
-def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
+def find_files(given: Iterable[str], endings: tuple[str, ...], most_connections: int | None = None) -> list[Input]:
     """The files that the command names, each once, sorted by name: files, globs, folders searched for the endings.
+
+    `most_connections` are made to a server at once; None: as many as by default.
 
     Raises:
       UsageError: something named is not there or holds none.
@@ -72,7 +72,12 @@ def find_files(given: Iterable[str], endings: tuple[str, ...]) -> list[Input]:
     if not paths:
         raise UsageError(f"no input: name files ({_alternatives(endings)}) or folders of them")
     _check_schemes(paths)
-    return _in_order(identify_all(_each_once(paths)))
+    return _in_order(identify_all(_each_once(paths), _settings(most_connections)))
+
+
+def _settings(most_connections: int | None) -> Transport:
+    default = attempts.DEFAULT
+    return default._replace(most_connections=most_connections) if most_connections else default
 
 
 def _in_order(inputs: Iterable[Input]) -> list[Input]:
@@ -80,10 +85,10 @@ def _in_order(inputs: Iterable[Input]) -> list[Input]:
 
 
 def _each_once(paths: Iterable[str]) -> list[str]:
-    """The paths in their order, of several of one local file (by symbolic links, too) that which sorts first."""
+    """The paths in their order, of several of one file (by symbolic links, too) that which sorts first."""
     names: dict[str, str] = {}
     for path in paths:
-        file = path if "://" in path else os.path.realpath(path)
+        file = one_name(path) if "://" in path else os.path.realpath(path)
         names[file] = min(path, names.get(file, path))
     return list(names.values())
 

@@ -37,6 +37,14 @@ class Input(NamedTuple):
         return self.size if self.size >= 0 else _TYPICAL_BYTES
 
 
+def one_name(path: str) -> str:
+    """The address itself; of a file of Common Crawl, which has several, that by HTTPS."""
+    for archive in ARCHIVES.values():
+        if path.startswith(archive):
+            return CRAWL_HOST + path.removeprefix(archive)
+    return path
+
+
 def identify(path: str) -> Input:
     """The file with its size and what tells it from an earlier one of its name: see `identify_all`."""
     (source,) = identify_all([path])
@@ -48,8 +56,8 @@ def identify_all(paths: Iterable[str], settings: Transport | None = None) -> lis
 
     For a local file that is its size and time; for a remote one the size and the ETag (else Last-Modified, or
     Google's generation), for which its server is asked. Where the server does not say it is the path alone. It is so
-    too for what lies on Common Crawl's own servers, without a request: the archive is never changed, and a crawl has
-    60,000 to 90,000 WET files.
+    too for what lies on Common Crawl's own servers, by whichever address, without a request: the archive is never changed,
+    and a crawl has 60,000 to 90,000 WET files.
 
     Args:
       paths: local and remote files.
@@ -65,7 +73,7 @@ def identify_all(paths: Iterable[str], settings: Transport | None = None) -> lis
     for path in paths:
         state = states.get(path, UNKNOWN) if "://" in path else _local_state(path)
         detail = f"{state.size} {state.version}" if state != UNKNOWN else ""
-        digest = hashlib.sha256(f"{path}\n{detail}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{one_name(path)}\n{detail}".encode()).hexdigest()[:16]
         found.append(Input(path, state.size, digest, state.version))
     return found
 

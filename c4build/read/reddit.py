@@ -13,6 +13,7 @@ import zstandard
 from c4build.errors import UsageError
 from c4build.read.bz2_streams import Data, read_streams, without_bombs
 from c4build.read.gz import Damage, Readable, read_chunks
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, open_input
 
 MAX_LINE_BYTES = 1 << 23  # Reddit's longest are some 300 KB; the objects of JSON take some twenty times their text
@@ -32,17 +33,20 @@ class Submission(NamedTuple):
     post: Any  # what JSON says; None where it is no object
 
 
-def read_submissions(source: Input, told: Callable[[int], None] | None = None) -> Iterator[Submission | Damage]:
+def read_submissions(
+    source: Input, told: Callable[[int], None] | None = None, transport: Transport | None = None
+) -> Iterator[Submission | Damage]:
     """Yields each line of a dump, and the damages; those of lines have the place of their frame.
 
     Args:
       source: a dump of submissions (RS_*).
       told: called with the number of bytes read so far.
+      transport: how to fetch it where it is remote.
 
     Raises:
       InputError: it cannot be opened.
     """
-    file = open_input(source)
+    file = open_input(source, transport)
     broken = objects = 0
     for found in read_lines(file):
         if told:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from c4build.errors import UsageError
 from c4build.read.bz2_streams import STREAM, Data, read_streams
 from c4build.read.gz import Damage
+from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, open_file
 from c4build.read.transport import RemoteFile
 
@@ -149,10 +150,13 @@ def read_pages(source: Input, piece: Piece = Piece(0, None), told: Callable[[int
 
 
 def placed_pages(
-    source: Input, piece: Piece = Piece(0, None), told: Callable[[int], None] | None = None
+    source: Input,
+    piece: Piece = Piece(0, None),
+    told: Callable[[int], None] | None = None,
+    transport: Transport | None = None,
 ) -> Iterator[tuple[int, WikiPage | Damage]]:
-    """As `read_pages`, each with its offset."""
-    with open_file(source) as file:
+    """As `read_pages`, each with its offset, of a file that is fetched as `transport` says."""
+    with open_file(source, transport) as file:
         for found in _elements(_parts(file, piece, told), piece):
             if isinstance(found, Damage):
                 yield found.offset, found

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,7 @@ from c4build.write.storage import is_local, renamed_to, storage_of, temporary_fo
 
 _BUFFER = 1 << 18  # bytes: the kernel takes a few large writes in a quarter of the time of many small ones
 _READ = 1 << 20
+_DELETED_AT_ONCE = 16  # files that are not on this machine: each is a request
 _SEAL = "seal"
 
 
@@ -48,8 +50,8 @@ def make_folder(path: str):
 def make_empty_folder(path: str):
     """Makes the folder, or takes the files out of it."""
     make_folder(path)
-    for file in list_files(path):
-        delete(file)
+    with ThreadPoolExecutor(1 if is_local(path) else _DELETED_AT_ONCE) as pool:
+        list(pool.map(delete, list_files(path)))
 
 
 @contextmanager
@@ -118,6 +120,19 @@ def whole_path(path: str, sums: FileSums | None) -> Iterator[str]:
             os.fsync(file.fileno())
     if sums is not None:
         sums[base_name(path)] = found
+
+
+@contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """The name of a local file that holds the same, for a library that reads by itself: `path`, where that is local."""
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, base_name(path))
+        with open_file(path) as file, open(local, "wb") as copy:
+            shutil.copyfileobj(file, copy, _READ)
+        yield local
 
 
 def is_temporary(path: str) -> bool:

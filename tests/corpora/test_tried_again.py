@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import wet_files
 from corpora_material import multistream, page
-from faulty_server import serving
+from faulty_server import is_open, serving
 
 from c4build.corpora import books, reddit, wikipedia
 from c4build.corpora import c4 as build
-from c4build.errors import MissingInputsError
+from c4build.errors import MissingInputsError, UsageError
 from c4build.flow.local import run, run_flow
 from c4build.flow.records import collect
 from c4build.sample.resources import bad_words_file
@@ -105,3 +105,22 @@ def test_a_run_stops_where_an_input_cannot_be_fetched_and_the_next_comes_to_what
         found = run_to_manifest(name, prepare(urls, str(tmp_path / "out")))
     assert (found["kept"], found["splits"], found["damaged"]) == (wanted["kept"], wanted["splits"], [])
     assert found["files"].keys() == wanted["files"].keys()
+
+
+@pytest.mark.parametrize(
+    "name", ["books", *(pytest.param(name, marks=pytest.mark.slow) for name in ("wikipedia", "webtext-urls"))]
+)
+def test_no_more_connections_are_made_than_may_be_by_all_workers_together(tmp_path, name):
+    prepare = {"books": books.prepare_books, "wikipedia": wikipedia.prepare_wikipedia}.get(
+        name, lambda given, out, **options: reddit.prepare_webtext_urls(given, f"{out}/urls.gz", **options)
+    )
+    (tmp_path / "in").mkdir()
+    with serving({path.name: path.read_bytes() for path in FLOWS[name][0](tmp_path / "in")}) as server:
+        server.block, server.between = 1 << 8, 0.2
+        urls = [f"{server.url}/{file}" for file in server.files]
+        prepared = prepare(urls, str(tmp_path / "out"), max_connections=1)
+        assert not any(map(is_open, server.live)), "what looked at the inputs keeps none"
+        found = run_to_manifest(name, prepared)
+    assert found["kept"] == 2 and found["damaged"] == [] and server.most_connected == server.most_open == 1
+    with pytest.raises(UsageError, match="--max-connections 0: it must be 1 or more"):
+        prepare(urls, str(tmp_path / "out"), max_connections=0)
