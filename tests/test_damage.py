@@ -23,6 +23,7 @@ from c4build.flow.pagefiles import Report, Row, key_file, open_page_file
 from c4build.page import Page
 from c4build.read.gz import Damage
 from c4build.read.wet import read_pages
+from c4build.rules.lines import candidate_lines
 from c4build.write.tables import read_table
 
 RULES = ("paper", "c4-3.1.0")
@@ -241,6 +242,7 @@ def test_a_record_of_300_mb_is_dropped_in_bounded_memory(huge, rules):
 import resource
 from c4build.page import Page
 from c4build.read.wet import read_pages
+from c4build.rules.lines import candidate_lines
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import io
 before = peak()
@@ -285,3 +287,31 @@ def test_counts_add_up_for_every_variant(sources, tmp_path):
         assert variant in VARIANTS
         assert said["pages"] == said["kept"] + sum(said["dropped"].values()) > 0
         assert said["kept"] == sum(said["splits"].values())
+
+
+def test_an_error_that_nobody_thought_of_costs_its_page_or_the_rest_of_its_input_and_no_other(
+    sources, tmp_path, monkeypatch
+):
+    """Errors of c4build itself, such as the first release's over a length of 5,000 digits."""
+    whole = build(sources.request(tmp_path / "whole", variants=["en"]))["en"]
+
+    def read(file, *rest):
+        for found in read_pages(file, *rest):
+            if isinstance(found, Page) and found.url == "http://news.example.com/page-30":
+                raise ValueError("\x1b[31mboo")
+            yield found
+
+    def cut(bodies, rules):
+        if any(b"blorptastic" in body for body in bodies):
+            raise ZeroDivisionError("of a page")
+        return candidate_lines(bodies, rules)
+
+    monkeypatch.setattr("c4build.flow.clean.read_pages", read)
+    monkeypatch.setattr("c4build.flow.clean.candidate_lines", cut)
+    said = build(sources.request(tmp_path / "out", variants=["en"]))["en"]
+    told = {entry["input"]: entry for entry in said["damaged"]}
+    assert set(told) == set(sources.wet[:2])
+    assert "ValueError: \\x1b[31mboo" in told[sources.wet[0]]["what"] and told[sources.wet[0]]["offset"] > 0
+    assert "http://example.org/bad: it cannot be judged: ZeroDivisionError" in told[sources.wet[1]]["what"]
+    assert said["pages"] == whole["pages"] - 10 and said["dropped"]["damaged"] == 1
+    assert said["kept"] + sum(said["dropped"].values()) == said["pages"]

@@ -97,6 +97,18 @@ def test_what_the_trainer_imports_is_in_its_extra():
         assert {known.get(root, root).lower() for root in roots} <= installed, path
 
 
+def test_what_tfds_needs_to_fetch_a_tasks_data_and_does_not_ask_for_is_in_the_extra():
+    code = """
+import sys
+sys.modules["importlib_resources"] = None
+import tensorflow_datasets as tfds
+tfds.builder("glue/cola", data_dir="/nowhere").url_infos"""
+    failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    assert "importlib_resources" in failed.splitlines()[-1], "it is needed no more"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "importlib_resources" in {_module(line) for line in extras["train"]}
+
+
 def _module(requirement: str) -> str:
     name = requirement
     for mark in "[<>=!~; ":

@@ -27,6 +27,8 @@ from corpus_folders import (
     write_library,
 )
 
+from c4build.report.card import make_card
+from c4build.report.gather import look
 from c4build.sample.resources import sample_dump
 
 
@@ -97,6 +99,17 @@ def overwrite(arguments, out, workers: int = 1):
     return done
 
 
+def assert_corpora(out, wanted: Whole, told: object = None):
+    """Those corpora are in `out`; a card that JSONL has left there tells of what is there now."""
+    card = Path(out, "README.md")
+    assert not card.exists() or card.read_bytes() == make_card(look(str(out))), told
+    found, right = (
+        {path: data for path, data in files.items() if path != card.name} for files in (corpus_files(out), wanted.files)
+    )
+    assert differences(found, right) == [], told
+    assert_same(out, wanted, but_files=card.name)
+
+
 # A, then B, then A again
 
 
@@ -112,7 +125,7 @@ def test_after_a_then_b_then_a_again_a_corpus_of_a_lies_there(sources, wholes, t
     assert wholes(first).files != wholes(second).files
     for arguments in (first, second, first):
         overwrite(arguments, tmp_path)
-        assert_same(tmp_path, wholes(arguments))
+        assert_corpora(tmp_path, wholes(arguments))
 
 
 @pytest.mark.slow
@@ -130,7 +143,7 @@ def test_after_a_then_b_then_a_again_another_corpus_of_a_lies_there(collections,
     for second in others:
         for arguments in (first, second, first):
             overwrite(arguments, tmp_path)
-            assert_same(tmp_path, wholes(arguments))
+            assert_corpora(tmp_path, wholes(arguments))
 
 
 def walk(choices: list, wholes, out: Path, steps: int, seed: int):
@@ -143,9 +156,7 @@ def walk(choices: list, wholes, out: Path, steps: int, seed: int):
                 if choose.random() < 0.5:
                     path.unlink()
         overwrite(arguments, out)
-        wanted = wholes(arguments)
-        assert differences(corpus_files(out), wanted.files) == [], (seed, step, arguments)
-        assert_same(out, wanted)
+        assert_corpora(out, wholes(arguments), (seed, step, arguments))
 
 
 @pytest.mark.slow
@@ -414,6 +425,44 @@ def test_a_folder_within_the_corpus_is_not_ours_either(sources, tmp_path):
     assert [path.name for path in (tmp_path / "c4/en/1.0.0").iterdir()] == ["older"]
 
 
+def test_the_demo_replaces_no_corpus_but_its_own(sources, tmp_path):
+    make(commands(sources)["paper"], tmp_path / "out")
+    before = tree(tmp_path / "out")
+    done = run_command("demo", "--out", tmp_path / "out")
+    assert (done.code, done.error_lines) == (
+        2, [f"c4build: {tmp_path}/out holds c4/en/1.0.0, which the demo did not make: give another --out"],
+    )  # fmt: skip
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.slow
+def test_the_demo_is_made_again_where_it_was(tmp_path):
+    for more in ([], [], ["--format", "jsonl"]):
+        assert run_command("demo", "--out", tmp_path, *more).code == 0
+    assert list(tmp_path.glob("c4/en/1.0.0/*.json.gz"))
+
+
+def test_a_list_that_is_not_ours_is_named_and_stays(tmp_path):
+    (tmp_path / "RS_2018-08.jsonl").write_text('{"url": "http://example.com/a", "score": 5}\n')
+    out = tmp_path / "lists/urls.txt.gz"
+    out.parent.mkdir()
+    out.write_bytes(b"mine")
+    arguments = ["webtext-urls", tmp_path / "RS_2018-08.jsonl", "--out", out, "--workers", 1]
+    for more in ([], ["--overwrite"]):
+        done = run_command(*arguments, *more)
+        assert (done.code, len(done.error_lines)) == (
+            2,
+            1,
+        ) and f"{out} is there, and c4build has no record of it" in done.err
+        assert tree(out.parent) == {"urls.txt.gz": b"mine"}
+    out.unlink()
+    assert run_command(*arguments).code == 0
+    made = out.read_bytes()
+    assert run_command(*arguments).code == 0
+    assert run_command(*arguments, "--overwrite").code == 0
+    assert out.read_bytes() == made
+
+
 @pytest.mark.slow
 def test_a_card_written_by_hand_beside_a_finished_corpus_is_named_and_stays(sources, tmp_path):
     arguments = commands(sources)
@@ -503,9 +552,9 @@ def test_after_random_kills_with_changed_rules_among_the_runs_the_last_corpus_is
         command.kill_group()
     last = choose.choice(choices)
     overwrite(last, out, workers)
-    assert_same(out, wholes(last))
+    assert_corpora(out, wholes(last))
     overwrite(choices[0], out, workers)
-    assert_same(out, wholes(choices[0]))
+    assert_corpora(out, wholes(choices[0]))
 
 
 @pytest.mark.parametrize("kills", [pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
@@ -524,4 +573,4 @@ def test_after_random_kills_with_other_books_among_the_runs_the_last_corpus_is_w
         command.kill_group()
     for last in choices[:2]:
         overwrite(last, out)
-        assert_same(out, wholes(last))
+        assert_corpora(out, wholes(last))

@@ -4,6 +4,7 @@ import gzip
 import html.parser
 import json
 import re
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -112,3 +113,19 @@ def test_a_card_of_somebody_else_is_not_written_over(sources, tmp_path):
     assert (
         "tfds.load(" in (tmp_path / "README.md").read_text() and "configs:" not in (tmp_path / "README.md").read_text()
     )
+
+
+def test_a_report_and_croissant_of_somebody_else_are_not_written_over_and_ours_are(out, tmp_path):
+    shutil.copytree(out, tmp_path / "out")
+    ours = {name: (tmp_path / "out" / name).read_bytes() for name in ("report.html", "croissant.json")}
+    assert run_command("report", tmp_path / "out", "--markdown").code == 0
+    for name, data in ours.items():
+        for other in (b"mine\n", data.replace(b"c4build", b"my own", 1)):
+            (tmp_path / "out" / name).write_bytes(other)
+            done = run_command("report", tmp_path / "out", "--markdown")
+            assert done.code == 2 and done.error_lines == [
+                f"c4build: {tmp_path}/out/{name} is not c4build's, or was changed, and is left as it is; "
+                "move it away for a new one"
+            ]
+            assert (tmp_path / "out" / name).read_bytes() == other
+        (tmp_path / "out" / name).unlink()

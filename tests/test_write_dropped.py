@@ -5,12 +5,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pandas
 import pyarrow.parquet as pq
 import pytest
 from builds import build, made, shards
 from command import run_command
 from test_explain import explained
 
+from c4build.corpora.examples import find_shards, read_shard
 from c4build.rules.tables import RULE_SETS
 from c4build.write.verify import verify
 
@@ -18,7 +20,7 @@ from c4build.write.verify import verify
 def written(folder, format: str) -> list[dict]:
     if format == "parquet":
         return [row for path in sorted(Path(folder).glob("_c4-dropped-*")) for row in pq.read_table(path).to_pylist()]
-    return [json.loads(line) for path in sorted(Path(folder).glob("c4-dropped.*")) for line in gzip.open(path)]
+    return [json.loads(line) for path in sorted(Path(folder).glob("_c4-dropped.*")) for line in gzip.open(path)]
 
 
 @pytest.mark.parametrize("rules, format", [*zip(RULE_SETS, ["jsonl", "jsonl", "parquet"])])
@@ -35,7 +37,11 @@ def test_all_dropped_pages_are_written_with_their_reasons(rules, format, sources
         read = {one.page.body.decode() for one in told if one.page}
         assert all(one["text"] in read for one in found if one["reason"] in ("excluded", "curly_bracket"))
         assert verify(manifest["folder"]).wrong == []
+        read_as_kept = [page for shard in find_shards(manifest["folder"]) for page in read_shard(shard)]
+        assert len(read_as_kept) == len(pandas.read_parquet(manifest["folder"])) == manifest["kept"]
     build(asked._replace(out=str(tmp_path / "b")))
+    compared = run_command("diff", tmp_path / "a", tmp_path / "b", "--json")
+    assert compared.code == 0, compared.err
     kept = {path: data for path, data in shards(tmp_path / "a").items() if "-dropped" not in path}
     assert kept == shards(tmp_path / "b"), "what is kept is not the same"
 

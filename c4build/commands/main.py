@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -91,6 +92,7 @@ def demo(
     from c4build.sample.resources import sample_books, sample_dump, sample_folder
 
     sample = sample_folder()
+    _check_demo(out, sample)
     crawl, shared = write_crawl(f"{out}/raw")
     request = Request(
         inputs=[str(sample / "sample.warc.wet.gz"), crawl],
@@ -109,6 +111,18 @@ def demo(
     codes.append(run_collect(prepare_books(books, out, format=format, overwrite=True), workers, None, []))
     print(f"\nLook at what was made, or make some of the real C4, from two files of a crawl:\n{_next_commands(out)}")
     raise typer.Exit(max(codes))
+
+
+def _check_demo(out: str, sample: Path):
+    """Fails with UsageError where OUT has a corpus that is neither of the demo's inputs nor of what the demo made of them."""
+    from c4build.write.catalog import corpora_below
+
+    own = {path.name for path in sample.rglob("*")} | {"domains.warc.wet.gz"}
+    folder = Path(out).absolute()
+    for corpus in corpora_below(out):
+        sources = [Path(source["path"]) for source in corpus.manifest.get("inputs", [])]
+        if not all(source.name in own or folder in source.absolute().parents for source in sources):
+            raise UsageError(f"{out} holds {'/'.join(corpus.place)}, which the demo did not make: give another --out")
 
 
 def _next_commands(out: str) -> str:

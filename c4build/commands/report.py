@@ -41,6 +41,7 @@ def report(
         raise UsageError(f"--open: {out} is no folder of this machine; fetch {NAME} from there and open it")
     from c4build.flow.prices import load_prices
     from c4build.report.gather import gather
+    from c4build.report.own import write_own
     from c4build.report.page import check_installed, render
     from c4build.write.files import join
 
@@ -50,7 +51,8 @@ def report(
     changes = (
         _changes(out, against, scratch, Request([], "", bad_words=bad_words, exclude=exclude)) if against else None
     )
-    _write(path, render(gathered, load_prices(prices), changes).encode(errors="backslashreplace"))
+    write_own(path, render(gathered, load_prices(prices), changes).encode(errors="backslashreplace"))
+    print(visible(path))
     if markdown:
         _describe(out, gathered)
     for line in gathered.unread:
@@ -74,17 +76,12 @@ def _describe(out: str, gathered):
     """Writes the data card, and Croissant beside it."""
     from c4build.report.card import CARD, write_card
     from c4build.report.croissant import CROISSANT, make_croissant
+    from c4build.report.own import write_own
     from c4build.write.files import join
 
     if left_alone := write_card(out, always=True):
         raise UsageError(f"{left_alone}; move it away for a new one")
     print(visible(join(out, CARD)))
-    _write(join(out, CROISSANT), make_croissant(gathered))
-
-
-def _write(path: str, content: bytes):
-    from c4build.write.files import whole_file
-
-    with whole_file(path) as file:
-        file.write(content)
+    path = join(out, CROISSANT)
+    write_own(path, make_croissant(gathered))
     print(visible(path))

@@ -60,7 +60,7 @@ def open_side(folder: str) -> Side:
         raise UsageError(f"{folder}: it is not complete: run the command that makes it again")
     shards = find_shards(folder)
     there = {base_name(shard.path) for shard in shards}
-    listed = {name for name in manifest["files"] if "-of-" in name}
+    listed = {name for name in manifest["files"] if "-of-" in name and not name.startswith("_")}
     for name in sorted(listed - there):
         raise DamageError(f"{folder}: {name} is missing: run the command that makes it again")
     return Side(folder, manifest, [shard for shard in shards if base_name(shard.path) in listed])

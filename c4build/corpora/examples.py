@@ -39,12 +39,12 @@ _MARKS = (
 
 
 def find_shards(folder: str) -> list[Shard]:
-    """The finished shards of a corpus' folder, by name."""
+    """The finished shards of a corpus' folder, by name; those of dropped pages are none."""
     shards = []
     for path, size in sorted(list_files(folder).items()):
         name = path.rpartition("/")[2]
         kind = next((kind for mark, kind in _MARKS if mark in name), None)
-        if kind and not is_temporary(path):
+        if kind and not is_temporary(path) and not name.startswith("_"):
             shards.append(Shard(path, "validation" if "-validation" in name else "train", kind, size))
     return shards
 

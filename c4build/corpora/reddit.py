@@ -26,7 +26,8 @@ from c4build.read.hosts import Transport
 from c4build.read.paths import Input
 from c4build.read.reddit import check_submissions, read_submissions
 from c4build.rules.urls import normalize_url
-from c4build.write.files import is_local, join
+from c4build.write.files import exists, is_local, join
+from c4build.write.folder import ours_in
 from c4build.write.metadata import Dataset
 
 LEAST_SCORE = 3
@@ -183,6 +184,9 @@ def prepare_webtext_urls(
     check_submissions(sources[0])
     out = os.path.abspath(out) if is_local(out) else out
     home, _, name = out.rpartition("/")
+    folder = join(home, ".c4build", "webtext-urls", name)
+    if exists(out) and not ours_in(folder):
+        raise UsageError(f"{out} is there, and c4build has no record of it: move it away, or give another --out")
     fetching = transport(home or "/", max_connections, [source.path for source in sources])
     recipe = Recipe(
         Dataset(
@@ -200,5 +204,4 @@ def prepare_webtext_urls(
         "URLs shared on Reddit",
     )
     units = [Unit(source.name, (Part(source),)) for source in sources]
-    folder = join(home, ".c4build", "webtext-urls", name)
     return prepare(recipe, units, home or "/", URLS.name, None, overwrite, folder)

@@ -7,7 +7,8 @@ import re
 from c4build.report import markdown, tables
 from c4build.report.gather import Corpus, Gathered, Group, look
 from c4build.report.loading import Config, configs, ways_to_load
-from c4build.write.files import base_name, delete, is_local, join, open_file, whole_file
+from c4build.report.own import left_alone, read_there
+from c4build.write.files import base_name, delete, is_local, join, whole_file
 from c4build.write.metadata import C4_CITATION
 
 CARD = "README.md"
@@ -31,11 +32,11 @@ def write_card(out: str, always: bool = False) -> str | None:
     A card of ours goes where no corpus is left. `always`: there is one even if `datasets` can load none of the corpora.
     """
     path = join(out, CARD)
-    there = _read(path)
+    there = read_there(path)
     gathered = look(out)
     wanted = bool(gathered.corpora) and (always or there is not None or bool(configs(gathered.corpora)))
     if there is not None and not is_ours(there):
-        return f"{path} is not c4build's, or was changed, and is left as it is" if wanted else None
+        return left_alone(path) if wanted else None
     if wanted:
         content = make_card(gathered)
         if content != there:
@@ -127,11 +128,3 @@ def _loading(gathered: Gathered, known: dict[str, Config]) -> list[str]:
         return [line for _, line in ways_to_load(_FOLDER, corpus, known.get(corpus.place))]
 
     return [line for corpus in gathered.corpora for line in lines(corpus)]
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open_file(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return None

@@ -7,6 +7,7 @@ from typing import Any
 from c4build.page import FEATURES
 from c4build.report.gather import Corpus, Gathered
 from c4build.report.loading import Config, configs
+from c4build.report.own import UNSEALED
 from c4build.write.metadata import C4_CITATION
 
 CROISSANT = "croissant.json"
@@ -63,11 +64,12 @@ def make_croissant(gathered: Gathered) -> bytes:
                 records.append(_records(config, split, _fields(corpus, config)))
         else:
             kind = "application/x-tfrecord" if corpus.manifest["format"] == "tfrecord" else "application/octet-stream"
-            files.append(_files(f"{corpus.place}/files", f"{corpus.place}/*-of-*", kind))
+            files.append(_files(f"{corpus.place}/files", f"{corpus.place}/*.{corpus.manifest['format']}-*-of-*", kind))
     metadata = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "identifier": UNSEALED,
         "name": "c4build-corpora",
         "description": ", ".join(dict.fromkeys(group.title for group in gathered.groups)) + ", made by c4build.",
         "datePublished": max(corpus.manifest["started"] for corpus in gathered.corpora)[:10],

@@ -14,6 +14,7 @@ from c4build.report import charts, tables
 from c4build.report.changes import Changes
 from c4build.report.gather import Corpus, Gathered, Group, lines_of
 from c4build.report.loading import configs, ways_to_load
+from c4build.report.own import UNSEALED
 from c4build.report.samples import samples_of
 from c4build.report.statistics import statistics_of
 from c4build.report.words import amount, moment, share
@@ -44,6 +45,7 @@ def render(gathered: Gathered, prices: Sequence[Prices], changes: Changes | None
         out=gathered.out,
         version=__version__,
         style=style,
+        unsealed=UNSEALED,
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         changes=changes,
         groups=[_group(gathered, group, prices) for group in gathered.groups],

@@ -196,23 +196,23 @@ def load(folder, **changes) -> tuple[ModelConfig, nnx.State]:
 def save(folder, config: ModelConfig, params: nnx.State, vocabulary=None) -> None:
     """Writes config.json and model.safetensors as `transformers` reads them, spiece.model, and their digests.
 
-    Raises UsageError for a model that `transformers` does not have.
+    Raises UsageError for a model that `transformers` does not have, and where the folder has another checkpoint.
     """
     config, params = as_encoder_decoder(config, params)
+    names = ["config.json", "model.safetensors"]
+    if vocabulary is not None:
+        names += ["spiece.model", "tokenizer_config.json"]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / digests.DIGEST).unlink(missing_ok=True)
+    there = [name for name in names if (folder / name).exists()]
+    if there and not (folder / digests.DIGEST).exists():
+        raise UsageError(f"{folder} holds {', '.join(there)} that c4build did not write: give another --hf")
     save_file(to_hf(params, config), folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(write_config(config), indent=2) + "\n")
     if vocabulary is not None:
         shutil.copyfile(vocabulary.path, folder / "spiece.model")
         fields = {"tokenizer_class": "T5Tokenizer", "extra_ids": vocabulary.sentinels}
         (folder / "tokenizer_config.json").write_text(json.dumps(fields, indent=2) + "\n")
-    names = [
-        "config.json",
-        "model.safetensors",
-        *(["spiece.model", "tokenizer_config.json"] if vocabulary is not None else []),
-    ]
     digests.seal(folder, names)
 
 

@@ -158,7 +158,7 @@ def read_texts(path, start: int = 0):
 
 def is_corpus_file(path: Path) -> bool:
     named = path.name.endswith(SUFFIXES) or ".tfrecord-" in path.name
-    return named and path.name not in ("dataset_info.json", "features.json") and not path.name.startswith(".")
+    return named and path.name not in ("dataset_info.json", "features.json") and not path.name.startswith((".", "_"))
 
 
 def version_key(name: str):

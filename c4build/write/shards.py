@@ -35,9 +35,10 @@ def shard_name(format: Format, dataset: str, split: str, index: int, shards: int
     return format.template.format(dataset=dataset, split=split, index=index, shards=shards)
 
 
-# Of shards of dropped pages, by format. Readers of Parquet take no file of a folder whose name begins with a _.
+# Of shards of dropped pages, by format. Nothing takes a file whose name begins with a _ for a shard of the corpus:
+# neither readers of Parquet nor `find_shards` nor the trainer.
 DROPPED_NAMES = {
-    "jsonl": "{dataset}-dropped.{index:05d}-of-{shards:05d}.json.gz",
+    "jsonl": "_{dataset}-dropped.{index:05d}-of-{shards:05d}.json.gz",
     "parquet": "_{dataset}-dropped-{index:05d}-of-{shards:05d}.parquet",
 }
 

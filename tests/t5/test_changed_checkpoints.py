@@ -307,3 +307,14 @@ def test_the_digest_of_an_export_can_be_taken_away_with_intent(run, tmp_path):
         load_parameters(tmp_path / "hf")
     (tmp_path / "hf" / "digest.json").unlink()
     assert load_parameters(tmp_path / "hf")[0].dropout == 0.2
+
+
+def test_an_export_replaces_an_export_and_no_other_checkpoint(run, tmp_path):
+    shutil.copytree(run / "hf", tmp_path / "hf")
+    model = load_parameters(run / "run")
+    hf.save(tmp_path / "hf", *model)
+    (tmp_path / "hf" / "digest.json").unlink()
+    theirs = {path.name: path.read_bytes() for path in (tmp_path / "hf").iterdir()}
+    with pytest.raises(UsageError, match="hf holds config.json, .* that c4build did not write: give another --hf"):
+        hf.save(tmp_path / "hf", *model)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "hf").iterdir()} == theirs
