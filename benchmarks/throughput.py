@@ -6,7 +6,7 @@ Without files it takes the bundled sample. Files of fewer than `--least-pages` p
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
 needs to start, measured on a file of one page, is taken off its time and given apart. Each repeat measures everything
 once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
-`--against` compares this tree with another checkout of c4build instead, whose language.c is compiled where it lies:
+``--against` compares this tree with another checkout of c4build instead; both are compiled where they lie:
 twice `--repeat` pairs of builds, the two of a pair at the same time.
 """
 

@@ -1,12 +1,11 @@
 """A page of the web as it travels through the pipeline, and the table it is kept in between two stages."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import pyarrow as pa
 
 
-@dataclass
+@dataclass(slots=True)
 class Page:
     """One page of a WET file. `body` is its text as read: UTF-8, lines ended by \\n alone; the rest is as written."""
 
@@ -15,23 +14,25 @@ class Page:
     timestamp: str
     content_type: str
     content_length: str
-    stripped: bool = False  # known to have no line to strip and none that is empty
     # Where its record lies in the file: where its gzip member starts, or in a file that is not packed the record itself.
     offset: int = -1
     record_id: str = ""  # WARC-Record-ID
     refers_to: str = ""  # WARC-Refers-To: the record that the text was taken from
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The body's lines, stripped as Python does it, without empty ones: what TFDS takes for the page's text."""
-        if self.stripped:
-            return self.body.decode()
-        return "\n".join(filter(None, map(str.strip, self.body.decode().split("\n"))))
+        """The body's lines, see `page_text`."""
+        return page_text(self.body.decode())
 
     @property
     def utf8(self) -> bytes:
         """`text` in UTF-8."""
-        return self.body if self.stripped else self.text.encode()
+        return self.text.encode()
+
+
+def page_text(page: str) -> str:
+    """The lines of a page, stripped, without empty ones: what TFDS takes for its text."""
+    return "\n".join(filter(None, map(str.strip, page.split("\n"))))
 
 
 # The fields of a finished example, in the order in which the writers lay them out.

@@ -11,8 +11,8 @@ from google.cloud import storage
 
 from c4build import __version__
 from c4build.read.paths import identify, open_input
-from c4build.rules.compiled_language import load_library
-from c4build.rules.steps import Steps
+from c4build.rules.compiled import core
+from c4build.rules.steps import steps_of
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.rules.urls import news_test
 from c4build.sample.resources import bad_words_file
@@ -21,10 +21,10 @@ _TEXT = b"a line\n"
 
 
 def check_rules():
-    assert load_library(), "language.c was not compiled"
+    assert core, "c4build._core was not compiled"
     words = bad_words_file().read_text().splitlines()
     for rules in RULE_SETS.values():
-        Steps(rules, tuple(VARIANTS.values()), words)
+        steps_of(rules, tuple(VARIANTS.values()), words)
     assert news_test({"example.org": True})("example.org/a")  # needs the list of public suffixes
 
 

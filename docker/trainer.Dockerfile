@@ -4,7 +4,8 @@ FROM python:3.12-slim
 
 ARG JAX="jax"
 WORKDIR /src
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
+COPY core ./core
 COPY badwords ./badwords
 COPY c4build ./c4build
 RUN pip install --no-cache-dir ".[train]" "${JAX}"

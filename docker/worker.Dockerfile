@@ -10,7 +10,8 @@ FROM apache/beam_python${PYTHON_VERSION}_sdk:${BEAM_VERSION} AS worker
 
 COPY docker/requirements.txt /src/docker/
 RUN pip install --no-cache-dir -r /src/docker/requirements.txt
-COPY pyproject.toml hatch_build.py README.md LICENSE /src/
+COPY pyproject.toml CMakeLists.txt README.md LICENSE /src/
+COPY core /src/core
 COPY c4build /src/c4build
 COPY badwords /src/badwords
 RUN pip install --no-cache-dir --no-deps /src && rm -rf /src

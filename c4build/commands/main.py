@@ -149,9 +149,12 @@ def run_build(
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
     from c4build.report.card import write_card
+    from c4build.rules.compiled import SLOW, core
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)
+    if core is None and not prepared.complete:
+        say(SLOW)
     if prepared.complete:
         print_complete(prepared.folders)
     else:

@@ -19,8 +19,7 @@ from c4build.corpora.c4 import check_rules
 from c4build.corpora.copies import Asked, Copy, Fate, find_built, find_fates
 from c4build.corpora.lists import Lists, check_lists
 from c4build.corpora.options import Request
-from c4build.dedup.keys import hash_text, hashes
-from c4build.dedup.repeats import rank
+from c4build.dedup.keys import hash_text, hashes, rank
 from c4build.dedup.units import Unit, units_of
 from c4build.errors import DamageError, UsageError
 from c4build.flow.clean import CleanSettings

@@ -5,11 +5,15 @@ result. The files of a group are taken as one: `page` is a row of theirs laid en
 are numbered in the order of the run's inputs, which are sorted: ties are broken by these, the same on every runner.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import mmh3
 import numpy as np
+
+from c4build.rules.compiled import core
+from c4build.rules.urls import in_validation, normalize_url
 
 # What a date may weigh: the 20 characters of a WARC date, and of WARC 1.1 with fractions. Longer ones are cut.
 _DATE_BYTES = 32
@@ -53,6 +57,32 @@ def url_key_dtype(variants: int) -> np.dtype:
 def hash_text(text: str) -> bytes:
     """128 bits of `text`, as 16 bytes: MurmurHash3 of its UTF-8."""
     return mmh3.mmh3_x64_128_digest(text.encode())
+
+
+class UrlKey(NamedTuple):
+    """What a page is known by."""
+
+    url: str  # normalised
+    hash: bytes
+    chance: int  # the first half of the hash
+    validation: bool  # is it held out?
+    rank: int  # the order in which pages own what they share, see `rank`
+
+
+def plain_url_key(url: str) -> UrlKey:
+    """In Python."""
+    normalized = normalize_url(url)
+    hashed = hash_text(normalized)
+    chance = int.from_bytes(hashed[:8], "little")
+    return UrlKey(normalized, hashed, chance, in_validation(normalized), rank(url))
+
+
+url_key = core.url_key if core else plain_url_key  # of a URL as it is written
+
+
+def rank(url: str) -> int:
+    """The order in which pages own what they share: the first 64 bits of md5(url). Hashed, so as to favour no domain."""
+    return int.from_bytes(hashlib.md5(url.encode()).digest()[:8], "big")
 
 
 def sortable_dates(joined: np.ndarray, sizes: np.ndarray) -> np.ndarray:

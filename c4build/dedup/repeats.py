@@ -1,7 +1,5 @@
 """Repeated lines and spans: of all copies in a variant, the one on the page with the smallest rank stays."""
 
-import hashlib
-
 import numpy as np
 
 from c4build.dedup.keys import (
@@ -14,11 +12,6 @@ from c4build.dedup.keys import (
     repeat_dtype,
     repeat_key_dtype,
 )
-
-
-def rank(url: str) -> int:
-    """The order in which pages own what they share: the first 64 bits of md5(url). Hashed, so as to favour no domain."""
-    return int.from_bytes(hashlib.md5(url.encode()).digest()[:8], "big")
 
 
 def repeats(parts: list[tuple[int, bytes]], variants: int) -> dict[int, bytes]:

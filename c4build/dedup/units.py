@@ -7,9 +7,8 @@ lost, and the units themselves. Positions in the second are indices into the oth
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-import mmh3
-
 from c4build.dedup.keys import hash_text
+from c4build.rules.compiled import core, punkt
 from c4build.rules.sentences import sentence_spans
 from c4build.rules.tables import RuleSet
 
@@ -27,9 +26,7 @@ class Units(NamedTuple):
 
 def line_keys(text: str) -> bytes:
     """A key for each line: of its lower case, without the spaces around it, as TFDS has it."""
-    digest = mmh3.mmh3_x64_128_digest  # `hash_text`, spelled out: it is called for every line
-    # Line by line: most are ASCII, whose case is looked up far faster.
-    return b"".join([digest(line.strip().lower().encode()) for line in text.split("\n")])
+    return b"".join(hash_text(line.strip().lower()) for line in text.split("\n"))
 
 
 def remove_lines(text: str, lost: Collection[int]) -> str:
@@ -81,7 +78,17 @@ def listed_lines(text: str) -> list[Unit]:
     return [Unit(line, range(index, index + 1)) for index, line in enumerate(text.split("\n"))]
 
 
-def units_of(rules: RuleSet) -> Units:
+def plain_units(rules: RuleSet) -> Units:
+    """In Python."""
     if rules.duplicates == "lines":
         return Units(line_keys, remove_lines, listed_lines)
     return span_units(rules.span_sentences)
+
+
+def units_of(rules: RuleSet) -> Units:
+    """The same, keys and what is left by `core/units.cpp` where it is compiled."""
+    plain = plain_units(rules)
+    if core is None:
+        return plain
+    units = core.Units(0 if rules.duplicates == "lines" else rules.span_sentences, punkt())
+    return Units(units.keys, lambda text, lost: units.remove(text, sorted(lost)), plain.listed)

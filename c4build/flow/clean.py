@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import BinaryIO, NamedTuple, cast
 
-from c4build.dedup.keys import hash_text
-from c4build.dedup.repeats import rank
+from c4build.dedup.keys import url_key
 from c4build.dedup.units import units_of
 from c4build.errors import printable
 from c4build.flow.candidates import AS_READ, Candidate, DroppedTable, Lowest, shortened, write_candidates
@@ -30,13 +29,12 @@ from c4build.read.paths import Input, InputError, OpenedInput, one_name, open_in
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
 from c4build.rules.exclude import exclude_test
-from c4build.rules.lines import Lines, candidate_lines
-from c4build.rules.steps import Steps, bits_of
+from c4build.rules.steps import bits_of, steps_of
 from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
-from c4build.rules.urls import in_validation, news_test, normalize_url
+from c4build.rules.urls import news_test
 from c4build.write.files import digest, is_local
 
-_BATCH_PAGES = 128  # whose lines are looked at together
+_BATCH_PAGES = 128  # between two looks at how far the file is
 
 
 class CleanSettings(NamedTuple):
@@ -99,7 +97,7 @@ class Cleaner:
     def __init__(self, settings: CleanSettings, transport: Transport | None = None):
         self._transport = transport
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
-        self._steps = Steps(settings.rules, settings.tracks, settings.bad_words)
+        self._steps = steps_of(settings.rules, settings.tracks, settings.bad_words)
         self._keys = units_of(settings.rules).keys
         self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
         if self._news and settings.news_domains is None:
@@ -132,7 +130,7 @@ class Cleaner:
 
     def _make(self, source: Input, page_file: str, task: Task) -> Report:
         task.begin()
-        self._steps.lines.clear()
+        self._steps.counted_lines()  # of an input that came to no end
         self._path = one_name(source.path)
         counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
@@ -140,16 +138,13 @@ class Cleaner:
         self._lowest, self._looked = Lowest(self._samples), Looked()
         with open_page_file(page_file, self._samples > 0, self._keep_dropped, self._provenance) as table:
             self._dropped = DroppedTable(table.dropped) if table.dropped else None
-            batch: list[tuple[int, Page]] = []
             size = 0
             try:
                 with open_input(source, self._transport) as opened:
                     for found in self._read(opened):
                         if isinstance(found, Page):
-                            batch.append((pages, found))
+                            self._take(pages, found, table, counts, damages, size)
                             pages += 1
-                            if len(batch) < _BATCH_PAGES:
-                                continue
                         elif isinstance(found, Dropped):
                             pages += 1
                             for counter in counts:
@@ -159,19 +154,17 @@ class Cleaner:
                             damages.add(found.offset, found.what)
                             complete &= not may_be_gone(found, source.path)
                             continue
-                        self._take(batch, table, counts, damages, opened.read_bytes)
-                        batch.clear()
-                        if table.full:
-                            table.flush()
-                        size = opened.read_bytes
-                        task.at(pages, size)
+                        if pages % _BATCH_PAGES == 0:
+                            if table.full:
+                                table.flush()
+                            size = opened.read_bytes
+                            task.at(pages, size)
                     size = opened.read_bytes
             except FetchError:
                 raise
             except InputError as error:
                 damages.add(error.offset, str(error))
                 size, complete = error.offset, False
-            self._take(batch, table, counts, damages, size)
             table.flush()
             if self._dropped:
                 self._dropped.flush()
@@ -190,7 +183,7 @@ class Cleaner:
                     key: {REASONS[code]: count for code, count in sorted(counter.items())}
                     for key, counter in zip(self._track_keys, counts)
                 },
-                lines=dict(sorted(self._steps.lines.items())),
+                lines=dict(sorted(self._steps.counted_lines().items())),
                 damages=damages.first,
                 more_damages=damages.more,
                 size=size,
@@ -220,37 +213,21 @@ class Cleaner:
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
-    def _take(
-        self, pages: Sequence[tuple[int, Page]], table: Rows, counts: list[Counter], damages: Damages, place: int
-    ):
-        """Takes pages, each with its number in the file, through the rules."""
-        if not pages:
-            return
+    def _take(self, number: int, page: Page, table: Rows, counts: list[Counter], damages: Damages, place: int):
+        """Takes a page, with its number in the file, through the rules."""
         try:
-            found: Sequence[Lines | None] = candidate_lines([page.body for _, page in pages], self._rules)
+            self._take_page(number, page, table, counts)
         except MemoryError:
             raise
-        except Exception:
-            found = [None] * len(pages)
-        for (number, page), lines in zip(pages, found):
-            try:
-                if lines is None:
-                    (lines,) = candidate_lines([page.body], self._rules)
-                self._take_page(number, page, lines, table, counts)
-            except MemoryError:
-                raise
-            except Exception as error:  # nor may a page: the others are taken
-                damages.add(place, f"{page.url}: it cannot be judged: {type(error).__name__}: {error}")
-                for counter in counts:
-                    counter[CODE["damaged"]] += 1
+        except Exception as error:  # no page may end the run: the others are taken
+            damages.add(place, f"{page.url}: it cannot be judged: {type(error).__name__}: {error}")
+            for counter in counts:
+                counter[CODE["damaged"]] += 1
 
-    def _take_page(self, number: int, page: Page, lines: Lines, table: Rows, counts: list[Counter]):
+    def _take_page(self, number: int, page: Page, table: Rows, counts: list[Counter]):
         steps = self._steps
-        page.stripped = lines.stripped
         reasons = bytearray(len(counts))
-        url = normalize_url(page.url)
-        hashed = hash_text(url)
-        chance = int.from_bytes(hashed[:8], "little")
+        url, hashed, chance, validation, owner = url_key(page.url)
         if self._excluded_by and self._excluded_by(url):
             for counter in counts:
                 counter[CODE["excluded"]] += 1
@@ -265,17 +242,17 @@ class Cleaner:
         text = raw = None
         place = -1
         if running & steps.clean:
-            text = steps.before(page, lines, running & steps.clean, reasons)
-        if running & steps.raw and steps.before(page, lines, running & steps.raw, reasons) is not None:
-            raw = page.utf8
+            text = steps.before(page.body, running & steps.clean, reasons)
+        if running & steps.raw:
+            raw = steps.before(page.body, running & steps.raw, reasons)
         if text is not None or raw is not None:
             keys = self._keys(text) if text is not None else b""
             rest = (
                 page.url,
                 page.content_type,
                 page.content_length,
-                in_validation(url),
-                rank(page.url),
+                validation,
+                owner,
                 keys,
                 text,
                 raw,
@@ -289,7 +266,7 @@ class Cleaner:
         if self._samples or self._dropped:
             self._hold(chance, number, place, bytes(reasons), page)
             if self._samples and chance < self._looked.limit:
-                self._looked.add(chance, LookedAt(page, lines, url, not elsewhere), len(page.body))
+                self._looked.add(chance, LookedAt(page, url, not elsewhere), len(page.body))
         self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
 
     def _hold(self, chance: int, number: int, row: int, groups: bytes, page: Page):

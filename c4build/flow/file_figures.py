@@ -7,13 +7,11 @@ from typing import NamedTuple
 from c4build.flow.figures import Json, Looked, Tally, count_text, host_of, judge_text
 from c4build.page import Page
 from c4build.rules.alone import Alone
-from c4build.rules.lines import Lines
 from c4build.rules.tables import RuleSet
 
 
 class LookedAt(NamedTuple):
     page: Page
-    lines: Lines
     url: str  # normalised
     is_news: bool  # or nobody asks
 
@@ -28,7 +26,7 @@ class FileFigures:
         """What is said in the table of candidates of a file: levels, and figures of all its pages and of those of news."""
         level, judged = looked.level, looked.judged()
         found = {"all": BeforeFigures(), "news": BeforeFigures()}
-        for chance, (page, lines, url, is_news) in looked.pages():
+        for chance, (page, url, is_news) in looked.pages():
             among = [found["all"], *([found["news"]] if is_news else [])]
             counted, host = count_text(page.text), host_of(url)
             for one in among:
@@ -36,7 +34,7 @@ class FileFigures:
             if chance >= judged.limit:
                 continue
             in_all, raw = judge_text(page.text), self._alone.of_raw(page)
-            dropping = self._alone.of(page, lines)
+            dropping = self._alone.of(page)
             for one in among:
                 one.tally.judge(in_all, judged.weight)
                 one.dropping[dropping] += judged.weight

@@ -25,7 +25,7 @@ from c4build.flow.sampling import Row, UnitSamples
 from c4build.flow.settings import FinishSettings, features_of
 from c4build.flow.validation import ValidationPart
 from c4build.page import FEATURES
-from c4build.rules.steps import Steps, bits_of
+from c4build.rules.steps import bits_of, steps_of
 from c4build.rules.tables import REASONS
 from c4build.write.example import Text
 from c4build.write.files import FileSum, base_name, digest, make_folder
@@ -103,7 +103,7 @@ class Finisher:
         self._settings = settings
         rules = settings.clean.rules
         self._variants = settings.variants
-        self._steps = Steps(rules, settings.variants, settings.bad_words)
+        self._steps = steps_of(rules, settings.variants, settings.bad_words)
         self._remove = units_of(rules).remove
         self._corpora = settings.corpora
         self._encode = format_named(settings.run.format).encode

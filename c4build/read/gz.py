@@ -22,6 +22,7 @@ _NOT_ZERO = re.compile(rb"[^\0]")
 _BLOCK = 1 << 20  # bytes read at a time
 _SLICE = 1 << 13  # bytes fed to zlib at a time
 CHUNK = 1 << 22  # bytes of a member handed on at a time
+_SMALL, _SMALL_DATA = 1 << 16, 1 << 19  # bytes of a member, and of what it holds, that is read in one step
 _PADDING = 1 << 20  # zeros at the end of a file that are taken for padding, as gzip takes them
 # Work (bytes in and out) that may go into looking again at bytes that a bad member has used up: so much, and so often
 # the file. Without a bound, magic numbers within one another could make the time grow with the square of a block.
@@ -144,6 +145,9 @@ def _chunks(source: _Source) -> Iterator[Chunk | Damage]:
         yield from _plain(source)
         return
     while source.fill(1):
+        if chunk := _whole_member(source):
+            yield chunk
+            continue
         if source.fill(len(_MAGIC) + 1) and _MEMBER.match(source.buffer, source.position):
             yield from _member(source)
             continue
@@ -167,6 +171,22 @@ def _plain(source: _Source) -> Iterator[Chunk]:
         source.position = len(source.buffer)
         yield Chunk(offset, data, starts, plain=True)
         starts = False
+
+
+def _whole_member(source: _Source) -> Chunk | None:
+    """Takes the small member that starts here and ends where the next one starts, as nearly all do; None of any other."""
+    buffer, start = source.buffer, source.position
+    if not _MEMBER.match(buffer, start) or not (behind := _MEMBER.search(buffer, start + len(_MAGIC), start + _SMALL)):
+        return None
+    inflate = isal_zlib.decompressobj(31)
+    try:
+        data = inflate.decompress(buffer[start : behind.start()], _SMALL_DATA)
+    except isal_zlib.error:  # type: ignore[misc]  # see `_member`
+        return None
+    if not data or not inflate.eof or inflate.unused_data:
+        return None
+    source.position = behind.start()
+    return Chunk(source.offset + start, data, True)
 
 
 def _member(source: _Source) -> Iterator[Chunk | Damage]:

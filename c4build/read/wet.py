@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from c4build.read.gz import Damage, Readable, read_chunks
 from c4build.read.wet_kind import of_wet
-from c4build.read.wet_pages import Found
+from c4build.read.wet_pages import Found, not_ordinary
 from c4build.read.wet_tfds import tfds_pages
 from c4build.read.wet_warc import warc_pages
+from c4build.rules.compiled import core
 
 _MOST_BYTES = 1 << 22  # see `_most_bytes`
 _MOST_SAID = 100  # damages of a file that are described; the others are counted
@@ -27,13 +28,14 @@ _LEFT_OUT_BY_TFDS = (
 _NAMES_LEFT_OUT = frozenset(path.rpartition("/")[2] for path in _LEFT_OUT_BY_TFDS)
 
 
-def read_pages(file: Readable, records: str, max_chars: int) -> Iterator[Found]:
+def read_pages(file: Readable, records: str, max_chars: int, compiled: bool = True) -> Iterator[Found]:
     """Yields the pages of a WET file in order, and in their places what was dropped or damaged.
 
     Args:
       file: opened for reading bytes, gzip or plain. Its `name`, where it has one, tells the files that TFDS leaves out.
       records: "warc" or "tfds", as in `RuleSet.records`.
       max_chars: a page with more code points of text than this is `too_long`.
+      compiled: records that are nothing out of the ordinary are read by the compiled functions, where they are installed.
 
     Every page that is damaged comes as a `Dropped("damaged")` besides the `Damage`, where it is known to be one page.
     Of more than `_MOST_SAID` damages the others are only counted, in one at the end.
@@ -45,7 +47,12 @@ def read_pages(file: Readable, records: str, max_chars: int) -> Iterator[Found]:
         yield Damage(0, "TFDS leaves this file out as corrupt (_KNOWN_CORRUPT_WET_FILES), and so do these rules")
         return
     chunks = of_wet(read_chunks(file))
-    pages = (tfds_pages if records == "tfds" else warc_pages)(chunks, max_chars, _most_bytes(max_chars))
+    most = _most_bytes(max_chars)
+    compiled = compiled and core is not None
+    if records == "tfds":
+        pages = tfds_pages(chunks, max_chars, most, core.records.tfds if compiled else not_ordinary)
+    else:
+        pages = warc_pages(chunks, max_chars, most, core.records.warc if compiled else not_ordinary)
     said, cut, first = 0, False, 0
     for found in pages:
         if type(found) is Damage:

@@ -20,6 +20,14 @@ class Dropped(NamedTuple):
 
 Found = Page | Dropped | Damage
 
+# What the compiled functions make of a record that is a page and in no way out of the ordinary: url, body, timestamp,
+# content_type, content_length, record_id, refers_to, and where in the data the record ends.
+Fields = tuple[str, bytes, str, str, str, str, str, int]
+
+
+def not_ordinary(*_) -> None:
+    """Stands in for a compiled function: every record is read in Python."""
+
 
 def judge(page: Page, max_chars: int) -> Page | Dropped:
     """The page, or why it cannot be one; the warcinfo record that opens a file is one without URL for TFDS."""

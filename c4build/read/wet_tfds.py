@@ -1,14 +1,14 @@
 """WET text to pages as TFDS cuts it: a line that is WARC/1.0 starts a page, wherever it stands."""
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple, final
 
 from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import Chunk, Damage
 from c4build.read.wet_kind import KIND, OTHER_KINDS, not_wet, records_of
-from c4build.read.wet_pages import LINE_BYTES, Dropped, Found, judge, newlines
+from c4build.read.wet_pages import LINE_BYTES, Dropped, Fields, Found, judge, newlines
 
 _DELIMITER = b"WARC/1.0"
 _NEAR = 256  # bytes from a delimiter to the ends of its line, within which white space may stand around it
@@ -29,17 +29,29 @@ class _Segment(NamedTuple):
     starts: bool  # with a gzip member
     records: int  # conversion records of the file's own structure in what was left out to save memory
     place: int  # where it starts in a file that is not packed, or else `offset`
+    read: Fields | None = None  # what is known of it already
 
 
-def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
+_Ordinary = Callable[[bytes, int], Fields | None]
+
+
+def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordinary: _Ordinary) -> Iterator[Found]:
+    """Yields what `chunks` hold. `ordinary` takes a segment's data and `max_chars`; it reads a page that is the one record its
+    data shows, has no other delimiter, and is as long as its Content-Length says.
+    """
     pages = records = 0
     merged: int | None = None
     wrong_lengths = first_wrong = 0
     last: _Segment | None = None
-    for segment in _tfds_segments(chunks, max_chars, most):
+    for segment in _tfds_segments(chunks, max_chars, most, ordinary):
         if type(segment) is Damage:
             yield segment
             last = None
+            continue
+        if read := segment.read or (None if segment.records else ordinary(segment.data, max_chars)):
+            url, body, timestamp, content_type, content_length, record_id, refers_to, _ = read
+            yield Page(url, body, timestamp, content_type, content_length, segment.place, record_id, refers_to)
+            pages, records, last = pages + 1, records + 1, segment
             continue
         conversion = segment.data.find(_IS_CONVERSION, 0, 1024) >= 0
         if not conversion and (kind := _kind_of_segment(segment)) in OTHER_KINDS:
@@ -88,27 +100,32 @@ def _missing_bytes(segment: _Segment) -> int:
     return max(0, int(length.group(1)) - len(body)) if length else 0
 
 
-def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[_Segment | Damage]:
+def _tfds_segments(
+    chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordinary: _Ordinary
+) -> Iterator[_Segment | Damage]:
     """Yields the bytes from one delimiter line to the next."""
     pending: list[bytes] = []  # since the last delimiter
     size = 0  # of it
     offset, place, starts, records = 0, 0, False, 0
+    read: Fields | None = None  # what is pending, where that is an ordinary page
     for chunk in chunks:
         if type(chunk) is Damage:
             # What was read of a member before its damage showed is no whole page.
             if pending and chunk.offset > offset:
-                yield _Segment(offset, b"".join(pending), starts, records, place)
-            pending, size, records = [], 0, 0
+                yield _Segment(offset, b"".join(pending), starts, records, place, read)
+            pending, size, records, read = [], 0, 0, None
             yield chunk
             continue
         data = chunk.data
         if data.startswith(_START) and (not pending or pending[-1][-1:] in (b"\n", b"\r")):
-            if data.find(_DELIMITER, 8) < 0 and len(data) < most:
+            page = ordinary(data, max_chars)
+            if page or (data.find(_DELIMITER, 8) < 0 and len(data) < most):
                 if pending:
-                    yield _Segment(offset, b"".join(pending), starts, records, place)
+                    yield _Segment(offset, b"".join(pending), starts, records, place, read)
                 pending, size, offset, starts, records = [data], len(data), chunk.offset, chunk.starts, 0
-                place = offset
+                place, read = offset, page
                 continue
+        read = None
         if not pending:
             offset, place, starts, records = chunk.offset, chunk.offset, chunk.starts, 0
         before = pending.pop() if pending else b""
@@ -132,7 +149,7 @@ def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) 
             pending = [_condense(text, max_chars, most)]
             size = len(pending[0])
     if pending:
-        yield _Segment(offset, b"".join(pending), starts, records, place)
+        yield _Segment(offset, b"".join(pending), starts, records, place, read)
 
 
 def _delimiter_lines(data: bytes, first: int) -> Iterator[int]:
@@ -224,7 +241,7 @@ def _tfds_page(segment: _Segment, conversion: bool, max_chars: int) -> Generator
         return shown, True
     url, date, content_type, content_length = values
     record_id, refers_to = _field(head, b"\nWARC-Record-ID:"), _field(head, b"\nWARC-Refers-To:")
-    page = Page(url, body, date, content_type, content_length, False, segment.place, record_id, refers_to)
+    page = Page(url, body, date, content_type, content_length, segment.place, record_id, refers_to)
     judged = judge(page, max_chars)
     if type(judged) is Dropped and judged.reason in ("no_url", "no_date") and b"WARC-Type: warcinfo" not in head:
         if not data.strip():

@@ -2,13 +2,13 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import Chunk, Damage
 from c4build.read.wet_kind import OTHER_KINDS, RECORD, RECORD_BYTES, not_wet, records_of
-from c4build.read.wet_pages import LINE_BYTES, Dropped, Found, judge, newlines
+from c4build.read.wet_pages import LINE_BYTES, Dropped, Fields, Found, judge, newlines
 
 _USUAL_NAMES = {
     name: name.lower()
@@ -185,7 +185,15 @@ class _Run:
         self.at = found.start()
 
 
-def warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> Iterator[Found]:
+def warc_pages(
+    chunks: Iterable[Chunk | Damage],
+    max_chars: int,
+    most: int,
+    ordinary: Callable[[bytes, int, int, int], Fields | None],
+) -> Iterator[Found]:
+    """Yields what `chunks` hold. `ordinary` reads a record at once where it can: it takes the data, where in it the record
+    starts, `most` and `max_chars`.
+    """
     run = _Run(chunks)
     sure = True  # that a record which seems to start here is none of a page's text
     while True:
@@ -197,10 +205,15 @@ def warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
             else:
                 return
             continue
-        fields: dict[str, str] = {}
         offset, place = run.offset(), run.place()
+        # Where the record ends with the data, another chunk may go on with it.
+        if (read := ordinary(run.data, run.at, most, max_chars)) and (read[-1] < len(run.data) or not run.more()):
+            url, body, timestamp, content_type, content_length, record_id, refers_to, run.at = read
+            yield Page(url, body, timestamp, content_type, content_length, place, record_id, refers_to)
+            continue
+        fields: dict[str, str] = {}
         try:
-            body = _read_record(run, fields, most)
+            block = _read_record(run, fields, most)
         except _Bad as bad:
             told = bad.short and run.ended_by_damage()
             if not bad.at_record:
@@ -214,7 +227,7 @@ def warc_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int) -> I
             continue
         kind = fields.get("warc-type", "")
         if kind == "conversion" or (kind := kind.lower()) == "conversion":
-            yield from _warc_page(offset, place, fields, body, max_chars)
+            yield from _warc_page(offset, place, fields, block, max_chars)
         elif kind in OTHER_KINDS and sure:
             yield not_wet(offset, records_of(kind))
             return

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from c4build.page import Page
-from c4build.rules.lines import Lines, line_filter
+from c4build.rules.lines import line_filter
 from c4build.rules.steps import Drop, make_steps
 from c4build.rules.tables import PAGE_PHRASES, RuleSet
 
@@ -31,13 +31,13 @@ class Alone:
             if step == "lines" or (step in self.names and step not in in_lines)
         ]
 
-    def of(self, page: Page, lines: Lines) -> int:
-        """The steps that would drop the page, each a bit by its place in `names`; `lines` are the page's."""
-        dropping = sum(bit for bit, keep in self._phrases if keep(lines, Counter())[1])
-        text = page.text
+    def of(self, page: Page) -> int:
+        """The steps that would drop the page, each a bit by its place in `names`."""
+        text, read = page.text, page.body.decode()
+        dropping = sum(bit for bit, keep in self._phrases if keep(read, Counter())[1])
         for step, bit in self._order:
             if step == "lines":
-                text, _ = self._keep(lines, Counter())
+                text, _ = self._keep(read, Counter())
             elif type(result := self._steps[step](text)) is Drop:
                 dropping |= bit
             else:
@@ -46,4 +46,5 @@ class Alone:
 
     def of_raw(self, page: Page) -> int:
         """The same of a page whose lines are not judged."""
-        return sum(bit for step, bit in self._order if step != "lines" and type(self._steps[step](page.text)) is Drop)
+        text = page.text
+        return sum(bit for step, bit in self._order if step != "lines" and type(self._steps[step](text)) is Drop)

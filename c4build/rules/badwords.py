@@ -1,13 +1,9 @@
-"""Does a text hold a word of the list? As TFDS searches: lower-cased, between characters that are no word characters.
-
-Notable choice: TFDS's own regular expression decides, but is asked only where quicker tests leave a doubt.
-"""
+"""Does a text hold a word of the list? As TFDS searches: lower-cased, between characters that are no word characters."""
 
 import re
 from collections.abc import Callable, Iterable
 
 from c4build.rules.places import Place, lowered
-from c4build.rules.prefilter import may_hold, surely_holds
 
 
 def _exact(words: Iterable[str]) -> re.Pattern:
@@ -21,13 +17,7 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
     if not words:
         return lambda text: False
     exact = _exact(words)
-    could_hold = may_hold(words, whole_words=True)
-    holds_for_certain = surely_holds(filter(str.isascii, words))
-
-    def holds(text: str) -> bool:
-        return could_hold(text) and (holds_for_certain(text) or exact.search(text.lower()) is not None)
-
-    return holds
+    return lambda text: exact.search(text.lower()) is not None
 
 
 def bad_word_finder(words: Iterable[str]) -> Callable[[str], list[Place]]:

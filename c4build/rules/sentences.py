@@ -28,13 +28,9 @@ _NUMBER = re.compile(r"^-?[.,]?\d[\d,.\-]*\.?$")
 _INITIAL = re.compile(r"[^\W\d]\.$")
 _ELLIPSIS = re.compile(r"\.\.+$")
 _SPACES = " \n\t\r\x0b\x0c"
-# A mark, a space of some kind, and what can only begin a sentence: it is nothing that closes the one before.
-_END_BEFORE = {spaces: re.compile(rf"[.?!][{spaces}](?=[0-9A-Za-z])") for spaces in (" ", " \n")}
 
 _ABBREVIATIONS = frozenset(english.ABBREV_TYPES)
 _COLLOCATIONS = frozenset(map(tuple, english.COLLOCATIONS))
-# Lower-case words after which a period may not end a sentence.
-_UNSURE = _ABBREVIATIONS | {first for first, _ in _COLLOCATIONS}
 _STARTERS = frozenset(english.SENT_STARTERS)
 _CONTEXTS = dict(english.ORTHO_CONTEXT)
 # Flags of `_CONTEXTS`: the case a word type was seen in, at the beginning or in the middle of sentences.
@@ -66,32 +62,7 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def has_sentences(text: str, least: int) -> bool:
     """True if `text`, in which something is to be seen, has at least `least` sentences."""
-    if has_plain_ends(text, least - 1):
-        return True
     return next(islice(sentence_spans(text), least - 1, None), None) is not None
-
-
-def has_plain_ends(text: str, least: int, spaces: str = " \n") -> bool:
-    """True if `least` sentences or more end within `text` for certain, whatever stands around them; False is no answer.
-
-    Only ends in front of one of `spaces` are taken. Most texts have them early on, and need no closer look.
-    """
-    if least <= 0:
-        return True
-    for end in _END_BEFORE[spaces].finditer(text):
-        if _is_plain(text, end.start()):
-            least -= 1
-            if not least:
-                return True
-    return False
-
-
-def _is_plain(text: str, mark: int) -> bool:
-    """True if the mark is no period, or the period of a plain word."""
-    if text[mark] != ".":
-        return True
-    word = text[max(mark - 24, 0) : mark].rpartition(" ")[2]  # or its end: no abbreviation is that long
-    return len(word) > 1 and word.isascii() and word.isalpha() and word.lower() not in _UNSURE
 
 
 def _raw_spans(text: str) -> Iterator[tuple[int, int]]:

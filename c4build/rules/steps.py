@@ -6,15 +6,15 @@ from functools import cache
 from itertools import islice
 from typing import Union
 
-from c4build.page import Page
+from c4build.page import page_text
 from c4build.rules.badwords import bad_word_test
-from c4build.rules.language import language_test
-from c4build.rules.lines import LOREM_IPSUM, Lines, line_filter
-from c4build.rules.sentences import has_plain_ends, has_sentences, sentence_spans
+from c4build.rules.compiled import core, punkt
+from c4build.rules.language import compiled_detector, language_test
+from c4build.rules.lines import LOREM_IPSUM, line_filter
+from c4build.rules.sentences import has_sentences, sentence_spans
 from c4build.rules.tables import CODE, PAGE_PHRASES, RuleSet, Variant
 
-# A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the lines of the page as
-# it was read instead: most pages go there, and their whole text is never needed.
+# A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the page as it was read.
 Step = Callable[[str], Union[str, "Drop"]]
 
 
@@ -23,59 +23,103 @@ class Drop(str):
 
 
 class Steps:
-    """The steps of `rules` for some variants, made ready once a process. Pages' lines are counted in `lines`.
+    """The steps of `rules` for some variants, made ready once a process.
 
     Variants are bits: variant i of the sequence is `1 << i`.
     """
 
-    def __init__(self, rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]):
-        self.lines: Counter = Counter()
+    def __init__(self, rules: RuleSet, variants: Sequence[Variant]):
         self.all = (1 << len(variants)) - 1
         self.raw = sum(1 << bit for bit, variant in enumerate(variants) if variant.raw)
         self.clean = self.all & ~self.raw
-        self.deduplicated = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-        self._phrases = frozenset(PAGE_PHRASES) if rules.page_phrases_in_lines else frozenset()
-        self._having = {phrase: _having(phrase, variants) for phrase in self._phrases}
-        self._phrases -= {phrase for phrase, mask in self._having.items() if not mask & self.clean}
-        self._keep_lines = cache(lambda phrases: line_filter(rules, phrases))
-        made = self._make(rules, bad_words)
 
         def plan(names: Sequence[str], among: int) -> list[tuple[str, int]]:
-            masks = [(name, _having(name, variants) & among) for name in names]
+            masks = [(name, having(name, variants) & among) for name in names]
             return [(name, mask) for name, mask in masks if mask]
 
         # Deduplication leaves a raw text as it is, so that nothing need wait for it.
-        before = plan(rules.before, self.all) + plan(rules.after, self.raw)
-        self._before = [(made.get(name), mask) for name, mask in before]  # None: the step `lines`
-        self._after = [(made[name], mask) for name, mask in plan(rules.after, self.clean)]
+        self.plan_before = plan(rules.before, self.all) + plan(rules.after, self.raw)
+        self.plan_after = plan(rules.after, self.clean)
 
-    def before(self, page: Page, lines: Lines, running: int, reasons: bytearray) -> str | None:
+    def before(self, body: bytes, running: int, reasons: bytearray) -> str | None:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
 
-        `lines` are the page's, of `candidate_lines`. Returns the text, None where no variant is left; writes the
-        reasons of those that drop out into `reasons`.
+        `body` is the page's, see `Page`. Returns the text, None where no variant is left; writes the reasons of those that
+        drop out into `reasons`.
         """
-        text = None
+        raise NotImplementedError
+
+    def after(self, text: str, running: int, reasons: bytearray) -> str | None:
+        """The same behind deduplication, on what it left of the text."""
+        raise NotImplementedError
+
+    def counted_lines(self) -> dict[str, int]:
+        """The lines of the pages since the last call, by fate."""
+        raise NotImplementedError
+
+
+def steps_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]) -> Steps:
+    """The compiled steps, or where there are none the plain ones, which do the same."""
+    return CompiledSteps(rules, variants, bad_words) if core else PlainSteps(rules, variants, bad_words)
+
+
+class CompiledSteps(Steps):
+    """By `core/steps.cpp`."""
+
+    def __init__(self, rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]):
+        super().__init__(rules, variants)
+        looking = variants if rules.page_phrases_in_lines else ()
+        plan = {
+            **rules.to_json(),
+            "bad_words": sorted(set(bad_words)),
+            "before": self.plan_before,
+            "after": self.plan_after,
+            "look_for_lorem": having("lorem_ipsum", looking) & self.clean,
+            "look_for_curly": having("curly_bracket", looking) & self.clean,
+            "codes": CODE,
+        }
+        self._steps = core.Steps(plan, punkt(), compiled_detector())
+        self.before, self.after = self._steps.before, self._steps.after  # type: ignore[method-assign]
+
+    def counted_lines(self) -> dict[str, int]:
+        return self._steps.take_counts()
+
+
+class PlainSteps(Steps):
+    """In Python: what people read, `explain` shows, and the compiled steps are held to."""
+
+    def __init__(self, rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]):
+        super().__init__(rules, variants)
+        self._lines_counted: Counter = Counter()
+        self._phrases = frozenset(PAGE_PHRASES) if rules.page_phrases_in_lines else frozenset()
+        self._having = {phrase: having(phrase, variants) for phrase in self._phrases}
+        self._phrases -= {phrase for phrase, mask in self._having.items() if not mask & self.clean}
+        self._keep_lines = cache(lambda phrases: line_filter(rules, phrases))
+        made = self._make(rules, bad_words)
+        self._before = [(made.get(name), mask) for name, mask in self.plan_before]  # None: the step `lines`
+        self._after = [(made[name], mask) for name, mask in self.plan_after]
+
+    def before(self, body: bytes, running: int, reasons: bytearray) -> str | None:
+        page, text = body.decode(), None
         for step, mask in self._before:
             taking = running & mask
             if not taking:
                 continue
             if step is None:
-                text, running = self._lines(lines, taking, running, reasons)
+                text, running = self._lines(page, taking, running, reasons)
                 if not running:
                     return None
                 continue
-            result = step(page.text if text is None else text)
+            result = step(page_text(page) if text is None else text)
             if type(result) is Drop:
                 running = _drop(result, taking, running, reasons)
                 if not running:
                     return None
             else:
                 text = result
-        return page.text if text is None else text
+        return page_text(page) if text is None else text
 
     def after(self, text: str, running: int, reasons: bytearray) -> str | None:
-        """The same behind deduplication, on what it left of the text."""
         for step, mask in self._after:
             taking = running & mask
             if not taking:
@@ -89,14 +133,18 @@ class Steps:
                 text = result
         return text
 
-    def _lines(self, lines: Lines, taking: int, running: int, reasons: bytearray) -> tuple[str | None, int]:
+    def counted_lines(self) -> dict[str, int]:
+        counted, self._lines_counted = self._lines_counted, Counter()
+        return dict(counted)
+
+    def _lines(self, page: str, taking: int, running: int, reasons: bytearray) -> tuple[str | None, int]:
         """(the text that stays for the variants `taking`, those of `running` that are left).
 
         A page that goes for a phrase in a line stays in the variants that do not look for it, and is counted once.
         """
-        phrases, counts = self._phrases, self.lines
+        phrases, counts = self._phrases, self._lines_counted
         while taking:
-            text, reason = self._keep_lines(phrases)(lines, counts)
+            text, reason = self._keep_lines(phrases)(page, counts)
             if not reason:
                 return text, running
             dropped = taking & self._having[reason]
@@ -122,7 +170,7 @@ def bits_of(variants: int) -> tuple[int, ...]:
     return tuple(bit for bit in range(variants.bit_length()) if variants >> bit & 1)
 
 
-def _having(step: str, variants: Sequence[Variant]) -> int:
+def having(step: str, variants: Sequence[Variant]) -> int:
     return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
 
 
@@ -167,23 +215,9 @@ def make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:
 
 
 def sentences_in_lines(text: str, least: int) -> bool:
-    """True if the lines of `text`, each taken by itself, have `least` sentences together; a kept line has one or more."""
-    if not text:
-        return False
-    missing = least - 1 - text.count("\n")
-    if has_plain_ends(text, missing, " "):
-        return True
-    lines = text.split("\n")
-    # No line has more sentences than marks that could end one, and a mark in last place begins none.
-    marks = text.count(".") + text.count("?") + text.count("!")
-    if marks - sum([line[-1] in ".?!" for line in lines]) < missing:
-        return False
-    for line in lines:
-        # The first sentence of the line is accounted for.
-        missing -= sum(1 for _ in islice(sentence_spans(line), 1, missing + 1))
-        if missing <= 0:
-            return True
-    return False
+    """True if the lines of `text`, each taken by itself, have `least` sentences together."""
+    spans = (span for line in text.split("\n") for span in sentence_spans(line))
+    return next(islice(spans, least - 1, None), None) is not None
 
 
 def count_sentences(text: str, by_line: bool) -> int:

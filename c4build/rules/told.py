@@ -10,9 +10,9 @@ from typing import NamedTuple
 from c4build.page import Page
 from c4build.rules.badwords import bad_word_finder
 from c4build.rules.language import likely_languages
-from c4build.rules.lines import LOREM_IPSUM, Lines, candidate_lines, line_judge, line_marks
+from c4build.rules.lines import LOREM_IPSUM, line_judge, line_marks, lines_of
 from c4build.rules.places import Place, Seen, places_of
-from c4build.rules.steps import Drop, Step, Steps, count_sentences
+from c4build.rules.steps import Drop, PlainSteps, Step, count_sentences
 from c4build.rules.tables import PAGE_PHRASES, REASONS, RuleSet, Variant
 
 
@@ -44,7 +44,7 @@ class Figures(NamedTuple):
     bad_words: list[str]  # each as it stands there
 
 
-class _TellingSteps(Steps):
+class _TellingSteps(PlainSteps):
     """The same steps, which also note what they do in `taken`."""
 
     def __init__(self, rules: RuleSet, variants: list[Variant], bad_words: Iterable[str]):
@@ -62,15 +62,11 @@ class _TellingSteps(Steps):
 
         return told
 
-    def _lines(self, lines: Lines, taking: int, running: int, reasons: bytearray) -> tuple[str | None, int]:
-        text, left = super()._lines(lines, taking, running, reasons)
+    def _lines(self, page: str, taking: int, running: int, reasons: bytearray) -> tuple[str | None, int]:
+        text, left = super()._lines(page, taking, running, reasons)
         result = Drop(REASONS[reasons[0]]) if text is None else text
-        self.taken.append(Taken("lines", "\n".join(lines.candidates), result))
+        self.taken.append(Taken("lines", "\n".join(lines_of(page)), result))
         return text, left
-
-
-def _lines_of(page: Page) -> list[str]:
-    return [line for line in page.body.decode().splitlines() if line]
 
 
 class Teller:
@@ -88,9 +84,7 @@ class Teller:
 
     def before(self, page: Page) -> tuple[str | None, str, list[Taken]]:
         """(the text that stays up to deduplication, None where the page goes; its fate; the steps it took)."""
-        (lines,) = candidate_lines([page.body], self._rules)
-        page.stripped = lines.stripped
-        return self._run(lambda reasons: self._steps.before(page, lines, self._steps.all, reasons))
+        return self._run(lambda reasons: self._steps.before(page.body, self._steps.all, reasons))
 
     def after(self, text: str) -> tuple[str | None, str, list[Taken]]:
         """The same behind deduplication, on what it left of the text."""
@@ -104,11 +98,11 @@ class Teller:
 
     def lines(self, page: Page) -> list[LineTold]:
         """The lines of the page that are not empty, as they were read; of a variant that keeps the raw text, all kept."""
-        return self._told(_lines_of(page))
+        return self._told(lines_of(page.body.decode()))
 
     def fates(self, page: Page) -> list[tuple[str, str, str]]:
         """(text, fate, what stays) of the same lines, of a variant that does not keep the raw text."""
-        lines = _lines_of(page)
+        lines = lines_of(page.body.decode())
         return [(line, *judged) for line, judged in zip(lines, self._judge_lines(lines))]
 
     def seen_in_line(self, line: str, rule: str) -> Seen:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from c4build.page import PROVENANCE
+from c4build.rules.compiled import core
 from c4build.write.example import Text, encode_example, frame, utf8
 from c4build.write.files import FileSums, whole_file, whole_path
 from c4build.write.folder import manifest_name
@@ -67,6 +68,8 @@ def encoded_size(encoded) -> int:
 
 
 def _encode_tfrecord(example: Example) -> bytes:
+    if core:
+        return core.framed_example(list(example), list(example.values()))
     return frame(encode_example(example))
 
 

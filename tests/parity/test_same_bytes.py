@@ -18,12 +18,12 @@ from tensorflow_datasets.text import c4_utils
 from c4build.corpora.c4 import Request, prepare
 from c4build.errors import NothingReadError
 from c4build.flow.local import run
-from c4build.page import Page
 from c4build.rules.badwords import bad_word_test
-from c4build.rules.lines import candidate_lines, line_filter
+from c4build.rules.compiled import core, punkt
+from c4build.rules.lines import line_filter
 from c4build.rules.sentences import has_sentences, sentence_spans
-from c4build.rules.steps import sentences_in_lines
-from c4build.rules.tables import RULE_SETS
+from c4build.rules.steps import CompiledSteps, sentences_in_lines
+from c4build.rules.tables import PAGE_PHRASES, RULE_SETS, Variant
 from c4build.rules.urls import in_validation, normalize_url
 from c4build.sample.resources import bad_words_file, sample_folder
 
@@ -159,7 +159,12 @@ punctuated = st.text(st.sampled_from(".?! \n\"')]}({[,:;-@*\u201d\u2026\x0b\xa0a
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(texts, punctuated))
 def test_sentences_are_those_of_nltk(text):
-    assert list(sentence_spans(text)) == list(tfds_c4.sentence_tokenizer_cached().span_tokenize(text))
+    expected = list(tfds_c4.sentence_tokenizer_cached().span_tokenize(text))
+    assert list(sentence_spans(text)) == expected
+    if core:
+        data = text.encode()
+        found = [(len(data[:start].decode()), len(data[:stop].decode())) for start, stop in punkt().spans(data)]
+        assert found == expected
 
 
 # Ends of sentences of all kinds, and what may follow them.
@@ -177,10 +182,16 @@ spaced = st.lists(
 def test_a_text_has_as_many_sentences_as_nltk_finds(text):
     total = len(tfds_c4.sentence_tokenizer_cached().tokenize(text))
     assert has_sentences(text, total) and not has_sentences(text, total + 1)
+    if core:
+        assert punkt().has_sentences(text.encode(), total) and not punkt().has_sentences(text.encode(), total + 1)
     lines = [line for line in text.split("\n") if line.strip()]
     total = sum(len(tfds_c4.sentence_tokenizer_cached().tokenize(line)) for line in lines)
     text = "\n".join(lines)
     assert sentences_in_lines(text, total) and not sentences_in_lines(text, total + 1)
+    if core:
+        assert punkt().sentences_in_lines(text.encode(), total) and not punkt().sentences_in_lines(
+            text.encode(), total + 1
+        )
 
 
 @settings(max_examples=500, deadline=None)
@@ -192,6 +203,9 @@ def test_sentences_are_counted_as_far_as_needed(found, least):
         assert sentences_in_lines("\n".join(found), least) == (total >= least)
 
 
+compiled_lines = core and CompiledSteps(RULES, [Variant("lines", "", frozenset(["lines", *PAGE_PHRASES]))], [])
+
+
 @settings(max_examples=800, deadline=None)
 @given(st.lists(st.one_of(lines, texts), max_size=10).map("\n".join))
 def test_lines_are_cleaned_as_tfds_cleans_them(text):
@@ -201,11 +215,13 @@ def test_lines_are_cleaned_as_tfds_cleans_them(text):
     cleaned = list(
         c4_utils.get_clean_page_fn()(page, counter_inc_fn=lambda name, amount=1: counts.update({name: amount}))
     )
-    body = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass")
+    body = text.replace("\r\n", "\n").replace("\r", "\n")
     ours = tfds_c4.Counter()
-    (found,) = candidate_lines([body], RULES)
-    assert not found.stripped or Page("", body, "", "", "").text == body.decode()
-    kept, reason = line_filter(RULES)(found, ours)
+    kept, reason = line_filter(RULES)(body, ours)
+    if core:
+        reasons = bytearray(1)
+        assert compiled_lines.before(body.encode(), 1, reasons) == (None if reason else kept)
+        assert compiled_lines.counted_lines() == {name: count for name, count in ours.items() if count}
     if reason:
         assert counts["filtered:" + {"lorem_ipsum": "loremipsum", "curly_bracket": "squigglybracket"}[reason]] == 1
         return
@@ -224,10 +240,14 @@ def test_bad_words_are_found_as_tfds_finds_them(pieces, upper):
     text = "".join(pieces).upper() if upper else "".join(pieces)
     tfds_c4.use_tfds()
     keep = c4_utils.get_badwords_filter_fn({"en": WORDS})
-    assert bad_words(text) == (not keep(c4_utils.PageFeatures(text=text, language="en")))
+    drops = not keep(c4_utils.PageFeatures(text=text, language="en"))
+    assert bad_words(text) == drops
+    if core:
+        assert compiled_bad_words(text.encode()) == drops
 
 
 bad_words = bad_word_test(WORDS)
+compiled_bad_words = core and core.parts.BadWords(WORDS).stands_in
 
 
 @settings(max_examples=500, deadline=None)

@@ -1,0 +1,52 @@
+// Helpers for what is bound to Python, and the functions that bind.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+#include <vector>
+
+#include "unicode.hpp"
+
+namespace c4 {
+
+namespace nb = nanobind;
+
+inline Text text_of(const nb::bytes& data) { return {data.c_str(), data.size()}; }
+inline nb::bytes to_bytes(Text text) { return nb::bytes(text.data(), text.size()); }
+inline nb::object to_str(Text text) {
+    PyObject* made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
+    if (!made) throw nb::python_error();
+    return nb::steal(made);
+}
+inline nb::list to_list(const std::vector<Text>& texts) {
+    nb::list list;
+    for (const Text text : texts) list.append(to_bytes(text));
+    return list;
+}
+
+// What `work` makes, a text, as bytes; without the interpreter's lock while it works.
+template <class Work>
+nb::bytes alone(Work work) {
+    std::string made;
+    {
+        nb::gil_scoped_release release;
+        made = work();
+    }
+    return to_bytes(made);
+}
+
+// What `work` makes that is no object of Python's, likewise.
+template <class Work>
+auto unlocked(Work work) {
+    nb::gil_scoped_release release;
+    return work();
+}
+
+void bind_language(nb::module_& module);
+void bind_phrases(nb::module_& parts);
+void bind_sentences(nb::module_& module);
+void bind_records(nb::module_& module);
+void bind_steps(nb::module_& module);
+
+} // namespace c4

@@ -1,0 +1,88 @@
+// A target for libFuzzer: any bytes as a page, through the lines, the steps, the units and the example of each rule set.
+//
+// core/fuzz/run.sh builds it with AddressSanitizer and UndefinedBehaviorSanitizer, and runs it.
+#include <Python.h>
+
+#include <cstdlib>
+
+#include "../example.hpp"
+#include "../hashes.hpp"
+#include "../steps.hpp"
+#include "../units.hpp"
+#include "../urls.hpp"
+
+using namespace c4;
+
+namespace {
+
+StepRules rules_of(bool final) {
+    const Variants all = 3;
+    StepRules rules{
+        .lines = {
+            .end_marks = {".", "!", "?", "\"", "\u201d"},
+            .refused_endings = {"..."},
+            .least_words = final ? 5u : 3u,
+            .most_word_chars = final ? 20u : 0u,
+            .citations = final,
+            .page_phrases = final,
+            .curly_brackets = {"{", "}"},
+            .drop_lines_with = {"javascript", "terms of use", "\u00fcber"},
+        },
+        .bad_words = {"badword", "two words", "\u043c\u0430\u0442", "-x"},
+        .least_sentences = 3,
+        .sentences_left_in_text = final,
+        .language = "en",
+        .least_probability = 0.99,
+        .codes = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+        .before = {{Step::LINES, all}, {Step::SENTENCES, all}},
+        .after = {{Step::SENTENCES_LEFT, all}, {Step::LANGUAGE, all}, {Step::BAD_WORDS, 1}},
+        .look_for_lorem = 1,
+        .look_for_curly = 2,
+        .detect = [](Text) { return std::optional<Language>({"en", 0.995}); },
+    };
+    if (!final) rules.before.insert(rules.before.begin(), {{Step::LOREM_IPSUM, 1}, {Step::CURLY_BRACKET, 2}, {Step::BAD_WORDS, all}});
+    return rules;
+}
+
+struct Target {
+    std::shared_ptr<const Punkt> punkt = std::make_shared<const Punkt>(
+        std::vector<std::string>{"dr", "e.g", "u.s"}, std::vector<std::pair<std::string, std::string>>{{"##number##", "bad"}},
+        std::vector<std::string>{"the", "he"}, std::vector<std::pair<std::string, int>>{{"the", 98}, {"smith", 6}});
+    Steps paper{rules_of(false), punkt}, final{rules_of(true), punkt};
+    Units lines{0, punkt}, spans{3, punkt};
+};
+
+} // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    Py_Initialize();
+    make_unicode_tables();
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const Target target;
+    const Text body(reinterpret_cast<const char*>(data), size);
+    const bool decodes = is_utf8(body);
+    for (const Steps* steps : {&target.paper, &target.final}) {
+        std::uint8_t reasons[2] = {};
+        LineCounts counts;
+        const std::optional<std::string> text = steps->before(body, 3, reasons, counts);
+        const std::uint64_t told = counts.kept + counts.no_end_mark + counts.too_long_word + counts.too_few_words + counts.javascript
+                                   + counts.policy + counts.of_dropped_pages;
+        if (told != counts.read) std::abort();
+        if (!text) continue;
+        if (decodes && !is_utf8(*text)) std::abort();
+        for (const Units* units : {&target.lines, &target.spans}) {
+            const std::string keys = units->keys(*text);
+            if (keys.size() % 16) std::abort();
+            const std::string left = units->without(*text, {0, 2});
+            if (decodes && !is_utf8(left)) std::abort();
+            steps->after(left, 3, reasons);
+        }
+        framed_example({"text", "url"}, {*text, body});
+    }
+    normalize_url(body);
+    md5(body);
+    return 0;
+}

@@ -1,0 +1,78 @@
+// What langdetect 1.0.9 answers to a text, bit for bit.
+//
+// Every sum, product and quotient is of the same numbers in the same order as langdetect's, so this is compiled without
+// -ffast-math and with -ffp-contract=off.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "language_trial.hpp"
+#include "unicode.hpp"
+
+namespace c4 {
+
+// What langdetect is made of: its profiles, and the characters that it takes for others. Texts are UTF-8.
+struct LanguageRules {
+    std::vector<Text> profiles;    // JSON, in the order in which langdetect loads them
+    Text latin1_spaces;            // characters of Latin-1 that are taken for a space
+    std::vector<Text> kanji;       // characters that are taken for the first of them
+    Text vietnamese_letters;       // with
+    Text vietnamese_marks;         // a mark behind becomes
+    std::vector<Text> vietnamese;  // one letter: of each mark, the letters in their order
+    std::vector<std::uint32_t> words; // what Python's random numbers are made of
+    bool compensated;              // whether Python's sum() makes up for lost bits, as it does from 3.12 on
+};
+
+class LanguageDetector {
+public:
+    // Raises std::invalid_argument for other profiles than langdetect's.
+    explicit LanguageDetector(const LanguageRules& rules);
+
+    struct Answer {
+        int language; // its number; less than 0 where the text has no letters to go by
+        double probability;
+    };
+    Answer detect(Text text) const;
+
+    const std::string& name(int language) const { return names[language]; }
+    std::uint32_t normalized(std::uint32_t code) const; // langdetect's NGram.normalize
+
+private:
+    // A character's letter is its class and these. What langdetect takes for the same letter is one class.
+    // LATIN and OTHER are what its `cleaning_text` counts; so far apart that a text's characters can be added up.
+    static constexpr std::uint32_t CLASS = 0x7FF, UPPER = 1 << 11, LATIN = 1 << 12, OTHER = 1 << 28;
+    enum : std::uint32_t { BLANK, SMALL, CAPITAL, FIRST, NO_CLASS = CLASS }; // SMALL, CAPITAL: letters of no profile
+
+    // N-grams are numbered; a letter alone by its class. Bigrams and trigrams lie in one array each, at the base of what
+    // comes before plus the class of the last letter. A cell is that class; the n-gram, or 0, shifted; and the base of the
+    // trigrams that begin with a bigram, shifted. No two bases are alike: a cell of this class is of this base. None is 0,
+    // which is that of what begins no n-gram.
+    static constexpr int GRAM_SHIFT = 11, BASE_SHIFT = 27;
+
+    struct Gram;
+    struct Trial;
+    void make_normal(const LanguageRules& rules);
+    void make_letters(const std::vector<std::uint32_t>& known);
+    void make_grams(const std::vector<Gram>& grams);
+    std::string without_addresses(Text text) const;
+    std::string with_vietnamese(Text text) const;
+    template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
+    int find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const;
+
+    std::vector<std::string> names;
+    std::vector<std::uint32_t> normal;   // [0x10000]
+    std::vector<std::uint32_t> letters;  // [0x10000]
+    std::vector<std::uint32_t> bigram_bases; // [classes]
+    std::vector<std::uint64_t> bigrams;
+    std::vector<std::uint32_t> trigrams;
+    std::vector<std::uint32_t> rows;     // [n-grams]: where their weights begin
+    std::vector<double> weights;         // of each n-gram: the languages that have it, as bits, and how often each does
+    std::vector<std::uint32_t> words;
+    std::u32string vietnamese_letters, vietnamese_marks;
+    std::vector<std::u32string> vietnamese;
+    bool compensated;
+};
+
+} // namespace c4

@@ -1,0 +1,56 @@
+// What Python sees of the compiled rules.
+#include <nanobind/nanobind.h>
+
+#include "bindings.hpp"
+#include "hashes.hpp"
+#include "unicode.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace c4 {
+
+namespace {
+
+// The parts by themselves, for tests: texts are bytes of UTF-8.
+void bind_parts(nb::module_& parts) {
+    parts.def("is_utf8", [](nb::bytes data) { return is_utf8(text_of(data)); });
+    parts.def("kinds", [](std::uint32_t code) { return code < CODE_POINTS ? kinds_of(code) : 0; });
+    parts.def("lower", [](nb::bytes text) { return alone([&] { return lower(text_of(text)); }); });
+    parts.def("strip", [](nb::bytes text) { return to_bytes(strip(text_of(text))); });
+    parts.def("rstrip", [](nb::bytes text) { return to_bytes(rstrip(text_of(text))); });
+    parts.def("length", [](nb::bytes text) { return length(text_of(text)); });
+    parts.def("has_words", [](nb::bytes text, std::size_t least) { return has_words(text_of(text), least); });
+    parts.def("has_longer_word", [](nb::bytes text, std::size_t most) { return has_longer_word(text_of(text), most); });
+    parts.def("splitlines", [](nb::bytes text) { return to_list(splitlines(text_of(text))); });
+    parts.def("murmur3", [](nb::bytes data) {
+        const Hash128 hash = murmur3(text_of(data));
+        std::string out;
+        for (const std::uint64_t half : {hash.high, hash.low})
+            for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(half >> shift);
+        return to_bytes(out);
+    });
+    parts.def("md5", [](nb::bytes data) {
+        const auto digest = md5(text_of(data));
+        return nb::bytes(digest.data(), digest.size());
+    });
+    parts.def("rank", [](nb::bytes url) { return rank(text_of(url)); });
+    parts.def("in_validation", [](nb::bytes url) { return in_validation(text_of(url)); });
+    parts.def("crc32c", [](nb::bytes data) { return crc32c(text_of(data)); });
+}
+
+} // namespace
+
+} // namespace c4
+
+NB_MODULE(_core, module) {
+    nb::set_leak_warnings(false); // of objects that a process keeps up to its end
+    c4::make_unicode_tables();
+    nb::module_ parts = module.def_submodule("parts", "The parts of the compiled rules, one by one, for tests");
+    c4::bind_parts(parts);
+    c4::bind_language(module);
+    c4::bind_phrases(parts);
+    c4::bind_sentences(module);
+    c4::bind_records(module);
+    c4::bind_steps(module);
+}

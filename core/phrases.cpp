@@ -1,0 +1,253 @@
+#include "phrases.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace c4 {
+
+namespace {
+
+// [256]: the byte, capital letters of ASCII as small ones.
+constexpr auto FOLDED = [] {
+    std::array<unsigned char, 256> table{};
+    for (unsigned byte = 0; byte < 256; byte++) table[byte] = static_cast<unsigned char>(byte - 'A' < 26u ? byte | 0x20 : byte);
+    return table;
+}();
+
+// 1 for bytes of words of ASCII. No branches: the compiler does it for many bytes at once.
+constexpr unsigned char is_word_byte(unsigned char byte) {
+    const auto letter = static_cast<unsigned char>((byte | 0x20) - 'a'), digit = static_cast<unsigned char>(byte - '0');
+    return (letter < 26) | (digit < 10) | (byte == '_');
+}
+
+inline unsigned char folded(Text text, std::size_t at) { return FOLDED[static_cast<unsigned char>(text[at])]; }
+
+// True if `phrase` stands at `at` of the text, whose capital letters of ASCII are taken for small ones.
+bool stands_folded(Text text, std::size_t at, Text phrase) {
+    if (text.size() - at < phrase.size()) return false;
+    for (std::size_t i = 0; i < phrase.size(); i++)
+        if (folded(text, at + i) != static_cast<unsigned char>(phrase[i])) return false;
+    return true;
+}
+
+// The same anywhere, of a phrase of one byte or two, or of none.
+bool stands_short(Text text, Text phrase) {
+    if (phrase.empty()) return true;
+    const bool letter = static_cast<unsigned char>((phrase[0] | 0x20) - 'a') < 26;
+    for (std::size_t at = 0; at < text.size(); at++) {
+        if (!letter) at = text.find(phrase[0], at);
+        if (at == Text::npos) return false;
+        if (stands_folded(text, at, phrase)) return true;
+    }
+    return false;
+}
+
+// Of three bytes at `at`, or four. The case of letters is not in it, nor are some other bits.
+constexpr unsigned SHIFT_BITS = 12, BEGIN_BITS = 16;
+inline std::uint32_t hash_of_three(Text text, std::size_t at) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]) | 0x20u; };
+    return (byte(0) | byte(1) << 8 | byte(2) << 16) * 0x9E3779B1u >> (32 - SHIFT_BITS);
+}
+inline std::uint32_t hash_of_four(const char* bytes) {
+    std::uint32_t four;
+    std::memcpy(&four, bytes, 4);
+    return (four | 0x20202020u) * 0x9E3779B1u >> (32 - BEGIN_BITS);
+}
+
+// The two characters outside ASCII whose lower case holds ASCII: the Kelvin sign, and I with dot.
+bool folds_to_ascii(Text text) {
+    return text.find("\xE2\x84\xAA") != Text::npos || text.find("\xC4\xB0") != Text::npos;
+}
+
+bool lower_changes(Text text) { // something outside ASCII
+    for (std::size_t at = 0; at < text.size();) {
+        if (text.size() - at >= 8) {
+            std::uint64_t eight;
+            std::memcpy(&eight, text.data() + at, 8);
+            eight &= 0x8080808080808080u;
+            at += eight ? static_cast<std::size_t>(std::countr_zero(eight)) / 8 : 8;
+            if (!eight) continue;
+        } else if (static_cast<unsigned char>(text[at]) < 0x80) {
+            at++;
+            continue;
+        }
+        const Char found = char_at(text, at);
+        if (is(found.code, CHANGES)) return true;
+        at += found.size;
+    }
+    return false;
+}
+
+// Bit i: byte i belongs to a word of ASCII; of 64 bytes at most.
+std::uint64_t word_bytes(Text bytes) {
+    static_assert(std::endian::native == std::endian::little);
+    std::array<unsigned char, 64> block{}, flags;
+    if (bytes.size() == block.size())
+        std::memcpy(block.data(), bytes.data(), block.size());
+    else
+        std::memcpy(block.data(), bytes.data(), bytes.size());
+    for (std::size_t i = 0; i < block.size(); i++) flags[i] = is_word_byte(block[i]);
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < block.size(); i += 8) { // a product puts eight flags side by side
+        std::uint64_t eight;
+        std::memcpy(&eight, flags.data() + i, 8);
+        bits |= (eight * 0x0102040810204080u >> 56) << i;
+    }
+    return bits;
+}
+
+bool word_char_before(Text text, std::size_t at) { return at > 0 && is(char_before(text, at).code, WORD); }
+bool word_char_at(Text text, std::size_t at) { return at < text.size() && is(char_at(text, at).code, WORD); }
+
+} // namespace
+
+Phrases::Phrases(const std::vector<std::string>& phrases) {
+    for (const std::string& phrase : phrases) {
+        ascii_ &= is_ascii(phrase);
+        (phrase.size() < 3 ? short_ : long_).emplace_back(phrase);
+    }
+    least_ = 255; // for one byte of `shifts_`
+    for (const std::string& phrase : long_) least_ = std::min(least_, phrase.size());
+    shifts_.fill(static_cast<std::uint8_t>(least_ - 2));
+    for (const std::string& phrase : long_) {
+        for (std::size_t at = 0; at + 3 <= least_; at++) {
+            std::uint8_t& shift = shifts_[hash_of_three(phrase, at)];
+            shift = std::min(shift, static_cast<std::uint8_t>(least_ - 3 - at));
+        }
+    }
+}
+
+bool Phrases::may_stand_in(Text text) const {
+    if (!ascii_) return stands_in(lower(text));
+    return stands_in(text) || (!is_ascii(text) && folds_to_ascii(text) && stands_in(lower(text)));
+}
+
+// Wu and Manber's search, after their paper of 1994: three bytes say how far the next place is where a phrase may begin.
+bool Phrases::stands_in(Text low) const {
+    for (const std::string& phrase : short_)
+        if (stands_short(low, phrase)) return true;
+    if (long_.empty()) return false;
+    for (std::size_t end = least_; end <= low.size();) {
+        const std::size_t shift = shifts_[hash_of_three(low, end - 3)];
+        if (shift == 0 && stands_at(low, end - least_)) return true;
+        end += std::max<std::size_t>(shift, 1);
+    }
+    return false;
+}
+
+bool Phrases::stands_at(Text text, std::size_t at) const {
+    return std::any_of(long_.begin(), long_.end(), [&](const std::string& phrase) { return stands_folded(text, at, phrase); });
+}
+
+BadWords::BadWords(const std::vector<std::string>& words) {
+    std::vector<std::string> sorted(words);
+    std::sort(sorted.begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    if (!sorted.empty() && sorted.front().empty()) {
+        empty_ = true;
+        sorted.erase(sorted.begin());
+    }
+    const auto mark = [&](const std::string& bytes) {
+        const std::uint32_t hash = hash_of_four(bytes.data());
+        may_begin_[hash / 64] |= std::uint64_t{1} << hash % 64;
+    };
+    for (const std::string& word : sorted) {
+        if (word.size() < 3)
+            begins_short_[static_cast<unsigned char>(word[0])] = true;
+        else if (word.size() > 3)
+            mark(word);
+        else
+            for (int next = 0; next < 256; next++)
+                if (!is_word_byte(static_cast<unsigned char>(next))) mark(word + static_cast<char>(next));
+    }
+    grow(sorted);
+}
+
+// Level by level: a node stands for the words from `first` to `last` that have the same first `depth` bytes.
+void BadWords::grow(const std::vector<std::string>& words) {
+    struct Range {
+        std::size_t first, last, depth;
+    };
+    std::vector<Range> ranges{{0, words.size(), 0}};
+    nodes_.push_back({});
+    for (std::size_t node = 0; node < nodes_.size(); node++) {
+        auto [first, last, depth] = ranges[node];
+        if (first < last && words[first].size() == depth) { // the shortest comes first
+            nodes_[node].is_word = true;
+            first++;
+        }
+        nodes_[node].first_child = static_cast<std::uint32_t>(nodes_.size());
+        while (first < last) {
+            std::size_t next = first;
+            while (next < last && words[next][depth] == words[first][depth]) next++;
+            Node child;
+            child.byte = static_cast<std::uint8_t>(words[first][depth]);
+            nodes_.push_back(child);
+            ranges.push_back({first, next, depth + 1});
+            nodes_[node].children++;
+            first = next;
+        }
+    }
+    nodes_[0].is_word = false;
+}
+
+bool BadWords::stands_in(Text text) const {
+    if (nodes_[0].children == 0 && !empty_) return false;
+    if (is_ascii(text) || !lower_changes(text)) return find(text);
+    return find(lower(text));
+}
+
+bool BadWords::may_begin(Text text, std::size_t at) const {
+    if (text.size() - at < 4 || begins_short_[folded(text, at)]) return true;
+    const std::uint32_t hash = hash_of_four(text.data() + at);
+    return may_begin_[hash / 64] >> hash % 64 & 1;
+}
+
+bool BadWords::find(Text text) const {
+    if (empty_ && has_empty_place(text)) return true;
+    constexpr std::size_t BLOCK = 64;
+    std::uint64_t after_word = 0; // 1: the byte before the block belongs to a word of ASCII
+    for (std::size_t block = 0; block < text.size(); block += BLOCK) {
+        const Text bytes = text.substr(block, BLOCK);
+        const std::uint64_t words = word_bytes(bytes);
+        std::uint64_t starts = ~(words << 1 | after_word);
+        if (bytes.size() < BLOCK) starts &= (std::uint64_t{1} << bytes.size()) - 1;
+        after_word = words >> 63;
+        for (; starts; starts &= starts - 1) {
+            const std::size_t at = block + static_cast<std::size_t>(std::countr_zero(starts));
+            if (may_begin(text, at) && stands_at(text, at)) return true;
+        }
+    }
+    return false;
+}
+
+// True if a word stands at `at`. The text is folded as it is read.
+bool BadWords::stands_at(Text text, std::size_t at) const {
+    const Node* node = nodes_.data();
+    for (std::size_t end = at; end < text.size();) {
+        const unsigned char byte = folded(text, end);
+        const Node *child = nodes_.data() + node->first_child, *last = child + node->children;
+        while (child != last && child->byte != byte) child++;
+        if (child == last) return false;
+        node = child;
+        end++;
+        if (node->is_word && !word_char_at(text, end)) return !word_char_before(text, at);
+    }
+    return false;
+}
+
+// True if two characters beside each other, or the ends of the text, are no word characters.
+bool BadWords::has_empty_place(Text text) const {
+    bool before = false;
+    for (std::size_t at = 0; at < text.size();) {
+        const Char found = char_at(text, at);
+        const bool word = is(found.code, WORD);
+        if (!word && !before) return true;
+        before = word;
+        at += found.size;
+    }
+    return !before;
+}
+
+} // namespace c4

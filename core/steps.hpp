@@ -1,0 +1,78 @@
+// The steps of a rule set for some variants: what happens to one page before and after deduplication. As in
+// c4build/rules/steps.py, which says what is what.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lines.hpp"
+#include "phrases.hpp"
+#include "sentences.hpp"
+#include "unicode.hpp"
+
+namespace c4 {
+
+using Variants = std::uint64_t; // a bit each
+
+enum class Step : std::uint8_t { LOREM_IPSUM, CURLY_BRACKET, BAD_WORDS, LINES, SENTENCES, LANGUAGE, SENTENCES_LEFT };
+
+// Reasons as page files store them; none of these is 0.
+struct ReasonCodes {
+    std::uint8_t lorem_ipsum, curly_bracket, bad_words, too_few_sentences, language_unknown, language_unsure, other_language,
+        nothing_left, too_few_sentences_left;
+};
+
+struct Language {
+    std::string name;
+    double probability;
+};
+
+struct Planned {
+    Step step;
+    Variants variants; // that take it
+};
+
+struct StepRules {
+    LineRules lines;
+    std::vector<std::string> bad_words;
+    std::size_t least_sentences;
+    bool sentences_left_in_text; // else line by line
+    std::string language;
+    double least_probability;
+    ReasonCodes codes;
+    std::vector<Planned> before, after;
+    Variants look_for_lorem, look_for_curly; // the variants for which the step `lines` looks for these
+    // The likeliest language of a text; nothing without letters to go by.
+    std::function<std::optional<Language>(Text)> detect;
+};
+
+class Steps {
+public:
+    Steps(StepRules rules, std::shared_ptr<const Punkt> punkt);
+
+    // The text that stays of a page up to deduplication, nothing where no variant is left. Writes the reasons of those that
+    // drop out into `reasons`, [variants].
+    std::optional<std::string> before(Text body, Variants running, std::span<std::uint8_t> reasons, LineCounts& counts) const;
+
+    // The same behind deduplication, where no step changes the text. Returns whether a variant is left.
+    bool after(Text text, Variants running, std::span<std::uint8_t> reasons) const;
+
+private:
+    std::uint8_t judge(Step step, Text text) const; // a reason, 0 where the text stays
+    std::uint8_t judge_language(Text text) const;
+    std::optional<std::string> take_lines(
+        Text body, Variants taking, Variants& running, std::span<std::uint8_t> reasons, LineCounts& counts) const;
+
+    StepRules rules_;
+    std::shared_ptr<const Punkt> punkt_;
+    LineFilter lines_;
+    BadWords bad_words_;
+    Phrases lorem_ipsum_;
+};
+
+} // namespace c4

@@ -1,0 +1,220 @@
+#include "unicode.hpp"
+
+#include <Python.h>
+
+#include <atomic>
+
+namespace c4 {
+
+std::vector<std::uint8_t> unicode_kinds;
+std::vector<std::int32_t> unicode_to_lower;
+
+namespace {
+
+constexpr std::uint32_t I_WITH_DOT = 0x130, CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
+
+// What decides whether a sigma is the last letter of a word. Python says it of no character: it is asked with a text
+// around each. Made when the first capital sigma is met.
+struct SigmaTables {
+    std::vector<bool> cased, ignored; // [CODE_POINTS]; a character that is ignored is not asked whether it is cased
+};
+
+bool ends_in_final_sigma(std::uint32_t before, std::uint32_t code) {
+    const Py_UCS4 text[3] = {before, code, CAPITAL_SIGMA};
+    PyObject* made = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text + (before == 0), before == 0 ? 2 : 3);
+    PyObject* low = made ? PyObject_CallMethod(made, "lower", nullptr) : nullptr;
+    const bool found = low && PyUnicode_ReadChar(low, PyUnicode_GetLength(low) - 1) == FINAL_SIGMA;
+    PyErr_Clear();
+    Py_XDECREF(low);
+    Py_XDECREF(made);
+    return found;
+}
+
+const SigmaTables& sigma_tables() {
+    static SigmaTables tables;
+    static std::atomic<bool> made = false;
+    if (made) return tables;
+    const PyGILState_STATE state = PyGILState_Ensure(); // nobody else makes them meanwhile
+    if (!made) {
+        tables.cased.resize(CODE_POINTS);
+        tables.ignored.resize(CODE_POINTS);
+        for (std::uint32_t code = 1; code < CODE_POINTS; code++) {
+            if (code >= 0xD800 && code < 0xE000) continue;
+            tables.cased[code] = ends_in_final_sigma(0, code);
+            tables.ignored[code] = !tables.cased[code] && ends_in_final_sigma('a', code);
+        }
+        made = true;
+    }
+    PyGILState_Release(state);
+    return tables;
+}
+
+bool is_final_sigma(Text text, std::size_t at) {
+    const SigmaTables& tables = sigma_tables();
+    bool before = false;
+    for (std::size_t end = at; end > 0;) {
+        const Char found = char_before(text, end);
+        end -= found.size;
+        if (tables.ignored[found.code]) continue;
+        before = tables.cased[found.code];
+        break;
+    }
+    if (!before) return false;
+    for (std::size_t next = at + 2; next < text.size();) {
+        const Char found = char_at(text, next);
+        next += found.size;
+        if (!tables.ignored[found.code]) return !tables.cased[found.code];
+    }
+    return true;
+}
+
+} // namespace
+
+void make_unicode_tables() {
+    unicode_kinds.assign(CODE_POINTS, 0);
+    unicode_to_lower.assign(CODE_POINTS, 0);
+    for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
+        const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
+        std::uint8_t kinds = 0;
+        if (Py_UNICODE_ISSPACE(code)) kinds |= SPACE;
+        if (Py_UNICODE_ISALNUM(code) || code == '_') kinds |= WORD;
+        if (Py_UNICODE_ISDECIMAL(code)) kinds |= DIGIT;
+        if (Py_UNICODE_ISUPPER(code)) kinds |= UPPER;
+        if (Py_UNICODE_ISLOWER(code)) kinds |= LOWER;
+        if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
+        if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
+        unicode_kinds[code] = kinds;
+        unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
+    }
+}
+
+void append_char(std::string& to, std::uint32_t code) {
+    if (code < 0x80) {
+        to += static_cast<char>(code);
+    } else if (code < 0x800) {
+        to += static_cast<char>(0xC0 | code >> 6);
+        to += static_cast<char>(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        to += static_cast<char>(0xE0 | code >> 12);
+        to += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+        to += static_cast<char>(0x80 | (code & 0x3F));
+    } else {
+        to += static_cast<char>(0xF0 | code >> 18);
+        to += static_cast<char>(0x80 | (code >> 12 & 0x3F));
+        to += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+        to += static_cast<char>(0x80 | (code & 0x3F));
+    }
+}
+
+bool is_utf8(Text text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+        const unsigned char first = byte(at);
+        if (first < 0x80) {
+            at++;
+            continue;
+        }
+        const std::size_t size = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+        if (!size || text.size() - at < size) return false;
+        for (std::size_t i = 1; i < size; i++)
+            if ((byte(at + i) & 0xC0) != 0x80) return false;
+        const unsigned char second = byte(at + 1);
+        if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0)) return false;
+        if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90)) return false;
+        at += size;
+    }
+    return true;
+}
+
+std::size_t length(Text text) {
+    std::size_t count = 0;
+    for (const char byte : text) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+    return count;
+}
+
+Text rstrip(Text text) {
+    while (!text.empty()) {
+        const Char last = char_before(text, text.size());
+        if (!is(last.code, SPACE)) break;
+        text.remove_suffix(last.size);
+    }
+    return text;
+}
+
+Text strip(Text text) {
+    while (!text.empty()) {
+        const Char first = char_at(text, 0);
+        if (!is(first.code, SPACE)) break;
+        text.remove_prefix(first.size);
+    }
+    return rstrip(text);
+}
+
+bool has_words(Text text, std::size_t least) {
+    std::size_t words = 0;
+    bool inside = false;
+    for (std::size_t at = 0; at < text.size() && words < least;) {
+        const Char found = char_at(text, at);
+        at += found.size;
+        const bool space = is(found.code, SPACE);
+        words += !space && !inside;
+        inside = !space;
+    }
+    return words >= least;
+}
+
+bool has_longer_word(Text text, std::size_t most) {
+    if (text.size() <= most) return false;
+    std::size_t size = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const Char found = char_at(text, at);
+        at += found.size;
+        size = is(found.code, SPACE) ? 0 : size + 1;
+        if (size > most) return true;
+    }
+    return false;
+}
+
+std::string lower(Text text) {
+    std::string low;
+    low.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        if (byte < 0x80) {
+            low += static_cast<char>(byte - 'A' < 26u ? byte | 0x20 : byte);
+            at++;
+            continue;
+        }
+        const Char found = char_at(text, at);
+        if (!is(found.code, CHANGES))
+            low.append(text, at, found.size);
+        else if (found.code == CAPITAL_SIGMA)
+            append_char(low, is_final_sigma(text, at) ? FINAL_SIGMA : CAPITAL_SIGMA + 0x20);
+        else if (found.code == I_WITH_DOT)
+            low += "i\xCC\x87";
+        else
+            append_char(low, found.code + static_cast<std::uint32_t>(unicode_to_lower[found.code]));
+        at += found.size;
+    }
+    return low;
+}
+
+std::vector<Text> splitlines(Text text) {
+    std::vector<Text> lines;
+    std::size_t start = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const Char found = char_at(text, at);
+        if (!is(found.code, LINE_END)) {
+            at += found.size;
+            continue;
+        }
+        lines.push_back(text.substr(start, at - start));
+        at += found.size;
+        if (found.code == '\r' && at < text.size() && text[at] == '\n') at++;
+        start = at;
+    }
+    if (start < text.size()) lines.push_back(text.substr(start));
+    return lines;
+}
+
+} // namespace c4

@@ -1,0 +1,76 @@
+// Text as Python sees it: code points, their kinds by the running Python's own Unicode data, strip, split, lower.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace c4 {
+
+// A text in UTF-8. What is no UTF-8 never gets here: bodies are checked where records are read.
+using Text = std::string_view;
+
+// Kinds of a code point, bits of `kinds_of`.
+enum Kind : std::uint8_t {
+    SPACE = 1,     // str.isspace, \s
+    WORD = 2,      // \w
+    DIGIT = 4,     // \d
+    UPPER = 8,     // str.isupper, of one character
+    LOWER = 16,    // str.islower, of one character
+    LINE_END = 32, // where str.splitlines ends a line
+    CHANGES = 64,  // str.lower changes it
+};
+
+constexpr std::uint32_t CODE_POINTS = 0x110000;
+
+// Fills the tables from the running Python. Called once, when the module is imported.
+void make_unicode_tables();
+
+extern std::vector<std::uint8_t> unicode_kinds;     // [CODE_POINTS]
+extern std::vector<std::int32_t> unicode_to_lower;  // [CODE_POINTS]: what is to be added; nothing for U+0130, which becomes two
+
+inline std::uint8_t kinds_of(std::uint32_t code) { return unicode_kinds[code]; }
+inline bool is(std::uint32_t code, std::uint8_t kinds) { return unicode_kinds[code] & kinds; }
+
+struct Char {
+    std::uint32_t code;
+    std::uint32_t size; // bytes
+};
+
+// The character that begins at `at`, which must lie within the text. On a cut one: the bytes that are there.
+inline Char char_at(Text text, std::size_t at) {
+    auto byte = [&](std::size_t i) -> std::uint32_t { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0x80; };
+    const std::uint32_t first = byte(at);
+    if (first < 0x80) return {first, 1};
+    if (first < 0xE0) return {(first & 0x1F) << 6 | (byte(at + 1) & 0x3F), 2};
+    if (first < 0xF0) return {(first & 0x0F) << 12 | (byte(at + 1) & 0x3F) << 6 | (byte(at + 2) & 0x3F), 3};
+    const std::uint32_t code = (first & 0x07) << 18 | (byte(at + 1) & 0x3F) << 12 | (byte(at + 2) & 0x3F) << 6 | (byte(at + 3) & 0x3F);
+    return {code < CODE_POINTS ? code : 0xFFFD, 4};
+}
+
+// The character that ends at `end`, which must not be 0.
+inline Char char_before(Text text, std::size_t end) {
+    std::size_t at = end - 1;
+    while (at > 0 && end - at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) at--;
+    return char_at(text, at);
+}
+
+void append_char(std::string& to, std::uint32_t code);
+
+bool is_utf8(Text text);                         // as Python decodes it: no surrogates, nothing overlong
+inline bool is_ascii(Text text) {
+    unsigned char all = 0;
+    for (const char byte : text) all |= static_cast<unsigned char>(byte);
+    return all < 0x80;
+}
+std::size_t length(Text text);                   // code points
+Text strip(Text text);                           // str.strip
+Text rstrip(Text text);                          // str.rstrip
+bool has_words(Text text, std::size_t least);    // len(str.split) >= least
+bool has_longer_word(Text text, std::size_t most); // some word of str.split has more than `most` code points
+std::string lower(Text text);                    // str.lower
+std::vector<Text> splitlines(Text text);         // str.splitlines
+
+} // namespace c4
