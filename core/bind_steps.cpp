@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "bindings.hpp"
@@ -31,16 +32,17 @@ Text text_or_bytes(nb::handle value) {
     return {PyBytes_AS_STRING(value.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(value.ptr()))};
 }
 
+// In the order of `Step`.
+const std::vector<std::string> STEPS = {
+    "lorem_ipsum", "curly_bracket", "bad_words", "lines", "sentences", "language", "sentences_left"};
+
 std::vector<Planned> planned(const nb::list& steps) {
-    static const std::vector<std::string> names = {
-        "lorem_ipsum", "curly_bracket", "bad_words", "lines", "sentences", "language", "sentences_left"};
     std::vector<Planned> plan;
     for (const nb::handle item : steps) {
         const auto [name, variants] = nb::cast<std::pair<std::string, Variants>>(item);
-        std::size_t step = 0;
-        while (step < names.size() && names[step] != name) step++;
-        if (step == names.size()) throw nb::value_error("no step is called that");
-        plan.push_back({static_cast<Step>(step), variants});
+        const auto step = std::find(STEPS.begin(), STEPS.end(), name);
+        if (step == STEPS.end()) throw nb::value_error("no step is called that");
+        plan.push_back({static_cast<Step>(step - STEPS.begin()), variants});
     }
     return plan;
 }
@@ -116,6 +118,7 @@ private:
 } // namespace
 
 void bind_steps(nb::module_& module) {
+    module.attr("STEPS") = nb::cast(STEPS);
     nb::class_<StepsOfPython>(module, "Steps")
         .def(nb::init<const nb::dict&, std::shared_ptr<const Punkt>, const std::shared_ptr<const LanguageDetector>&>())
         .def("before", &StepsOfPython::before)

@@ -19,15 +19,28 @@ struct SigmaTables {
     std::vector<bool> cased, ignored; // [CODE_POINTS]; a character that is ignored is not asked whether it is cased
 };
 
-bool ends_in_final_sigma(std::uint32_t before, std::uint32_t code) {
-    const Py_UCS4 text[3] = {before, code, CAPITAL_SIGMA};
-    PyObject* made = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text + (before == 0), before == 0 ? 2 : 3);
+// Sets `found` for the characters of a plane behind which, and behind `before` if there is one, a sigma is a final one.
+void ask_for_final_sigmas(std::uint32_t plane, const char* before, std::vector<bool>& found) {
+    std::u32string text;
+    std::vector<std::uint32_t> codes;
+    for (std::uint32_t code = plane << 16; code < (plane + 1) << 16; code++) {
+        if (code == '\n' || (code >= 0xD800 && code < 0xE000)) continue;
+        for (const char* at = before; *at; at++) text += static_cast<char32_t>(*at);
+        text += {static_cast<char32_t>(code), static_cast<char32_t>(CAPITAL_SIGMA), U'\n'};
+        codes.push_back(code);
+    }
+    PyObject* made = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
     PyObject* low = made ? PyObject_CallMethod(made, "lower", nullptr) : nullptr;
-    const bool found = low && PyUnicode_ReadChar(low, PyUnicode_GetLength(low) - 1) == FINAL_SIGMA;
+    std::size_t line = 0;
+    Py_UCS4 last = 0;
+    for (Py_ssize_t at = 0; low && at < PyUnicode_GET_LENGTH(low); at++) {
+        const Py_UCS4 code = PyUnicode_READ_CHAR(low, at);
+        if (code == '\n' && line < codes.size()) found[codes[line++]] = last == FINAL_SIGMA;
+        last = code;
+    }
     PyErr_Clear();
     Py_XDECREF(low);
     Py_XDECREF(made);
-    return found;
 }
 
 const SigmaTables& sigma_tables() {
@@ -38,11 +51,12 @@ const SigmaTables& sigma_tables() {
     if (!made) {
         tables.cased.resize(CODE_POINTS);
         tables.ignored.resize(CODE_POINTS);
-        for (std::uint32_t code = 1; code < CODE_POINTS; code++) {
-            if (code >= 0xD800 && code < 0xE000) continue;
-            tables.cased[code] = ends_in_final_sigma(0, code);
-            tables.ignored[code] = !tables.cased[code] && ends_in_final_sigma('a', code);
+        for (const std::uint32_t plane : {0, 1, 14}) { // the others have ideographs, and what is nobody's
+            ask_for_final_sigmas(plane, "", tables.cased);
+            ask_for_final_sigmas(plane, "a", tables.ignored);
         }
+        for (std::uint32_t code = 0; code < CODE_POINTS; code++)
+            if (tables.cased[code]) tables.ignored[code] = false;
         made = true;
     }
     PyGILState_Release(state);

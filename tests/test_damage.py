@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from warcio import ArchiveIterator as WarcioIterator
 from wet_files import Written
 
+from c4build.dedup.keys import url_key
 from c4build.errors import CountsError
 from c4build.flow.pagefiles import Report, Row, key_file, open_page_file
 from c4build.page import Page
 from c4build.read.gz import Damage
 from c4build.read.wet import read_pages
-from c4build.rules.lines import candidate_lines
 from c4build.write.tables import read_table
 
 RULES = ("paper", "c4-3.1.0")
@@ -242,7 +242,6 @@ def test_a_record_of_300_mb_is_dropped_in_bounded_memory(huge, rules):
 import resource
 from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.rules.lines import candidate_lines
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import io
 before = peak()
@@ -301,13 +300,13 @@ def test_an_error_that_nobody_thought_of_costs_its_page_or_the_rest_of_its_input
                 raise ValueError("\x1b[31mboo")
             yield found
 
-    def cut(bodies, rules):
-        if any(b"blorptastic" in body for body in bodies):
+    def known_by(url):
+        if url == "http://example.org/bad":
             raise ZeroDivisionError("of a page")
-        return candidate_lines(bodies, rules)
+        return url_key(url)
 
     monkeypatch.setattr("c4build.flow.clean.read_pages", read)
-    monkeypatch.setattr("c4build.flow.clean.candidate_lines", cut)
+    monkeypatch.setattr("c4build.flow.clean.url_key", known_by)
     said = build(sources.request(tmp_path / "out", variants=["en"]))["en"]
     told = {entry["input"]: entry for entry in said["damaged"]}
     assert set(told) == set(sources.wet[:2])

@@ -76,7 +76,7 @@ def long(tmp_path_factory):
     """Arguments of a build of ten seconds or more."""
     folder = tmp_path_factory.mktemp("long")
     for number in range(2):
-        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", wet_files.pages(number * 10_000, 10_000))
+        wet_files.write_wet(folder / f"part-{number}.warc.wet.gz", wet_files.pages(number * 25_000, 25_000))
     return ["build", folder, "--variants", "en.noblocklist", "--workers", 2]
 
 
@@ -102,7 +102,7 @@ def socket_folder(worker: psutil.Process) -> Path:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("seconds", [0, 3])  # before it could connect, at work
+@pytest.mark.parametrize("seconds", [0, 2])  # before it could connect, at work
 def test_workers_end_when_their_parent_is_killed(long, tmp_path, seconds):
     command = Command(*long, "--out", tmp_path)
     workers = workers_of(command)

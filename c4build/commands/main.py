@@ -146,10 +146,10 @@ def run_build(
 
     started = time.monotonic()
     check(workers, runner, beam_options)
+    from c4build.compiled import SLOW, core
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
     from c4build.report.card import write_card
-    from c4build.rules.compiled import SLOW, core
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)

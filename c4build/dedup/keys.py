@@ -12,7 +12,7 @@ from typing import NamedTuple
 import mmh3
 import numpy as np
 
-from c4build.rules.compiled import core
+from c4build.compiled import core
 from c4build.rules.urls import in_validation, normalize_url
 
 # What a date may weigh: the 20 characters of a WARC date, and of WARC 1.1 with fractions. Longer ones are cut.

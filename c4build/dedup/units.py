@@ -7,9 +7,9 @@ lost, and the units themselves. Positions in the second are indices into the oth
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from c4build.compiled import core
 from c4build.dedup.keys import hash_text
-from c4build.rules.compiled import core, punkt
-from c4build.rules.sentences import sentence_spans
+from c4build.rules.sentences import punkt, sentence_spans
 from c4build.rules.tables import RuleSet
 
 

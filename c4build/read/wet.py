@@ -9,12 +9,12 @@ next record.
 import os
 from collections.abc import Iterator
 
+from c4build.compiled import core
 from c4build.read.gz import Damage, Readable, read_chunks
 from c4build.read.wet_kind import of_wet
 from c4build.read.wet_pages import Found, not_ordinary
 from c4build.read.wet_tfds import tfds_pages
 from c4build.read.wet_warc import warc_pages
-from c4build.rules.compiled import core
 
 _MOST_BYTES = 1 << 22  # see `_most_bytes`
 _MOST_SAID = 100  # damages of a file that are described; the others are counted

@@ -14,7 +14,7 @@ from functools import lru_cache
 import langdetect
 from langdetect.utils.ngram import NGram
 
-from c4build.rules.compiled import core
+from c4build.compiled import core
 
 try:
     import langdetect_rs as fastest_library

@@ -10,8 +10,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice, pairwise
+from typing import Any
 
 from punkt.data import english
+
+from c4build.compiled import core
 
 _NON_WORD = r"[)\";}\]*:@'({\[!?]"
 _MULTI_CHAR = r"(?:-{2,}|\.{2,}|(?:\.\s){2,}\.)"
@@ -153,3 +156,16 @@ def _starts_sentence(token, kind):
     if token[0].islower() and (context & _UC or not context & _BEG_LC):
         return False
     return None
+
+
+@lru_cache(maxsize=1)
+def punkt() -> Any:
+    """The compiled Punkt with NLTK's English parameters; None without compiled rules."""
+    if core is None:
+        return None
+    return core.Punkt(
+        list(english.ABBREV_TYPES),
+        [tuple(pair) for pair in english.COLLOCATIONS],
+        list(english.SENT_STARTERS),
+        dict(english.ORTHO_CONTEXT),
+    )

@@ -6,12 +6,12 @@ from functools import cache
 from itertools import islice
 from typing import Union
 
+from c4build.compiled import core
 from c4build.page import page_text
 from c4build.rules.badwords import bad_word_test
-from c4build.rules.compiled import core, punkt
 from c4build.rules.language import compiled_detector, language_test
 from c4build.rules.lines import LOREM_IPSUM, line_filter
-from c4build.rules.sentences import has_sentences, sentence_spans
+from c4build.rules.sentences import has_sentences, punkt, sentence_spans
 from c4build.rules.tables import CODE, PAGE_PHRASES, RuleSet, Variant
 
 # A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the page as it was read.
@@ -59,8 +59,9 @@ class Steps:
 
 
 def steps_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]) -> Steps:
-    """The compiled steps, or where there are none the plain ones, which do the same."""
-    return CompiledSteps(rules, variants, bad_words) if core else PlainSteps(rules, variants, bad_words)
+    """The compiled steps; the plain ones, which do the same, where there are none or one of these steps is not compiled."""
+    compiled = core and {*rules.before, *rules.after} <= {*core.STEPS}
+    return (CompiledSteps if compiled else PlainSteps)(rules, variants, bad_words)
 
 
 class CompiledSteps(Steps):

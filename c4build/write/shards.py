@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from c4build.compiled import core
 from c4build.page import PROVENANCE
-from c4build.rules.compiled import core
 from c4build.write.example import Text, encode_example, frame, utf8
 from c4build.write.files import FileSums, whole_file, whole_path
 from c4build.write.folder import manifest_name

@@ -47,7 +47,7 @@ StepRules rules_of(bool final) {
 struct Target {
     std::shared_ptr<const Punkt> punkt = std::make_shared<const Punkt>(
         std::vector<std::string>{"dr", "e.g", "u.s"}, std::vector<std::pair<std::string, std::string>>{{"##number##", "bad"}},
-        std::vector<std::string>{"the", "he"}, std::vector<std::pair<std::string, int>>{{"the", 98}, {"smith", 6}});
+        std::vector<std::string>{"the", "he"}, std::unordered_map<std::string, int>{{"the", 98}, {"smith", 6}});
     Steps paper{rules_of(false), punkt}, final{rules_of(true), punkt};
     Units lines{0, punkt}, spans{3, punkt};
 };

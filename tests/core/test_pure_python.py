@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from c4build.rules.compiled import core
+from c4build.compiled import core
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.sample.resources import sample_folder
 

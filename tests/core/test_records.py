@@ -10,9 +10,9 @@ import wet_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c4build.compiled import core
 from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.rules.compiled import core
 
 pytestmark = pytest.mark.skipif(
     core is None, reason="c4build._core is not compiled: there was no compiler at installation"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from c4build.compiled import core
 from c4build.dedup.keys import plain_url_key, url_key
 from c4build.dedup.units import plain_units, units_of
 from c4build.page import page_text
-from c4build.rules.compiled import core
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import RULE_SETS, VARIANTS, Variant
 from c4build.write.example import encode_example, frame

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langdetect.utils.ngram import NGram
 
+from c4build.compiled import core
 from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.rules.compiled import core
 from c4build.rules.language import compiled_detector, fastest_detector, language_test, library_detector
 from c4build.sample.resources import sample_folder
 

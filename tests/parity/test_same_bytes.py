@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from tensorflow_datasets.proto import tf_example_pb2
 from tensorflow_datasets.text import c4_utils
 
+from c4build.compiled import core
 from c4build.corpora.c4 import Request, prepare
 from c4build.errors import NothingReadError
 from c4build.flow.local import run
 from c4build.rules.badwords import bad_word_test
-from c4build.rules.compiled import core, punkt
 from c4build.rules.lines import line_filter
-from c4build.rules.sentences import has_sentences, sentence_spans
+from c4build.rules.sentences import has_sentences, punkt, sentence_spans
 from c4build.rules.steps import CompiledSteps, sentences_in_lines
 from c4build.rules.tables import PAGE_PHRASES, RULE_SETS, Variant
 from c4build.rules.urls import in_validation, normalize_url

@@ -68,24 +68,30 @@ address, process = sys.argv[1:]
 start_distributed(address, 2, int(process))
 from jax.experimental import multihost_utils
 assert multihost_utils.process_allgather(np.array([int(process)])).reshape(-1).tolist() == [0, 1]
-print("listening", json.dumps([list(c.laddr) for c in psutil.Process().net_connections() if c.status == "LISTEN"]))
+print("listening", json.dumps([list(c.laddr) for c in psutil.Process().net_connections() if c.status == "LISTEN"]), flush=True)
 import jax
 jax.distributed.shutdown()
 """
 
 
 def test_processes_that_train_together_listen_on_the_address_that_was_named_and_on_no_other():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", LISTEN, f"127.0.0.1:{port}", str(n)], stdout=subprocess.PIPE, text=True, env=env
-        )
-        for n in range(2)
-    ]
-    said = [child.communicate(timeout=120)[0] for child in children]  # gloo says things too
+    for _ in range(3):  # another program may take the port first
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", LISTEN, f"127.0.0.1:{port}", str(n)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+            )
+            for n in range(2)
+        ]  # fmt: skip
+        ended = [child.communicate(timeout=90) for child in children]
+        said = [out for out, _ in ended]  # gloo says things too
+        if all("listening" in out for out in said):
+            break
+    assert all("listening" in out for out in said), ended
     listening = [json.loads(re.search(r"^.*listening (.*)$", out, re.MULTILINE)[1]) for out in said]
     assert port in {socket_port for _, socket_port in listening[0]}
     for address, _ in [*listening[0], *listening[1]]:

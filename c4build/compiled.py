@@ -5,10 +5,7 @@
 
 import importlib
 import os
-from functools import lru_cache
 from typing import Any
-
-from punkt.data import english
 
 SLOW = (
     "c4build._core is not installed, as there was no compiler: the rules run in Python, which gives the same output and takes "
@@ -26,16 +23,3 @@ def _compiled() -> Any:
 
 
 core = _compiled()
-
-
-@lru_cache(maxsize=1)
-def punkt():
-    """The compiled Punkt with NLTK's English parameters; None without compiled rules."""
-    if core is None:
-        return None
-    return core.Punkt(
-        list(english.ABBREV_TYPES),
-        [tuple(pair) for pair in english.COLLOCATIONS],
-        list(english.SENT_STARTERS),
-        dict(english.ORTHO_CONTEXT),
-    )
