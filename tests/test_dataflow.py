@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 from builds import VARIANTS
+from command import Finished
 from packaging.requirements import Requirement
 
 from c4build.commands.commandline import BeamCommand
@@ -124,6 +125,7 @@ def test_the_program_of_a_template_takes_inputs_as_an_option_and_hands_the_job_o
     given = [f"--inputs={','.join(sources.wet[:2])}", f"--out={tmp_path}", f"--badwords={sources.bad_words}"]
     words = [sys.executable, ROOT / "docker/flex.py", *given, "--template_location", tmp_path / "job"]
     done = subprocess.run(words, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "") and "the job was handed over" in done.stdout
+    said = Finished(done.returncode, done.stdout, done.stderr)
+    assert (said.code, said.error_lines) == (0, []) and "the job was handed over" in said.out
     (made,) = tmp_path.glob("c4/*/*/c4build.json")  # by Beam's own runner, which makes no templates
     assert len(json.loads(made.read_text())["inputs"]) == 2
