@@ -24,11 +24,6 @@ class Page:
         """The body's lines, see `page_text`."""
         return page_text(self.body.decode())
 
-    @property
-    def utf8(self) -> bytes:
-        """`text` in UTF-8."""
-        return self.text.encode()
-
 
 def page_text(page: str) -> str:
     """The lines of a page, stripped, without empty ones: what TFDS takes for its text."""

@@ -39,11 +39,7 @@ void bind_language(nb::module_& module) {
             "vietnamese"_a, "random_words"_a, "compensated"_a)
         .def("__call__",
             [](const LanguageDetector& detector, const nb::bytes& text) -> nb::object {
-                LanguageDetector::Answer answer;
-                {
-                    nb::gil_scoped_release release;
-                    answer = detector.detect(text_of(text));
-                }
+                const LanguageDetector::Answer answer = unlocked([&] { return detector.detect(text_of(text)); });
                 if (answer.language < 0) return nb::none();
                 return nb::make_tuple(detector.name(answer.language), answer.probability);
             })

@@ -145,7 +145,6 @@ void bind_steps(nb::module_& module) {
         .def("remove", [](const Units& units, nb::str text, const std::vector<std::size_t>& lost) {
             return to_str(units.without(utf8_of(text), lost));
         });
-    module.def("page_text", [](nb::bytes body) { return to_bytes(page_text(text_of(body))); });
     module.def("framed_example", [](const nb::list& names, const nb::list& values) {
         if (nb::len(names) != nb::len(values)) throw nb::value_error("as many names as values are needed");
         std::vector<Text> name_texts, value_texts;
@@ -157,8 +156,7 @@ void bind_steps(nb::module_& module) {
         const std::string normalized = normalize_url(utf8_of(url));
         const Hash128 hash = murmur3(normalized);
         std::string key;
-        for (const std::uint64_t half : {hash.high, hash.low})
-            for (int shift = 0; shift < 64; shift += 8) key += static_cast<char>(half >> shift);
+        append_hash(key, hash);
         return nb::make_tuple(to_str(normalized), to_bytes(key), hash.high, in_validation(normalized), rank(utf8_of(url)));
     });
 }

@@ -25,18 +25,7 @@ inline nb::list to_list(const std::vector<Text>& texts) {
     return list;
 }
 
-// What `work` makes, a text, as bytes; without the interpreter's lock while it works.
-template <class Work>
-nb::bytes alone(Work work) {
-    std::string made;
-    {
-        nb::gil_scoped_release release;
-        made = work();
-    }
-    return to_bytes(made);
-}
-
-// What `work` makes that is no object of Python's, likewise.
+// What `work` makes, no object of Python's, without the interpreter's lock while it works.
 template <class Work>
 auto unlocked(Work work) {
     nb::gil_scoped_release release;

@@ -36,6 +36,11 @@ std::uint64_t mixed(std::uint64_t k) {
 
 } // namespace
 
+void append_hash(std::string& to, Hash128 hash) {
+    for (const std::uint64_t half : {hash.high, hash.low})
+        for (int shift = 0; shift < 64; shift += 8) to += static_cast<char>(half >> shift);
+}
+
 Hash128 murmur3(Text data) {
     constexpr std::uint64_t C1 = 0x87C37B91114253D5u, C2 = 0x4CF5AD432745937Fu;
     std::uint64_t high = 0, low = 0;

@@ -1,6 +1,5 @@
 #include "lines.hpp"
 
-#include <cstring>
 #include <utility>
 
 namespace c4 {
@@ -18,16 +17,6 @@ bool may_have_more_line_ends(Text text) {
     for (std::size_t i = 0; i + 1 < text.size(); i++)
         found |= (bytes[i] == 0xC2 && bytes[i + 1] == 0x85) | (bytes[i] == 0x80 && (bytes[i + 1] | 1) == 0xA9);
     return found;
-}
-
-template <class Take>
-void split(Text text, Take take) {
-    for (std::size_t start = 0; start < text.size();) {
-        const void* found = std::memchr(text.data() + start, '\n', text.size() - start);
-        const std::size_t stop = found ? static_cast<std::size_t>(static_cast<const char*>(found) - text.data()) : text.size();
-        take(text.substr(start, stop - start));
-        start = stop + 1;
-    }
 }
 
 // Without `\[\d*\]`, `\[edit\]` and `\[citation needed\]`.

@@ -16,7 +16,7 @@ namespace {
 void bind_parts(nb::module_& parts) {
     parts.def("is_utf8", [](nb::bytes data) { return is_utf8(text_of(data)); });
     parts.def("kinds", [](std::uint32_t code) { return code < CODE_POINTS ? kinds_of(code) : 0; });
-    parts.def("lower", [](nb::bytes text) { return alone([&] { return lower(text_of(text)); }); });
+    parts.def("lower", [](nb::bytes text) { return to_bytes(unlocked([&] { return lower(text_of(text)); })); });
     parts.def("strip", [](nb::bytes text) { return to_bytes(strip(text_of(text))); });
     parts.def("rstrip", [](nb::bytes text) { return to_bytes(rstrip(text_of(text))); });
     parts.def("length", [](nb::bytes text) { return length(text_of(text)); });
@@ -24,10 +24,8 @@ void bind_parts(nb::module_& parts) {
     parts.def("has_longer_word", [](nb::bytes text, std::size_t most) { return has_longer_word(text_of(text), most); });
     parts.def("splitlines", [](nb::bytes text) { return to_list(splitlines(text_of(text))); });
     parts.def("murmur3", [](nb::bytes data) {
-        const Hash128 hash = murmur3(text_of(data));
         std::string out;
-        for (const std::uint64_t half : {hash.high, hash.low})
-            for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(half >> shift);
+        append_hash(out, murmur3(text_of(data)));
         return to_bytes(out);
     });
     parts.def("md5", [](nb::bytes data) {

@@ -1,9 +1,7 @@
 #include "records.hpp"
 
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
 namespace c4 {
@@ -12,42 +10,6 @@ namespace {
 
 constexpr std::size_t LINE_BYTES = 1 << 16, SEEN_FOR_TYPE = 1024, MOST_LINE_ENDS = 8, MOST_DIGITS = 18;
 constexpr Text FIRST_LINE = "WARC/1.0\r\n", DELIMITER = "WARC/1.0", CRLF = "\r\n";
-
-// How many bytes of ASCII `text` has from `at` on, all of eight looked at together.
-std::size_t ascii_from(Text text, std::size_t at) {
-    std::size_t stop = at;
-    for (std::uint64_t eight; text.size() - stop >= sizeof eight; stop += sizeof eight) {
-        std::memcpy(&eight, text.data() + stop, sizeof eight);
-        if (const std::uint64_t high = eight & 0x8080808080808080) {
-            if constexpr (std::endian::native != std::endian::little) break;
-            return stop + static_cast<std::size_t>(std::countr_zero(high)) / 8 - at;
-        }
-    }
-    while (stop < text.size() && static_cast<unsigned char>(text[stop]) < 0x80) stop++;
-    return stop - at;
-}
-
-// As `is_utf8` says, sooner: it is asked of what stands between two bytes of ASCII, where that is longer than one character
-// of two or three bytes.
-bool is_utf8_text(Text text) {
-    const auto byte = [&](std::size_t at) -> unsigned { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0; };
-    const auto follows = [&](std::size_t at) { return (byte(at) & 0xC0) == 0x80; };
-    for (std::size_t at = 0; at < text.size();) {
-        const unsigned first = byte(at);
-        if (first < 0x80) {
-            at += ascii_from(text, at);
-        } else if (first >= 0xC2 && first < 0xE0 && follows(at + 1)) {
-            at += 2;
-        } else if (first > 0xE0 && first < 0xF0 && first != 0xED && follows(at + 1) && follows(at + 2)) {
-            at += 3;
-        } else {
-            const std::size_t size = first == 0xE0 || first == 0xED ? 3 : 4;
-            if (text.size() - at < size || !is_utf8(text.substr(at, size))) return false;
-            at += size;
-        }
-    }
-    return true;
-}
 
 bool is_visible(char byte) { return byte >= '!' && byte <= '~'; }
 
@@ -73,7 +35,7 @@ std::optional<Text> take_line(Text& left) {
 
 // A field's value, stripped, in `to`; false where it is no UTF-8.
 bool take_value(Text value, Text& to) {
-    if (!is_utf8_text(value)) return false;
+    if (!is_utf8(value)) return false;
     to = strip(value);
     return true;
 }
@@ -91,7 +53,7 @@ std::optional<std::uint64_t> number_of(Text digits) {
 // Is it a page by `judge`, without a look at its lines?
 bool is_page(const Record& record, std::size_t max_chars) {
     return !record.url.empty() && !record.timestamp.empty() && record.body.size() <= max_chars && has_visible(record.body) &&
-           is_utf8_text(record.body);
+           is_utf8(record.body);
 }
 
 // Any of \n, \r\n, \r as \n.
@@ -172,7 +134,7 @@ std::optional<Record> ordinary_warc(Text data, std::size_t at, std::size_t most,
         if (!line) return {};
         if (line->empty()) break;
         const std::size_t colon = line->find(':');
-        if (colon == Text::npos || !is_utf8_text(*line)) return {};
+        if (colon == Text::npos || !is_utf8(*line)) return {};
         const Text name = line->substr(0, colon);
         for (const char byte : name)
             if (!is_visible(byte)) return {};

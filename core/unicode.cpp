@@ -3,6 +3,8 @@
 #include <Python.h>
 
 #include <atomic>
+#include <bit>
+#include <cstring>
 
 namespace c4 {
 
@@ -10,6 +12,9 @@ std::vector<std::uint8_t> unicode_kinds;
 std::vector<std::int32_t> unicode_to_lower;
 
 namespace {
+
+// All that have letters, spaces or marks; the other planes are for private use, or not given out.
+constexpr std::uint32_t PLANES[] = {0, 1, 2, 3, 14};
 
 constexpr std::uint32_t I_WITH_DOT = 0x130, CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
 
@@ -51,7 +56,7 @@ const SigmaTables& sigma_tables() {
     if (!made) {
         tables.cased.resize(CODE_POINTS);
         tables.ignored.resize(CODE_POINTS);
-        for (const std::uint32_t plane : {0, 1, 14}) { // the others have ideographs, and what is nobody's
+        for (const std::uint32_t plane : PLANES) {
             ask_for_final_sigmas(plane, "", tables.cased);
             ask_for_final_sigmas(plane, "a", tables.ignored);
         }
@@ -82,24 +87,39 @@ bool is_final_sigma(Text text, std::size_t at) {
     return true;
 }
 
+// How many bytes of ASCII `text` has from `at` on, all of eight looked at together.
+std::size_t ascii_from(Text text, std::size_t at) {
+    std::size_t stop = at;
+    for (std::uint64_t eight; text.size() - stop >= sizeof eight; stop += sizeof eight) {
+        std::memcpy(&eight, text.data() + stop, sizeof eight);
+        if (const std::uint64_t high = eight & 0x8080808080808080) {
+            if constexpr (std::endian::native != std::endian::little) break;
+            return stop + static_cast<std::size_t>(std::countr_zero(high)) / 8 - at;
+        }
+    }
+    while (stop < text.size() && static_cast<unsigned char>(text[stop]) < 0x80) stop++;
+    return stop - at;
+}
+
 } // namespace
 
 void make_unicode_tables() {
     unicode_kinds.assign(CODE_POINTS, 0);
     unicode_to_lower.assign(CODE_POINTS, 0);
-    for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
-        const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
-        std::uint8_t kinds = 0;
-        if (Py_UNICODE_ISSPACE(code)) kinds |= SPACE;
-        if (Py_UNICODE_ISALNUM(code) || code == '_') kinds |= WORD;
-        if (Py_UNICODE_ISDECIMAL(code)) kinds |= DIGIT;
-        if (Py_UNICODE_ISUPPER(code)) kinds |= UPPER;
-        if (Py_UNICODE_ISLOWER(code)) kinds |= LOWER;
-        if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
-        if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
-        unicode_kinds[code] = kinds;
-        unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
-    }
+    for (const std::uint32_t plane : PLANES)
+        for (std::uint32_t code = plane << 16; code < (plane + 1) << 16; code++) {
+            const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
+            std::uint8_t kinds = 0;
+            if (Py_UNICODE_ISSPACE(code)) kinds |= SPACE;
+            if (Py_UNICODE_ISALNUM(code) || code == '_') kinds |= WORD;
+            if (Py_UNICODE_ISDECIMAL(code)) kinds |= DIGIT;
+            if (Py_UNICODE_ISUPPER(code)) kinds |= UPPER;
+            if (Py_UNICODE_ISLOWER(code)) kinds |= LOWER;
+            if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
+            if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
+            unicode_kinds[code] = kinds;
+            unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
+        }
 }
 
 void append_char(std::string& to, std::uint32_t code) {
@@ -121,21 +141,24 @@ void append_char(std::string& to, std::uint32_t code) {
 }
 
 bool is_utf8(Text text) {
+    const auto byte = [&](std::size_t at) -> unsigned { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0; };
+    const auto follows = [&](std::size_t at) { return (byte(at) & 0xC0) == 0x80; };
     for (std::size_t at = 0; at < text.size();) {
-        const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-        const unsigned char first = byte(at);
+        const unsigned first = byte(at), second = byte(at + 1);
         if (first < 0x80) {
-            at++;
-            continue;
+            at += ascii_from(text, at);
+        } else if (first < 0xE0) {
+            if (first < 0xC2 || !follows(at + 1)) return false;
+            at += 2;
+        } else if (first < 0xF0) {
+            if (!follows(at + 1) || !follows(at + 2)) return false;
+            if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0)) return false;
+            at += 3;
+        } else {
+            if (first > 0xF4 || !follows(at + 1) || !follows(at + 2) || !follows(at + 3)) return false;
+            if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90)) return false;
+            at += 4;
         }
-        const std::size_t size = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
-        if (!size || text.size() - at < size) return false;
-        for (std::size_t i = 1; i < size; i++)
-            if ((byte(at + i) & 0xC0) != 0x80) return false;
-        const unsigned char second = byte(at + 1);
-        if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0)) return false;
-        if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90)) return false;
-        at += size;
     }
     return true;
 }

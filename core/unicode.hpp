@@ -71,6 +71,16 @@ Text rstrip(Text text);                          // str.rstrip
 bool has_words(Text text, std::size_t least);    // len(str.split) >= least
 bool has_longer_word(Text text, std::size_t most); // some word of str.split has more than `most` code points
 std::string lower(Text text);                    // str.lower
+// Calls `take` with each of str.split("\n").
+template <class Take>
+void split(Text text, Take take) {
+    for (std::size_t start = 0;;) {
+        const std::size_t stop = text.find('\n', start);
+        take(text.substr(start, stop - start));
+        if (stop == Text::npos) return;
+        start = stop + 1;
+    }
+}
 std::vector<Text> splitlines(Text text);         // str.splitlines
 
 } // namespace c4

@@ -9,12 +9,6 @@ namespace c4 {
 
 namespace {
 
-void append_hash(std::string& to, Text text) {
-    const Hash128 hash = murmur3(text);
-    for (const std::uint64_t half : {hash.high, hash.low})
-        for (int shift = 0; shift < 64; shift += 8) to += static_cast<char>(half >> shift);
-}
-
 // " ".join(text.lower().split())
 std::string normalised(Text text) {
     const std::string low = lower(text);
@@ -35,17 +29,6 @@ std::string normalised(Text text) {
     return made;
 }
 
-// Calls `take` with each of str.split("\n").
-template <class Take>
-void split(Text text, Take take) {
-    for (std::size_t start = 0;;) {
-        const std::size_t stop = text.find('\n', start);
-        take(text.substr(start, stop - start));
-        if (stop == Text::npos) return;
-        start = stop + 1;
-    }
-}
-
 } // namespace
 
 Units::Units(std::size_t span_sentences, std::shared_ptr<const Punkt> punkt)
@@ -54,7 +37,7 @@ Units::Units(std::size_t span_sentences, std::shared_ptr<const Punkt> punkt)
 std::string Units::keys(Text text) const {
     std::string made;
     if (!span_sentences_) {
-        split(text, [&](Text line) { append_hash(made, lower(strip(line))); });
+        split(text, [&](Text line) { append_hash(made, murmur3(lower(strip(line)))); });
         return made;
     }
     std::vector<std::string> sentences;
@@ -67,7 +50,7 @@ std::string Units::keys(Text text) const {
             span += '\n';
             span += sentences[next];
         }
-        append_hash(made, span);
+        append_hash(made, murmur3(span));
     }
     return made;
 }

@@ -1,5 +1,6 @@
 """The steps of a rule set put together: what happens to one page before and after deduplication."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -22,7 +23,7 @@ class Drop(str):
     """The name of the reason why a page goes."""
 
 
-class Steps:
+class Steps(ABC):
     """The steps of `rules` for some variants, made ready once a process.
 
     Variants are bits: variant i of the sequence is `1 << i`.
@@ -41,21 +42,21 @@ class Steps:
         self.plan_before = plan(rules.before, self.all) + plan(rules.after, self.raw)
         self.plan_after = plan(rules.after, self.clean)
 
+    @abstractmethod
     def before(self, body: bytes, running: int, reasons: bytearray) -> str | None:
         """Takes the cleaned track (bits of `clean`) or the raw one (bits of `raw`) up to deduplication.
 
         `body` is the page's, see `Page`. Returns the text, None where no variant is left; writes the reasons of those that
         drop out into `reasons`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def after(self, text: str, running: int, reasons: bytearray) -> str | None:
         """The same behind deduplication, on what it left of the text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counted_lines(self) -> dict[str, int]:
         """The lines of the pages since the last call, by fate."""
-        raise NotImplementedError
 
 
 def steps_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]) -> Steps:
@@ -80,7 +81,12 @@ class CompiledSteps(Steps):
             "codes": CODE,
         }
         self._steps = core.Steps(plan, punkt(), compiled_detector())
-        self.before, self.after = self._steps.before, self._steps.after  # type: ignore[method-assign]
+
+    def before(self, body: bytes, running: int, reasons: bytearray) -> str | None:
+        return self._steps.before(body, running, reasons)
+
+    def after(self, text: str, running: int, reasons: bytearray) -> str | None:
+        return self._steps.after(text, running, reasons)
 
     def counted_lines(self) -> dict[str, int]:
         return self._steps.take_counts()
