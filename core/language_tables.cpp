@@ -224,7 +224,7 @@ void LanguageDetector::make_letters(const std::vector<std::uint32_t>& known) {
         std::uint32_t found = class_of[normal[code]];
         if (found == SMALL && upper) found = CAPITAL;
         // As langdetect's `cleaning_text` counts them.
-        const bool latin = code >= 'A' && code <= 'z', other = code >= 0x300 && !(code >= 0x1E00 && code <= 0x1EFF);
+        const bool latin = code >= 'A' && code <= 'z', other = code >= 0x300;
         letters[code] = found | (upper ? UPPER : 0) | (latin ? LATIN : 0) | (other ? OTHER : 0);
     }
     bigram_bases.resize(FIRST + known.size());

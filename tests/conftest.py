@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("c4build", deadline=None)  # the processors may be busy with other tests
+# An ordinary run takes the same examples each time; `pytest --hypothesis-profile=explore` looks for new ones.
+# No deadline: the processors may be busy with other tests.
+settings.register_profile("explore", deadline=None)
+settings.register_profile("c4build", deadline=None, derandomize=True)
 settings.load_profile("c4build")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,6 +10,7 @@ import pytest
 from adversarial import lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langdetect.utils import unicode_block
 from langdetect.utils.ngram import NGram
 
 from c4build.compiled import core
@@ -112,6 +113,15 @@ def test_as_much_of_a_text_is_read_as_by_langdetect(digits):
 def test_the_latin_letters_of_a_text_with_few_are_left_out_as_by_langdetect(letters, times):
     for text in ("the river" + letters * times, letters * times + "A[z" + letters, ("the" + letters) * times):
         assert fastest_detector()(text) == library_detector(langdetect)(text)
+
+
+@compiled_only
+def test_what_is_no_latin_letter_is_so_in_every_block_of_unicode():
+    edges = {edge for _, first, last in unicode_block._unicode_blocks for edge in (first - 1, first, last)}
+    for code in sorted(edges - {-1, *range(0xD800, 0xE000)}):
+        for times in (16, 17):  # of eight Latin letters are left out beside more than sixteen others
+            text = "the river" + chr(code) * times
+            assert fastest_detector()(text) == library_detector(langdetect)(text), (hex(code), times)
 
 
 @settings(max_examples=150, deadline=None)
