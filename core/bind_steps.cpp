@@ -48,19 +48,19 @@ std::vector<Planned> planned(const nb::list& steps) {
 }
 
 // The steps with what they count: one a process, as Python's.
-class StepsOfPython {
+class StepsOfPython : public Steps {
 public:
     StepsOfPython(
         const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
-        : steps_(rules(plan, detector), std::move(punkt)) {}
+        : Steps(rules(plan, detector), std::move(punkt)) {}
 
     nb::object before(const nb::bytes& body, Variants running, nb::handle reasons) {
-        std::optional<std::string> text = steps_.before(text_of(body), running, writable(reasons), counts);
+        std::optional<std::string> text = Steps::before(text_of(body), running, writable(reasons), counts);
         return text ? to_str(*text) : nb::none();
     }
 
     nb::object after(nb::object text, Variants running, nb::handle reasons) {
-        return steps_.after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
+        return Steps::after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
     }
 
     LineCounts counts;
@@ -111,15 +111,14 @@ private:
             },
         };
     }
-
-    Steps steps_;
 };
 
 } // namespace
 
 void bind_steps(nb::module_& module) {
     module.attr("STEPS") = nb::cast(STEPS);
-    nb::class_<StepsOfPython>(module, "Steps")
+    nb::class_<Steps>(module, "JudgingSteps");
+    nb::class_<StepsOfPython, Steps>(module, "Steps")
         .def(nb::init<const nb::dict&, std::shared_ptr<const Punkt>, const std::shared_ptr<const LanguageDetector>&>())
         .def("before", &StepsOfPython::before)
         .def("after", &StepsOfPython::after)
@@ -150,7 +149,9 @@ void bind_steps(nb::module_& module) {
         std::vector<Text> name_texts, value_texts;
         for (const nb::handle name : names) name_texts.push_back(text_or_bytes(name));
         for (const nb::handle value : values) value_texts.push_back(text_or_bytes(value));
-        return to_bytes(framed_example(name_texts, value_texts));
+        std::string framed;
+        append_framed_example(framed, name_texts, value_texts);
+        return to_bytes(framed);
     });
     module.def("url_key", [](nb::str url) {
         const std::string normalized = normalize_url(utf8_of(url));

@@ -27,33 +27,32 @@ std::size_t field(std::size_t size) { return 1 + varint_size(size) + size; }
 
 } // namespace
 
-std::string framed_example(const std::vector<Text>& names, const std::vector<Text>& values) {
+void append_framed_example(std::string& to, const std::vector<Text>& names, const std::vector<Text>& values) {
     std::size_t features = 0;
     const auto list = [](Text value) { return field(value.size()); };          // BytesList
     const auto entry = [&](Text name, Text value) { return field(name.size()) + field(field(list(value))); };
     for (std::size_t i = 0; i < names.size(); i++) features += field(entry(names[i], values[i]));
     const std::size_t size = field(features);
-    std::string made;
-    made.reserve(size + 16);
-    append_little(made, size, 8);
-    append_little(made, masked_crc(Text(made)), 4);
+    const std::size_t start = to.size();
+    to.reserve(start + size + 16);
+    append_little(to, size, 8);
+    append_little(to, masked_crc(Text(to).substr(start)), 4);
     const auto begin = [&](char tag, std::size_t length) {
-        made += tag;
-        append_varint(made, length);
+        to += tag;
+        append_varint(to, length);
     };
     begin('\n', features); // Example.features
     for (std::size_t i = 0; i < names.size(); i++) {
         const Text name = names[i], value = values[i];
         begin('\n', entry(name, value)); // Features.feature
         begin('\n', name.size());
-        made += name;
+        to += name;
         begin('\x12', field(list(value)));
         begin('\n', list(value)); // Feature.bytes_list
         begin('\n', value.size());
-        made += value;
+        to += value;
     }
-    append_little(made, masked_crc(Text(made).substr(12)), 4);
-    return made;
+    append_little(to, masked_crc(Text(to).substr(start + 12)), 4);
 }
 
 } // namespace c4

@@ -9,6 +9,6 @@
 namespace c4 {
 
 // Appends the frame of an Example with one bytes value for each name, in their order.
-std::string framed_example(const std::vector<Text>& names, const std::vector<Text>& values);
+void append_framed_example(std::string& to, const std::vector<Text>& names, const std::vector<Text>& values);
 
 } // namespace c4

@@ -29,6 +29,7 @@ from c4build.flow.candidates import (
     write_candidates,
 )
 from c4build.flow.figures import host_of
+from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.pagefiles import PageFile
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
@@ -46,14 +47,13 @@ class Row(NamedTuple):
 
     number: int
     chance: int
-    url: bytes
-    content_type: bytes
-    content_length: bytes
-    timestamp: bytes
-    validation: bool
-    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
-    raw: bytes
-    provenance: tuple[str, ...] = ()
+    url: str
+    timestamp: str
+
+
+def _below(chances: np.ndarray, limit: int) -> np.ndarray:
+    """[n] bool; `limit` may be above all that fit in 64 bits."""
+    return chances < np.uint64(limit) if limit < EVERY else np.ones(len(chances), bool)
 
 
 class LostBy:
@@ -145,14 +145,43 @@ class UnitSamples:
             body = raw if text is None else text.encode()
             self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
 
-    def judged(self, row: Row, before: int, kept: int, reasons: bytearray, text: Text, left: Text | None):
+    def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
+        """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
+        wanted = _below(pages.chances, self._looked)
+        chances, gone = pages.chances[outcomes.rows], outcomes.before & ~outcomes.kept
+        for variants, groups in ((outcomes.kept, 0), (gone, outcomes.reasons)):
+            wanted[outcomes.rows[self._lowest_of(self._all_groups(variants, groups), chances)]] = True
+        first, behind = pages.bounds
+        losing = np.flatnonzero(behind > first)
+        chances, lost = pages.chances[losing], (behind - first)[losing].astype(np.uint64)
+        picked = first[losing] + (chances % lost).astype(np.int64)
+        groups = self._all_groups(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
+        wanted[losing[self._lowest_of(groups, chances)]] = True
+        return wanted & (pages.running != 0)
+
+    def _all_groups(self, variants: np.ndarray, group: int | np.ndarray) -> np.ndarray:
+        """[n, variants] uint8: `group` in the variants of each, [n] uint64."""
+        has = variants[:, None] >> np.arange(self._variants, dtype=np.uint64) & np.uint64(1)
+        return np.where(has, group, NONE).astype(np.uint8)
+
+    def _lowest_of(self, groups: np.ndarray, chances: np.ndarray) -> np.ndarray:
+        """Indices of those that may be held: of each groups, [n, variants], the lowest chances that are below its limit."""
+        kinds, kind_of = np.unique(groups, axis=0, return_inverse=True)
+        chosen = []
+        for kind, known in enumerate(kinds):
+            of = np.flatnonzero(kind_of == kind)
+            of = of[_below(chances[of], self._limits.get(known.tobytes(), EVERY))] if any(known != NONE) else of[:0]
+            chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
+        return np.concatenate(chosen) if chosen else np.zeros(0, int)
+
+    def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
-        if kept and left is not None:
+        if kept:
             groups = self._groups(kept, 0)
             if row.chance < self._limits.get(groups, EVERY):
-                self._take_row(row, groups, KEPT, left)
+                self._take_row(row, groups, KEPT, text)
             if row.chance < self._looked:
-                self._look_into(row, kept, left if isinstance(left, str) else left.decode())
+                self._look_into(row, kept, text if isinstance(text, str) else text.decode())
         if before != kept:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
@@ -160,7 +189,7 @@ class UnitSamples:
             self._take_row(row, bytes(lost), CLEANED, text)
 
     def _look_into(self, row: Row, kept: int, text: str):
-        judged = self._figures.kept(row.chance, host_of(row.url.decode()), text, kept)
+        judged = self._figures.kept(row.chance, host_of(row.url), text, kept)
         if not judged:
             return
         least, bound = self._near_language
@@ -169,16 +198,16 @@ class UnitSamples:
         if judged.sentences == self._min_sentences and (variants := kept & self._having["sentences"]):
             self._take_row(row, self._groups(variants, NEAR_SENTENCES), KEPT, text)
 
-    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
+    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]], text: str):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
         if row.chance < self._looked:
-            units = self._remover.listed(row.text)
+            units = self._remover.listed(text)
             for position, bits in lost:
                 self._figures.repeated(units[position].text, bits & running)
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
         if bits & running and row.chance < self._limits.get(groups, EVERY):
-            self._take_row(row, groups, REPEATED, self._remover.listed(row.text)[position].text)
+            self._take_row(row, groups, REPEATED, self._remover.listed(text)[position].text)
 
     def _groups_of(self, variants: int, group: int) -> bytes:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
@@ -186,7 +215,7 @@ class UnitSamples:
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
         if row.chance < self._limits.get(groups, EVERY):
             body = text.encode() if isinstance(text, str) else text
-            self._take(row.number, row.chance, groups, stage, row.url.decode(), row.timestamp.decode(), body)
+            self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
 
     def _take(self, number: int, chance: int, groups: bytes, stage: int, url: str, timestamp: str, body: bytes):
         self._lowest.add(Candidate(chance, self._file, number, -1, groups, stage, url, timestamp, shortened(body)))

@@ -80,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             if (decodes && !is_utf8(left)) std::abort();
             steps->after(left, 3, reasons);
         }
-        framed_example({"text", "url"}, {*text, body});
+        std::string framed;
+        append_framed_example(framed, {"text", "url"}, {*text, body});
     }
     normalize_url(body);
     md5(body);
