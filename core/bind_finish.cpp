@@ -86,9 +86,16 @@ public:
         for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
         const Numbers mask(left_out);
         const std::span<const std::uint8_t> bits = mask.of<std::uint8_t>();
-        const std::vector<Frames> made = unlocked([&] { return frames_of(found, name_texts, values, bits); });
+        const Framer framer(found, name_texts, values, bits);
         nb::list list;
-        for (const Frames& each : made) list.append(nb::make_tuple(to_bytes(each.bytes), each.examples));
+        std::vector<char*> places;
+        for (const auto& [size, examples] : unlocked([&] { return framer.measure(); })) {
+            PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)); // filled below
+            if (!bytes) throw nb::python_error();
+            list.append(nb::make_tuple(nb::steal(bytes), examples));
+            places.push_back(PyBytes_AS_STRING(bytes));
+        }
+        unlocked([&] { framer.write(places); });
         return list;
     }
 

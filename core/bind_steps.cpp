@@ -149,9 +149,7 @@ void bind_steps(nb::module_& module) {
         std::vector<Text> name_texts, value_texts;
         for (const nb::handle name : names) name_texts.push_back(text_or_bytes(name));
         for (const nb::handle value : values) value_texts.push_back(text_or_bytes(value));
-        std::string framed;
-        append_framed_example(framed, name_texts, value_texts);
-        return to_bytes(framed);
+        return to_bytes(framed_example(name_texts, value_texts));
     });
     module.def("url_key", [](nb::str url) {
         const std::string normalized = normalize_url(utf8_of(url));

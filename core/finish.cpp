@@ -1,6 +1,7 @@
 #include "finish.hpp"
 
 #include <bit>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -102,28 +103,50 @@ Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pa
     return judge.outcomes();
 }
 
-std::vector<Frames> frames_of(
-    const Outcomes& outcomes, const std::vector<Text>& names, const std::vector<std::vector<Text>>& columns,
-    std::span<const std::uint8_t> left_out) {
+Framer::Framer(
+    const Outcomes& outcomes, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+    std::span<const std::uint8_t> left_out)
+    : outcomes_(outcomes), names_(names), columns_(columns), left_out_(left_out) {
     check(names.size() == columns.size() + 1, "a name is needed for the text and for each column");
     for (const auto& column : columns) check(column.size() == left_out.size(), "columns of different lengths");
-    std::vector<Frames> made(outcomes.removed.size());
-    std::vector<Text> values(names.size());
-    std::string example;
-    for (std::size_t n = 0; n < outcomes.rows.size(); n++) {
-        const std::uint32_t row = outcomes.rows[n];
-        check(row < left_out.size(), "columns of different lengths");
-        if (!outcomes.kept[n] || left_out[row]) continue;
-        values[0] = outcomes.texts[n];
-        for (std::size_t i = 0; i < columns.size(); i++) values[i + 1] = columns[i][row];
-        example.clear();
-        append_framed_example(example, names, values);
-        each_bit(outcomes.kept[n], [&](std::size_t bit) {
-            made[bit].bytes += example;
-            made[bit].examples++;
-        });
+    for (const std::uint32_t row : outcomes.rows) check(row < left_out.size(), "columns of different lengths");
+}
+
+template <class Take>
+void Framer::each_example(Take take) const {
+    std::vector<Text> values(names_.size());
+    for (std::size_t n = 0; n < outcomes_.rows.size(); n++) {
+        const std::uint32_t row = outcomes_.rows[n];
+        if (!outcomes_.kept[n] || left_out_[row]) continue;
+        values[0] = outcomes_.texts[n];
+        for (std::size_t i = 0; i < columns_.size(); i++) values[i + 1] = columns_[i][row];
+        take(outcomes_.kept[n], std::span<const Text>(values));
     }
-    return made;
+}
+
+std::vector<Framer::Size> Framer::measure() const {
+    std::vector<Size> sizes(outcomes_.removed.size());
+    each_example([&](Variants kept, std::span<const Text> values) {
+        const std::size_t size = framed_example_size(names_, values);
+        each_bit(kept, [&](std::size_t bit) {
+            sizes[bit].bytes += size;
+            sizes[bit].examples++;
+        });
+    });
+    return sizes;
+}
+
+void Framer::write(std::vector<char*> to) const {
+    each_example([&](Variants kept, std::span<const Text> values) {
+        char*& first = to[static_cast<std::size_t>(std::countr_zero(kept))];
+        const char* start = first;
+        first = write_framed_example(first, names_, values);
+        const auto size = static_cast<std::size_t>(first - start);
+        each_bit(kept & (kept - 1), [&](std::size_t bit) { // the other variants
+            std::memcpy(to[bit], start, size);
+            to[bit] += size;
+        });
+    });
 }
 
 } // namespace c4

@@ -36,16 +36,31 @@ struct Outcomes {
 // Throws std::invalid_argument where the spans do not go together.
 Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants);
 
-// Framed examples, one behind the other, and how many.
-struct Frames {
-    std::string bytes;
-    std::uint64_t examples = 0;
-};
+// The examples of a row group, framed one behind the other: of each variant those that it keeps, but for pages that are left
+// out. An example has the text first, then of each column the page's value.
+class Framer {
+public:
+    // `names` are those of the text and of all columns; `left_out` is by page. All must stay as long as this does. Throws
+    // std::invalid_argument where they do not go together.
+    Framer(
+        const Outcomes& outcomes, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+        std::span<const std::uint8_t> left_out);
 
-// Of each variant the examples that it keeps, but for pages with `left_out`. An example has the text first, then of each
-// column the page's value; `names` are those of all. Throws std::invalid_argument where they do not go together.
-std::vector<Frames> frames_of(
-    const Outcomes& outcomes, const std::vector<Text>& names, const std::vector<std::vector<Text>>& columns,
-    std::span<const std::uint8_t> left_out);
+    struct Size {
+        std::size_t bytes = 0, examples = 0;
+    };
+    std::vector<Size> measure() const;            // by variant
+    void write(std::vector<char*> to) const;      // where there is room for so many bytes of each variant
+
+private:
+    // Calls `take` with the variants that keep an example, and its values.
+    template <class Take>
+    void each_example(Take take) const;
+
+    const Outcomes& outcomes_;
+    std::span<const Text> names_;
+    std::span<const std::vector<Text>> columns_;
+    std::span<const std::uint8_t> left_out_;
+};
 
 } // namespace c4

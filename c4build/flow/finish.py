@@ -193,15 +193,17 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
     for watcher in watchers:
         wanted |= watcher.wanted(pages, outcomes)
     at = np.flatnonzero(wanted)
-    taken = pages.rows.select([*Row._fields, "text"]).take(pa.array(at))
+    taken = pages.rows.select(Row._fields).take(pa.array(at))
     bounds = (np.searchsorted(outcomes.rows, at, side).tolist() for side in ("left", "right"))
     fields = zip(*(column.to_pylist() for column in taken.columns))
-    for row, (*of_row, text), running, first, behind in zip(at.tolist(), fields, pages.running[at].tolist(), *bounds):
-        shown = Row(*of_row)
-        lost = pages.lost_by(row)
-        for watcher in watchers if lost else ():
-            watcher.repeated(shown, running, lost, text)
+    for place, row, running, first, behind in zip(
+        at.tolist(), map(Row._make, fields), pages.running[at].tolist(), *bounds
+    ):
+        if lost := pages.lost_by(place):
+            text = pages.rows.column("text")[place].as_py()
+            for watcher in watchers:
+                watcher.repeated(row, running, lost, text)
         for n in range(first, behind):
             before, kept, reasons = int(outcomes.before[n]), int(outcomes.kept[n]), outcomes.reasons[n].tobytes()
             for watcher in watchers:
-                watcher.judged(shown, before, kept, reasons, outcomes.text(n))
+                watcher.judged(row, before, kept, reasons, outcomes.text(n))

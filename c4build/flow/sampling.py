@@ -148,31 +148,40 @@ class UnitSamples:
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
         wanted = _below(pages.chances, self._looked)
-        chances, gone = pages.chances[outcomes.rows], outcomes.before & ~outcomes.kept
-        for variants, groups in ((outcomes.kept, 0), (gone, outcomes.reasons)):
-            wanted[outcomes.rows[self._lowest_of(self._all_groups(variants, groups), chances)]] = True
+        rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
+        wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
+        out = np.flatnonzero(gone)
+        wanted[self._lowest_of(rows[out], pages.chances, *self._in_groups(gone[out], outcomes.reasons[out]))] = True
         first, behind = pages.bounds
         losing = np.flatnonzero(behind > first)
-        chances, lost = pages.chances[losing], (behind - first)[losing].astype(np.uint64)
-        picked = first[losing] + (chances % lost).astype(np.int64)
-        groups = self._all_groups(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
-        wanted[losing[self._lowest_of(groups, chances)]] = True
+        lost = (behind - first)[losing].astype(np.uint64)
+        picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)
+        repeated = self._in_group(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
+        wanted[self._lowest_of(losing, pages.chances, *repeated)] = True
         return wanted & (pages.running != 0)
 
-    def _all_groups(self, variants: np.ndarray, group: int | np.ndarray) -> np.ndarray:
-        """[n, variants] uint8: `group` in the variants of each, [n] uint64."""
-        has = variants[:, None] >> np.arange(self._variants, dtype=np.uint64) & np.uint64(1)
-        return np.where(has, group, NONE).astype(np.uint8)
+    def _in_group(self, variants: np.ndarray, group: int) -> tuple[list[bytes], np.ndarray]:
+        """(different groups, [n] which of them each has): `group` in `variants`, [n] uint64."""
+        kinds, kind_of = np.unique(variants, return_inverse=True)
+        return [self._groups(kind, group) for kind in kinds.tolist()], kind_of
 
-    def _lowest_of(self, groups: np.ndarray, chances: np.ndarray) -> np.ndarray:
-        """Indices of those that may be held: of each groups, [n, variants], the lowest chances that are below its limit."""
-        kinds, kind_of = np.unique(groups, axis=0, return_inverse=True)
-        chosen = []
-        for kind, known in enumerate(kinds):
-            of = np.flatnonzero(kind_of == kind)
-            of = of[_below(chances[of], self._limits.get(known.tobytes(), EVERY))] if any(known != NONE) else of[:0]
-            chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
-        return np.concatenate(chosen) if chosen else np.zeros(0, int)
+    def _in_groups(self, variants: np.ndarray, groups: np.ndarray) -> tuple[list[bytes], np.ndarray]:
+        """The same of [n, variants] uint8: a group in each."""
+        having = variants[:, None] >> np.arange(self._variants, dtype=np.uint64) & np.uint64(1)
+        kinds, kind_of = np.unique(np.where(having, groups, np.uint8(NONE)), axis=0, return_inverse=True)
+        return [kind.tobytes() for kind in kinds], kind_of
+
+    def _lowest_of(
+        self, rows: np.ndarray, chances: np.ndarray, kinds: Sequence[bytes], kind_of: np.ndarray
+    ) -> np.ndarray:
+        """Those of `rows`, each with groups, that may be held: of each groups the lowest of `chances` below its limit."""
+        chosen = [np.zeros(0, rows.dtype)]
+        for kind, groups in enumerate(kinds):
+            if groups != self._groups(0, 0):
+                of = rows[kind_of == kind]
+                of = of[_below(chances[of], self._limits.get(groups, EVERY))]
+                chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
+        return np.concatenate(chosen)
 
     def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""

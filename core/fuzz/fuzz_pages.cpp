@@ -3,6 +3,7 @@
 // core/fuzz/run.sh builds it with AddressSanitizer and UndefinedBehaviorSanitizer, and runs it.
 #include <Python.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "../example.hpp"
@@ -80,8 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             if (decodes && !is_utf8(left)) std::abort();
             steps->after(left, 3, reasons);
         }
-        std::string framed;
-        append_framed_example(framed, {"text", "url"}, {*text, body});
+        framed_example(std::array<Text, 2>{"text", "url"}, std::array<Text, 2>{*text, body});
     }
     normalize_url(body);
     md5(body);
