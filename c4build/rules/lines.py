@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from c4build.errors import counted
 from c4build.rules.places import Seen, places_of
@@ -32,7 +32,7 @@ def line_filter(
     javascript = "javascript" in rules.drop_lines_with
 
     def has_too_long_word(line: str) -> bool:
-        return rules.max_word_chars > 0 and any(len(word) > rules.max_word_chars for word in line.split())
+        return max(map(len, line.split()), default=0) > rules.max_word_chars > 0
 
     def without_citations(line: str) -> str:
         return _CITATION.sub("", line) if rules.remove_citations else line
@@ -87,11 +87,9 @@ def line_filter(
     return keep
 
 
-def line_judge(
-    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
-) -> Callable[[Sequence[str]], list[tuple[str, str]]]:
-    """A function of lines to the fate of each and what stays of it, without spaces around it: the filter of pages, given
-    pages that are these lines alone.
+def line_judge(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], tuple[str, str]]:
+    """A function of a line to its fate and what stays of it, without spaces around it: the filter of pages, given a page that
+    is this line alone.
 
     A fate is what `line_filter` counts a line under, or why a line drops its page.
     """
@@ -103,7 +101,7 @@ def line_judge(
         del counts["read"]
         return reason or next(fate for fate, count in counts.items() if count), text
 
-    return lambda lines: [judge(line) for line in lines]
+    return judge
 
 
 def line_marks(rules: RuleSet) -> Callable[[str, str], Seen]:
