@@ -204,6 +204,6 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
             for watcher in watchers:
                 watcher.repeated(row, running, lost, text)
         for n in range(first, behind):
-            before, kept, reasons = int(outcomes.before[n]), int(outcomes.kept[n]), outcomes.reasons[n].tobytes()
+            judged = int(outcomes.before[n]), int(outcomes.kept[n]), outcomes.reasons[n].tobytes(), outcomes.text(n)
             for watcher in watchers:
-                watcher.judged(row, before, kept, reasons, outcomes.text(n))
+                watcher.judged(row, *judged)

@@ -209,14 +209,14 @@ class UnitSamples:
 
     def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]], text: str):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
-        if row.chance < self._looked:
-            units = self._remover.listed(text)
-            for position, bits in lost:
-                self._figures.repeated(units[position].text, bits & running)
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
-        if bits & running and row.chance < self._limits.get(groups, EVERY):
-            self._take_row(row, groups, REPEATED, self._remover.listed(text)[position].text)
+        looked, held = row.chance < self._looked, row.chance < self._limits.get(groups, EVERY)
+        units = self._remover.listed(text) if looked or held else []
+        for place, variants in lost if looked else ():
+            self._figures.repeated(units[place].text, variants & running)
+        if bits & running and held:
+            self._take_row(row, groups, REPEATED, units[position].text)
 
     def _groups_of(self, variants: int, group: int) -> bytes:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))

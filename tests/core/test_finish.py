@@ -1,5 +1,7 @@
 """Finish by the compiled rules beside Finish in Python: the outcomes of pages that hypothesis makes, and every file of a unit."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,6 +16,7 @@ from c4build.dedup.units import plain_units
 from c4build.flow.clean import Cleaner
 from c4build.flow.finish import FilePart, Finisher
 from c4build.flow.outcomes import CompiledJudge, PlainJudge, Surviving, judge_of
+from c4build.flow.sampling import UnitSamples
 from c4build.page import PAGE_SCHEMA
 from c4build.rules.steps import PlainSteps
 from c4build.rules.tables import RULE_SETS
@@ -129,6 +132,14 @@ def parts_of(settings, inputs, folder) -> list[FilePart]:
     return parts
 
 
+def moved(settings, out: Path):
+    """The same settings, to write to a folder of its own."""
+    settings = settings._replace(run=settings.run._replace(out=str(out)))
+    for corpus in settings.corpora:
+        Path(corpus.folder).mkdir(parents=True)
+    return settings
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -146,15 +157,12 @@ def test_a_unit_has_the_same_files_by_the_compiled_rules_and_by_the_plain_ones(o
     parts = parts_of(settings, prepared.inputs, tmp_path / "pages")
     made = []
     for way in ("compiled", "plain"):
-        own = settings._replace(run=settings.run._replace(out=str(tmp_path / way)))
-        finisher = Finisher(own)
+        finisher = Finisher(moved(settings, tmp_path / way))
         assert isinstance(finisher._judge, CompiledJudge)
         if way == "plain":
             rules = settings.clean.rules
             steps = PlainSteps(rules, settings.variants, settings.bad_words)
             finisher._judge = PlainJudge(rules, len(settings.variants), steps)
-        for corpus in own.corpora:
-            (tmp_path / way).joinpath(corpus.folder).mkdir(parents=True)
         results = [finisher.finish(unit, parts) for unit in range(2)]
         assert sum(result.validation["en.noclean"] for result in results) > 0
         assert all(sum(result.lengths[name] for result in results) > 0 for name in VARIANTS)
@@ -163,3 +171,22 @@ def test_a_unit_has_the_same_files_by_the_compiled_rules_and_by_the_plain_ones(o
         made.append({str(path.relative_to(tmp_path / way)): path.read_bytes() for path in files})
     assert len(made[0]) >= 2 * (5 + 3)
     assert made[0] == made[1]
+
+
+def test_pages_that_are_not_shown_would_become_no_samples(sources, tmp_path, monkeypatch):
+    prepared = prepare(sources.request(tmp_path / "out", rules="c4-3.1.0", shards=1, samples=1))
+    settings = prepared.plan.finish
+    parts = parts_of(settings, prepared.inputs, tmp_path / "pages")
+    shown, samples, wanted = [], [], UnitSamples.wanted
+    for which in (wanted, lambda self, pages, outcomes: pages.running != 0):
+
+        def counted(self, pages, outcomes, which=which):
+            shown.append(int(which(self, pages, outcomes).sum()))
+            return which(self, pages, outcomes)
+
+        monkeypatch.setattr(UnitSamples, "wanted", counted)
+        own = moved(settings, tmp_path / str(len(samples)))
+        Finisher(own).finish(0, parts)
+        samples.append(Path(own.run.samples_file(0)).read_bytes())
+    assert samples[0] == samples[1]
+    assert shown[0] < shown[1]
