@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdlib>
 
-#include "../example.hpp"
+#include "../finish.hpp"
 #include "../hashes.hpp"
 #include "../steps.hpp"
 #include "../units.hpp"
@@ -53,6 +53,24 @@ struct Target {
     Units lines{0, punkt}, spans{3, punkt};
 };
 
+// Two pages of a row group, of which both variants and one have lost something; the third variant has them as they were read.
+void finish(const Steps& steps, const Units& units, Text text, Text body) {
+    const auto keys = static_cast<std::uint32_t>(units.keys(text).size() / 16);
+    const std::array<Text, 2> texts{text, text}, raws{body, body}, names{"text", "url"};
+    const std::array<Variants, 2> running{7, 3}, lost{3, 1};
+    const std::array<std::uint32_t, 2> each{keys, keys}, positions{keys / 2, keys};
+    const Outcomes outcomes = outcomes_of(
+        steps, units, {.texts = texts, .raws = raws, .running = running, .keys = each, .positions = positions, .lost = lost}, 4, 3);
+    const std::vector<std::vector<Text>> columns{{body, text}};
+    const std::array<std::uint8_t, 2> left_out{};
+    const Framer framer(outcomes, names, columns, left_out);
+    std::vector<std::string> made;
+    for (const auto& [bytes, examples] : framer.measure()) made.emplace_back(bytes, '\0');
+    std::vector<char*> places;
+    for (std::string& each : made) places.push_back(each.data());
+    framer.write(places);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
@@ -81,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             if (decodes && !is_utf8(left)) std::abort();
             steps->after(left, 3, reasons);
         }
-        framed_example(std::array<Text, 2>{"text", "url"}, std::array<Text, 2>{*text, body});
+        finish(*steps, steps == &target.paper ? target.spans : target.lines, *text, body);
     }
     normalize_url(body);
     md5(body);
