@@ -8,6 +8,8 @@ long as that is so.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -194,16 +196,19 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
         wanted |= watcher.wanted(pages, outcomes)
     at = np.flatnonzero(wanted)
     taken = pages.rows.select(Row._fields).take(pa.array(at))
-    bounds = (np.searchsorted(outcomes.rows, at, side).tolist() for side in ("left", "right"))
-    fields = zip(*(column.to_pylist() for column in taken.columns))
-    for place, row, running, first, behind in zip(
-        at.tolist(), map(Row._make, fields), pages.running[at].tolist(), *bounds
-    ):
-        if lost := pages.lost_by(place):
-            text = pages.rows.column("text")[place].as_py()
+    rows = map(Row._make, zip(*(column.to_pylist() for column in taken.columns)))
+    texts = pages.rows.column("text")
+    found = _by_page(outcomes, np.flatnonzero(wanted[outcomes.rows]))
+    for (place, judged), row, running, lost in zip(found, rows, pages.running[at].tolist(), pages.lost_by(at)):
+        if lost:
             for watcher in watchers:
-                watcher.repeated(row, running, lost, text)
-        for n in range(first, behind):
-            judged = int(outcomes.before[n]), int(outcomes.kept[n]), outcomes.reasons[n].tobytes(), outcomes.text(n)
+                watcher.repeated(row, running, lost, texts[place].as_py())
+        for _, *fate in judged:
             for watcher in watchers:
-                watcher.judged(row, *judged)
+                watcher.judged(row, *fate)
+
+
+def _by_page(outcomes: Outcomes, of: np.ndarray) -> Iterator[tuple[int, Iterator[tuple]]]:
+    """Yields (page, (the page again, variants before, those that keep it, reasons, text) of each) of some outcomes."""
+    columns = [column[of].tolist() for column in (outcomes.rows, outcomes.before, outcomes.kept, outcomes.reasons)]
+    return groupby(zip(*columns, map(outcomes.text, of.tolist())), key=itemgetter(0))

@@ -5,7 +5,7 @@ different lines. Each is an outcome. `PlainJudge` takes page after page, `Compil
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -44,10 +44,12 @@ class Surviving:
         """([rows] first, [rows] behind the last) of `positions` that are of each page."""
         return tuple(np.searchsorted(self.positions, places) for places in (self._stops - self.keys, self._stops))
 
-    def lost_by(self, row: int) -> list[tuple[int, int]]:
-        """(position in the page, variants) of what a page lost."""
-        first, (low, high) = int(self._stops[row]) - int(self.keys[row]), (bounds[row] for bounds in self.bounds)
-        return [(at - first, bits) for at, bits in zip(self.positions[low:high].tolist(), self.lost[low:high].tolist())]
+    def lost_by(self, rows: np.ndarray) -> Iterator[list[tuple[int, int]]]:
+        """Yields of each of some pages (position in the page, variants) of all that it lost."""
+        firsts, bounds = (self._stops - self.keys)[rows].tolist(), (bounds[rows].tolist() for bounds in self.bounds)
+        positions, lost = self.positions.tolist(), self.lost.tolist()
+        for first, low, high in zip(firsts, *bounds):
+            yield [(positions[at] - first, lost[at]) for at in range(low, high)]
 
 
 class Outcomes(NamedTuple):
@@ -109,10 +111,11 @@ class PlainJudge:
         live = np.flatnonzero(pages.running)
         texts, raws = (pages.rows.column(name).take(pa.array(live)).to_pylist() for name in ("text", "raw"))
         found: list[tuple[int, int, int, bytes, Text]] = []
-        for row, running, text, raw in zip(live.tolist(), pages.running[live].tolist(), texts, raws):
+        columns = live.tolist(), pages.running[live].tolist(), pages.lost_by(live), texts, raws
+        for row, running, lost, text, raw in zip(*columns):
             if bits := running & self._steps.raw:  # it took all steps before
                 found.append((row, bits, bits, bytes(self._variants), raw))
-            for gone, bits in self._by_loss(running & self._steps.clean, pages.lost_by(row)).items():
+            for gone, bits in self._by_loss(running & self._steps.clean, lost).items():
                 removed[list(bits_of(bits))] += np.uint64(len(gone))
                 left = self._remove(text, frozenset(gone)) if gone else text
                 found.append((row, bits, *self._judge(left, bits), left))
