@@ -40,16 +40,20 @@ class Surviving:
         return np.cumsum(self.keys, dtype=np.int64)
 
     @cached_property
+    def _starts(self) -> np.ndarray:
+        return self._stops - self.keys
+
+    @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """([rows] first, [rows] behind the last) of `positions` that are of each page."""
-        return tuple(np.searchsorted(self.positions, places) for places in (self._stops - self.keys, self._stops))
+        return np.searchsorted(self.positions, self._starts), np.searchsorted(self.positions, self._stops)
 
     def lost_by(self, rows: np.ndarray) -> Iterator[list[tuple[int, int]]]:
         """Yields of each of some pages (position in the page, variants) of all that it lost."""
-        firsts, bounds = (self._stops - self.keys)[rows].tolist(), (bounds[rows].tolist() for bounds in self.bounds)
+        starts, bounds = self._starts[rows].tolist(), (bounds[rows].tolist() for bounds in self.bounds)
         positions, lost = self.positions.tolist(), self.lost.tolist()
-        for first, low, high in zip(firsts, *bounds):
-            yield [(positions[at] - first, lost[at]) for at in range(low, high)]
+        for start, low, high in zip(starts, *bounds):
+            yield [(positions[at] - start, lost[at]) for at in range(low, high)]
 
 
 class Outcomes(NamedTuple):
