@@ -77,26 +77,20 @@ public:
         return to_bytes(found.texts[outcome]);
     }
 
-    // (bytes, examples) for each variant.
-    nb::list frames(const nb::list& names, const nb::list& columns, nb::handle left_out) const {
+    // (bytes, examples) of a variant, see `Framer`.
+    nb::tuple frames(std::size_t variant, const nb::list& names, const nb::list& columns, nb::handle left_out) const {
         std::vector<Text> name_texts;
         for (const nb::handle name : names) name_texts.push_back(text_of(nb::cast<nb::bytes>(name)));
         std::deque<TextColumn> held;
         std::vector<std::vector<Text>> values;
         for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
         const Numbers mask(left_out);
-        const std::span<const std::uint8_t> bits = mask.of<std::uint8_t>();
-        const Framer framer(found, name_texts, values, bits);
-        nb::list list;
-        std::vector<char*> places;
-        for (const auto& [size, examples] : unlocked([&] { return framer.measure(); })) {
-            PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)); // filled below
-            if (!bytes) throw nb::python_error();
-            list.append(nb::make_tuple(nb::steal(bytes), examples));
-            places.push_back(PyBytes_AS_STRING(bytes));
-        }
-        unlocked([&] { framer.write(places); });
-        return list;
+        const auto bits = mask.of<std::uint8_t>();
+        const Framer framer = unlocked([&] { return Framer(found, variant, name_texts, values, bits); });
+        const nb::object made = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(framer.bytes)));
+        if (!made.is_valid()) throw nb::python_error();
+        unlocked([&] { framer.write(PyBytes_AS_STRING(made.ptr())); });
+        return nb::make_tuple(made, framer.examples);
     }
 
     Outcomes found;

@@ -1,7 +1,6 @@
 #include "finish.hpp"
 
 #include <bit>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -104,12 +103,21 @@ Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pa
 }
 
 Framer::Framer(
-    const Outcomes& outcomes, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+    const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
     std::span<const std::uint8_t> left_out)
-    : outcomes_(outcomes), names_(names), columns_(columns), left_out_(left_out) {
+    : outcomes_(outcomes), variant_(variant), names_(names), columns_(columns), left_out_(left_out) {
+    check(variant < outcomes.removed.size(), "there are not so many variants");
     check(names.size() == columns.size() + 1, "a name is needed for the text and for each column");
     for (const auto& column : columns) check(column.size() == left_out.size(), "columns of different lengths");
     for (const std::uint32_t row : outcomes.rows) check(row < left_out.size(), "columns of different lengths");
+    each_example([&](std::span<const Text> values) {
+        bytes += framed_example_size(names_, values);
+        examples++;
+    });
+}
+
+void Framer::write(char* to) const {
+    each_example([&](std::span<const Text> values) { to = write_framed_example(to, names_, values); });
 }
 
 template <class Take>
@@ -117,36 +125,11 @@ void Framer::each_example(Take take) const {
     std::vector<Text> values(names_.size());
     for (std::size_t n = 0; n < outcomes_.rows.size(); n++) {
         const std::uint32_t row = outcomes_.rows[n];
-        if (!outcomes_.kept[n] || left_out_[row]) continue;
+        if (!(outcomes_.kept[n] >> variant_ & 1) || left_out_[row]) continue;
         values[0] = outcomes_.texts[n];
         for (std::size_t i = 0; i < columns_.size(); i++) values[i + 1] = columns_[i][row];
-        take(outcomes_.kept[n], std::span<const Text>(values));
+        take(std::span<const Text>(values));
     }
-}
-
-std::vector<Framer::Size> Framer::measure() const {
-    std::vector<Size> sizes(outcomes_.removed.size());
-    each_example([&](Variants kept, std::span<const Text> values) {
-        const std::size_t size = framed_example_size(names_, values);
-        each_bit(kept, [&](std::size_t bit) {
-            sizes[bit].bytes += size;
-            sizes[bit].examples++;
-        });
-    });
-    return sizes;
-}
-
-void Framer::write(std::vector<char*> to) const {
-    each_example([&](Variants kept, std::span<const Text> values) {
-        char*& first = to[static_cast<std::size_t>(std::countr_zero(kept))];
-        const char* start = first;
-        first = write_framed_example(first, names_, values);
-        const auto size = static_cast<std::size_t>(first - start);
-        each_bit(kept & (kept - 1), [&](std::size_t bit) { // the other variants
-            std::memcpy(to[bit], start, size);
-            to[bit] += size;
-        });
-    });
 }
 
 } // namespace c4

@@ -36,28 +36,26 @@ struct Outcomes {
 // Throws std::invalid_argument where the spans do not go together.
 Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants);
 
-// The examples of a row group, framed one behind the other: of each variant those that it keeps, but for pages that are left
-// out. An example has the text first, then of each column the page's value.
+// The examples that a variant keeps of a row group, framed one behind the other, but for pages that are left out. An example
+// has the text first, then of each column the page's value.
 class Framer {
 public:
     // `names` are those of the text and of all columns; `left_out` is by page. All must stay as long as this does. Throws
     // std::invalid_argument where they do not go together.
     Framer(
-        const Outcomes& outcomes, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+        const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
         std::span<const std::uint8_t> left_out);
 
-    struct Size {
-        std::size_t bytes = 0, examples = 0;
-    };
-    std::vector<Size> measure() const;            // by variant
-    void write(std::vector<char*> to) const;      // where there is room for so many bytes of each variant
+    std::size_t bytes = 0, examples = 0;
+    void write(char* to) const; // where there is room for so many bytes
 
 private:
-    // Calls `take` with the variants that keep an example, and its values.
+    // Calls `take` with the values of each example.
     template <class Take>
     void each_example(Take take) const;
 
     const Outcomes& outcomes_;
+    std::size_t variant_;
     std::span<const Text> names_;
     std::span<const std::vector<Text>> columns_;
     std::span<const std::uint8_t> left_out_;

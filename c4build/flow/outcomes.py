@@ -65,9 +65,9 @@ class Outcomes(NamedTuple):
     reasons: np.ndarray  # [n, variants] uint8: why the others do not
     removed: np.ndarray  # [variants] uint64: lines or spans that were taken out
     text: Callable[[int], Text]
-    # (names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) -> for each variant
-    # (`tf.train.Example`s as they stand in a TFRecord file, how many); None where they are to be made one by one.
-    frames: Callable[[Sequence[bytes], Sequence[tuple], np.ndarray], list[tuple[bytes, int]]] | None = None
+    # (variant, names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) -> (the variant's
+    # `tf.train.Example`s as they stand in a TFRecord file, how many); None where they are to be made one by one.
+    frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], tuple[bytes, int]] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:

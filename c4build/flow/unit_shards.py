@@ -27,6 +27,7 @@ class UnitShards:
     def __init__(self, unit: int, settings: FinishSettings, stack: ExitStack):
         run, corpora = settings.run, settings.corpora
         self._features = features_of(settings.clean.provenance)
+        self._names = [feature.encode() for feature in self._features]
         self._columns = [_COLUMN.get(feature, feature) for feature in self._features[1:]]  # the first is the text
         self._format = format_named(run.format)
         self._shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in corpora]
@@ -38,10 +39,9 @@ class UnitShards:
         held_out = pages.rows.column("validation").fill_null(False).to_numpy(zero_copy_only=False)
         left = outcomes.kept != 0
         if self._format.frames and outcomes.frames:
-            names, columns = [name.encode() for name in self._features], map(pages.rows.column, self._columns)
-            frames = outcomes.frames(names, [joined(column) for column in columns], held_out)
-            for shard, (written, examples) in zip(self._shards, frames):
-                shard.write_many(written, examples)
+            columns = [joined(pages.rows.column(name)) for name in self._columns]
+            for bit, shard in enumerate(self._shards):
+                shard.write_many(*outcomes.frames(bit, self._names, columns, held_out))
             left &= held_out[outcomes.rows]
         for row, variants, example in self._examples(pages, outcomes, np.flatnonzero(left)):
             if held_out[row]:
