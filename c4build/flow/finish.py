@@ -200,9 +200,9 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
     texts = pages.rows.column("text")
     found = _by_page(outcomes, np.flatnonzero(wanted[outcomes.rows]))
     for (place, judged), row, running, lost in zip(found, rows, pages.running[at].tolist(), pages.lost_by(at)):
-        if lost:
-            for watcher in watchers:
-                watcher.repeated(row, running, lost, texts[place].as_py())
+        text = texts[place].as_py() if lost else ""
+        for watcher in watchers if lost else ():
+            watcher.repeated(row, running, lost, text)
         for _, *fate in judged:
             for watcher in watchers:
                 watcher.judged(row, *fate)

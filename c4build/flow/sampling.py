@@ -169,7 +169,7 @@ class UnitSamples:
         """The same of [n, variants] uint8: a group in each."""
         having = variants[:, None] >> np.arange(self._variants, dtype=np.uint64) & np.uint64(1)
         kinds, kind_of = np.unique(np.where(having, groups, np.uint8(NONE)), axis=0, return_inverse=True)
-        return [kind.tobytes() for kind in kinds], kind_of
+        return [kind.tobytes() for kind in kinds], kind_of.reshape(-1)  # NumPy 2.0 gives it another shape
 
     def _lowest_of(
         self, rows: np.ndarray, chances: np.ndarray, kinds: Sequence[bytes], kind_of: np.ndarray
