@@ -6,25 +6,22 @@
 #include <algorithm>
 #include <utility>
 
-#include "bindings.hpp"
+#include "bound.hpp"
 #include "example.hpp"
 #include "hashes.hpp"
-#include "language.hpp"
-#include "steps.hpp"
 #include "units.hpp"
 #include "urls.hpp"
 
 namespace c4 {
 
-namespace {
-
-// A str's UTF-8, which the str keeps. Raises UnicodeEncodeError where it holds half a surrogate pair.
 Text utf8_of(nb::handle text) {
     Py_ssize_t size = 0;
     const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
     if (!data) throw nb::python_error();
     return {data, static_cast<std::size_t>(size)};
 }
+
+namespace {
 
 // A str, or bytes that are UTF-8.
 Text text_or_bytes(nb::handle value) {
@@ -47,75 +44,66 @@ std::vector<Planned> planned(const nb::list& steps) {
     return plan;
 }
 
-// The steps with what they count: one a process, as Python's.
-class StepsOfPython {
-public:
-    StepsOfPython(
-        const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
-        : steps_(rules(plan, detector), std::move(punkt)) {}
+std::span<std::uint8_t> writable(nb::handle reasons) {
+    if (!PyByteArray_Check(reasons.ptr())) throw nb::type_error("reasons must be a bytearray");
+    return {
+        reinterpret_cast<std::uint8_t*>(PyByteArray_AS_STRING(reasons.ptr())),
+        static_cast<std::size_t>(PyByteArray_GET_SIZE(reasons.ptr()))};
+}
 
-    nb::object before(const nb::bytes& body, Variants running, nb::handle reasons) {
-        std::optional<std::string> text = steps_.before(text_of(body), running, writable(reasons), counts);
-        return text ? to_str(*text) : nb::none();
-    }
-
-    nb::object after(nb::object text, Variants running, nb::handle reasons) {
-        return steps_.after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
-    }
-
-    LineCounts counts;
-
-private:
-    static std::span<std::uint8_t> writable(nb::handle reasons) {
-        if (!PyByteArray_Check(reasons.ptr())) throw nb::type_error("reasons must be a bytearray");
-        return {
-            reinterpret_cast<std::uint8_t*>(PyByteArray_AS_STRING(reasons.ptr())),
-            static_cast<std::size_t>(PyByteArray_GET_SIZE(reasons.ptr()))};
-    }
-
-    static StepRules rules(const nb::dict& plan, const std::shared_ptr<const LanguageDetector>& detector) {
-        const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(plan[name]); };
-        const auto number = [&](const char* name) { return nb::cast<std::size_t>(plan[name]); };
-        const auto flag = [&](const char* name) { return nb::cast<bool>(plan[name]); };
-        const nb::dict codes(plan["codes"]);
-        const auto code = [&](const char* name) { return nb::cast<std::uint8_t>(codes[name]); };
-        return {
-            .lines = {
-                .end_marks = texts("end_marks"),
-                .refused_endings = texts("refused_endings"),
-                .least_words = number("min_words_per_line"),
-                .most_word_chars = number("max_word_chars"),
-                .citations = flag("remove_citations"),
-                .page_phrases = flag("page_phrases_in_lines"),
-                .curly_brackets = texts("curly_brackets"),
-                .drop_lines_with = texts("drop_lines_with"),
-            },
-            .bad_words = texts("bad_words"),
-            .least_sentences = number("min_sentences"),
-            .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",
-            .language = nb::cast<std::string>(plan["language"]),
-            .least_probability = nb::cast<double>(plan["min_language_probability"]),
-            .codes = {
-                code("lorem_ipsum"), code("curly_bracket"), code("bad_words"), code("too_few_sentences"),
-                code("language_unknown"), code("language_unsure"), code("other_language"), code("nothing_left"),
-                code("too_few_sentences_left"),
-            },
-            .before = planned(nb::list(plan["before"])),
-            .after = planned(nb::list(plan["after"])),
-            .look_for_lorem = nb::cast<Variants>(plan["look_for_lorem"]),
-            .look_for_curly = nb::cast<Variants>(plan["look_for_curly"]),
-            .detect = [detector](Text text) -> std::optional<Language> {
-                const LanguageDetector::Answer answer = detector->detect(text);
-                if (answer.language < 0) return std::nullopt;
-                return Language{detector->name(answer.language), answer.probability};
-            },
-        };
-    }
-
-    Steps steps_;
-};
+StepRules rules_of(const nb::dict& plan, const std::shared_ptr<const LanguageDetector>& detector) {
+    const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(plan[name]); };
+    const auto number = [&](const char* name) { return nb::cast<std::size_t>(plan[name]); };
+    const auto flag = [&](const char* name) { return nb::cast<bool>(plan[name]); };
+    const nb::dict codes(plan["codes"]);
+    const auto code = [&](const char* name) { return nb::cast<std::uint8_t>(codes[name]); };
+    return {
+        .lines = {
+            .end_marks = texts("end_marks"),
+            .refused_endings = texts("refused_endings"),
+            .least_words = number("min_words_per_line"),
+            .most_word_chars = number("max_word_chars"),
+            .citations = flag("remove_citations"),
+            .page_phrases = flag("page_phrases_in_lines"),
+            .curly_brackets = texts("curly_brackets"),
+            .drop_lines_with = texts("drop_lines_with"),
+        },
+        .bad_words = texts("bad_words"),
+        .least_sentences = number("min_sentences"),
+        .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",
+        .language = nb::cast<std::string>(plan["language"]),
+        .least_probability = nb::cast<double>(plan["min_language_probability"]),
+        .codes = {
+            code("lorem_ipsum"), code("curly_bracket"), code("bad_words"), code("too_few_sentences"),
+            code("language_unknown"), code("language_unsure"), code("other_language"), code("nothing_left"),
+            code("too_few_sentences_left"),
+        },
+        .before = planned(nb::list(plan["before"])),
+        .after = planned(nb::list(plan["after"])),
+        .look_for_lorem = nb::cast<Variants>(plan["look_for_lorem"]),
+        .look_for_curly = nb::cast<Variants>(plan["look_for_curly"]),
+        .detect = [detector](Text text) -> std::optional<Language> {
+            const LanguageDetector::Answer answer = detector->detect(text);
+            if (answer.language < 0) return std::nullopt;
+            return Language{detector->name(answer.language), answer.probability};
+        },
+    };
+}
 
 } // namespace
+
+StepsOfPython::StepsOfPython(
+    const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
+    : steps(rules_of(plan, detector), std::move(punkt)) {}
+
+nb::object StepsOfPython::before(const nb::bytes& body, Variants running, nb::handle reasons) {
+    std::optional<std::string> text = steps.before(text_of(body), running, writable(reasons), counts);
+    return text ? to_str(*text) : nb::none();
+}
+
+nb::object StepsOfPython::after(nb::object text, Variants running, nb::handle reasons) {
+    return steps.after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
+}
 
 void bind_steps(nb::module_& module) {
     module.attr("STEPS") = nb::cast(STEPS);

@@ -110,6 +110,11 @@ bool same_name(Text name, Text lower) {
 
 } // namespace
 
+void Record::move(const char* from, const char* to) {
+    for (Text* text : {&url, &timestamp, &content_type, &content_length, &record_id, &refers_to, &body})
+        if (text->data()) *text = {to + (text->data() - from), text->size()};
+}
+
 std::optional<Record> ordinary_warc(Text data, std::size_t at, std::size_t most, std::size_t max_chars) {
     if (at > data.size() || !data.substr(at).starts_with("WARC/")) return {};
     Record record;

@@ -15,6 +15,8 @@ struct Record {
     Text body;                         // without the line ends behind its last line; the others as they stand
     std::optional<std::string> remade; // the page's body, where that is not these bytes
     std::size_t end = 0; // where in the data the next record starts, or its end
+
+    void move(const char* from, const char* to); // when the bytes that lay at `from` lie at `to`
 };
 
 // What `_read_record` and `_warc_page` make of the record at `at`; nothing where they must say it themselves. A record that

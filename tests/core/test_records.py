@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from c4build.compiled import core
 from c4build.page import Page
 from c4build.read.wet import read_pages
+from c4build.read.wet_pages import as_page
 
 pytestmark = pytest.mark.skipif(
     core is None, reason="c4build._core is not compiled: there was no compiler at installation"
@@ -25,7 +26,7 @@ HOW = ("tfds", "warc")
 
 def read_both(data: bytes, how: str, max_chars: int = 190_000) -> list:
     """What both readers say, which must be one."""
-    compiled = list(read_pages(io.BytesIO(data), how, max_chars))
+    compiled = [*map(as_page, read_pages(io.BytesIO(data), how, max_chars))]
     assert compiled == list(read_pages(io.BytesIO(data), how, max_chars, compiled=False))
     return compiled
 
@@ -194,7 +195,7 @@ def test_most_records_are_ordinary():
     for how in HOW:
         assert sum(type(found) is Page for found in read_both(data, how)) == 20
     for record in map(wet_files.record, wet_files.pages(0, 20)):
-        assert core.records.tfds(record, 190_000) and core.records.warc(record, 0, 1 << 22, 190_000)
+        assert core.records.tfds(record, 0, 190_000) and core.records.warc(record, 0, 0, 1 << 22, 190_000)
 
 
 @pytest.mark.parametrize("how", HOW)
