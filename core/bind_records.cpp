@@ -41,6 +41,7 @@ void bind_records(nb::module_& module) {
         .def_prop_ro("refers_to", field<&PageFields::refers_to>)
         .def_prop_ro("text", [](const RecordOfPython& record) { return to_str(page_text(record.body())); })
         .def_prop_ro("end", &RecordOfPython::end, "Where in the data the next record starts, or its end");
+    module.def("next_member", [](nb::bytes data, std::size_t at, std::size_t most) { return next_member(text_of(data), at, most); });
     nb::module_ records = module.def_submodule("records", "Records of WET files that are nothing out of the ordinary");
     records.def("warc", [](nb::bytes data, std::int64_t offset, std::size_t at, std::size_t most, std::size_t max_chars) {
         return given(data, at, ordinary_warc(text_of(data), at, most, max_chars), offset);

@@ -27,4 +27,8 @@ std::optional<Record> ordinary_warc(Text data, std::size_t at, std::size_t most,
 // itself, nor one merged of several. So its data has one delimiter.
 std::optional<Record> ordinary_tfds(Text data, std::size_t max_chars);
 
+// Where the gzip member behind the one at `at` seems to start, its header less than `most` bytes from that place; 0 where no
+// member starts at `at`, or none is found.
+std::size_t next_member(Text data, std::size_t at, std::size_t most);
+
 } // namespace c4

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.page import Page
+from c4build.read.gz import plain_next_member
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import as_page
 
@@ -187,6 +188,12 @@ def test_both_readers_say_the_same_of_odd_records(max_chars):
             for data in (b"".join(parts), b"".join(gzip.compress(part, 1, mtime=0) for part in parts)):
                 for how in HOW:
                     assert read_both(data, how, max_chars), name
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([b"\x1f", b"\x8b", b"\x1f\x8b\x08", b"\0", b"\x08", b"\xe0", b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x20"])).map(b"".join), st.integers(0, 9), st.integers(0, 20))  # fmt: skip
+def test_both_find_the_next_gzip_member(data, start, most):
+    assert core.next_member(data, start, most) == plain_next_member(data, start, most)
 
 
 def test_most_records_are_ordinary():
