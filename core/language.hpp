@@ -35,6 +35,7 @@ public:
         double probability;
     };
     Answer detect(Text text) const;
+    std::vector<Answer> likely(Text text) const; // all that langdetect finds likely, the likeliest first
 
     const std::string& name(int language) const { return names[language]; }
     std::uint32_t normalized(std::uint32_t code) const; // langdetect's NGram.normalize
@@ -56,7 +57,7 @@ private:
     void make_normal(const LanguageRules& rules);
     void make_letters(const std::vector<std::uint32_t>& known);
     void make_grams(const std::vector<Gram>& grams);
-    std::string without_addresses(Text text) const;
+    bool judge(Text text, double* mean) const; // adds to each language's probability; false without letters to go by
     std::string with_vietnamese(Text text) const;
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
     int find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const;

@@ -65,7 +65,6 @@ inline bool is_ascii(Text text) {
     for (const char byte : text) all |= static_cast<unsigned char>(byte);
     return all < 0x80;
 }
-std::size_t length(Text text);                   // code points
 Text strip(Text text);                           // str.strip
 Text rstrip(Text text);                          // str.rstrip
 bool has_words(Text text, std::size_t least);    // len(str.split) >= least
