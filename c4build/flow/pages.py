@@ -151,12 +151,16 @@ class PlainPages(Pages):
             raw = steps.before(page.body, running & steps.raw, reasons)
         row = -1
         if text is not None or raw is not None:
-            keys = self._keys(text) if text is not None else b""
-            known = bytes(reasons), number, chance, hashed, page.timestamp
-            own = page.url, page.content_type, page.content_length, validation, owner, keys, text, raw
-            place = (page.record_id, page.refers_to, self._path, str(page.offset)) if self._of.provenance else ()
             row = self.waiting.next_row
-            self.waiting.add(Row(*known, *own, *place), len(page.body))
+            known = Row(
+                bytes(reasons), number, chance, hashed, page.timestamp, page.url, page.content_type, page.content_length,
+                validation, owner, self._keys(text) if text is not None else b"", text, raw,
+            )  # fmt: skip
+            if self._of.provenance:
+                known = known._replace(
+                    record_id=page.record_id, refers_to=page.refers_to, path=self._path, offset=str(page.offset)
+                )
+            self.waiting.add(known, len(page.body))
         elif rows_of_dropped and running:
             row = self.waiting.next_row
             self.waiting.add(Row(bytes(reasons), number, chance, hashed, page.timestamp), 0)

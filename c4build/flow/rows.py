@@ -25,7 +25,7 @@ class Row(NamedTuple):
     rank: int = 0
     keys: bytes = b""
     text: str | None = None
-    raw: bytes | None = None
+    raw: str | bytes | None = None
     record_id: str | None = None  # from here on `PROVENANCE`
     refers_to: str | None = None
     path: str | None = None

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import fields
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 from c4build.page import Page
 from c4build.read.gz import Damage
@@ -21,13 +21,14 @@ class Dropped(NamedTuple):
 
 # A page may be a `core.Record`, which has all that `Page` has and makes it when it is asked for.
 Found = Page | Dropped | Damage
+_Found = TypeVar("_Found", bound=Found)
 
 
-def as_page(found: Found) -> Found:
+def as_page(found: _Found) -> _Found:
     """The same, with a `Page` for a `core.Record`."""
     if isinstance(found, (Page, Dropped, Damage)):
         return found
-    return Page(**{field.name: getattr(found, field.name) for field in fields(Page)})
+    return cast(_Found, Page(**{field.name: getattr(found, field.name) for field in fields(Page)}))
 
 
 def not_ordinary(*_) -> Any:
