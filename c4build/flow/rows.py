@@ -32,7 +32,7 @@ class Row(NamedTuple):
     offset: str | None = None
 
 
-class Group(NamedTuple):
+class Columns(NamedTuple):
     """The rows of a row group as columns."""
 
     key_columns: list[pa.Array]  # of `KEY_SCHEMA`
@@ -50,7 +50,7 @@ class Waiting(Protocol):
         """Bytes of the pages they are of, of those that are still in, as read."""
         ...
 
-    def take(self) -> Group:
+    def take(self) -> Columns:
         """All of them, of which there is one at least; then none waits."""
         ...
 
@@ -75,12 +75,12 @@ class PlainRows:
         """Its place among all that were added."""
         return self._before + len(self._waiting)
 
-    def take(self) -> Group:
+    def take(self) -> Columns:
         columns: dict[str, Sequence] = dict(zip(Row._fields, zip(*self._waiting)))
         key_counts = [len(keys) // 16 for keys in columns["keys"]]
         self._before += len(self._waiting)
         self._waiting, self.size = [], 0
-        return Group(
+        return Columns(
             [pa.array(columns[field.name], field.type) for field in KEY_SCHEMA],
             [pa.array(key_counts if field.name == "keys" else columns[field.name], field.type) for field in PAGE_SCHEMA]
             + [pa.array(columns[name], pa.string()) for name in _PROVENANCE_COLUMNS],
@@ -101,7 +101,7 @@ class CompiledRows:
     def size(self) -> int:
         return self._pages.size
 
-    def take(self) -> Group:
+    def take(self) -> Columns:
         rows, columns = self._pages.rows, self._pages.take_columns()
 
         def column(name: str, type: pa.DataType) -> pa.Array:
@@ -109,7 +109,7 @@ class CompiledRows:
             made = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
             return pa.Array.from_buffers(type, rows, made, nulls)
 
-        return Group(
+        return Columns(
             [column(field.name, field.type) for field in KEY_SCHEMA],
             [column("key_count" if field.name == "keys" else field.name, field.type) for field in PAGE_SCHEMA]
             + [column(name, pa.string()) for name in _PROVENANCE_COLUMNS],
