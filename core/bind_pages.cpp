@@ -81,8 +81,7 @@ std::optional<std::uint64_t> limit_of(nb::handle number) {
 
 class PagesOfPython {
 public:
-    PagesOfPython(StepsOfPython& steps, const Units& units, const nb::dict& plan)
-        : steps_(steps), pages_(rules(plan), steps.steps, units) {}
+    PagesOfPython(const Steps& steps, const Units& units, const nb::dict& plan) : pages_(rules(plan), steps, units) {}
 
     void begin(nb::str path, nb::object limits, bool every_dropped) {
         pages_.begin(utf8_of(path));
@@ -95,8 +94,8 @@ public:
 
     nb::object take(std::uint32_t number, nb::handle page) {
         const Taken taken = nb::isinstance<RecordOfPython>(page)
-                                ? pages_.take(nb::inst_ptr<RecordOfPython>(page)->fields(), number, steps_.counts)
-                                : pages_.take(known_of(page).fields, number, steps_.counts);
+                                ? pages_.take(nb::inst_ptr<RecordOfPython>(page)->fields(), number)
+                                : pages_.take(known_of(page).fields, number);
         const nb::bytes reasons = to_bytes(taken.reasons);
         if (!asked_for(taken, reasons)) return nb::none();
         return nb::make_tuple(taken.chance, taken.row, reasons, to_str(taken.url), taken.excluded, taken.is_news);
@@ -113,6 +112,7 @@ public:
         return made;
     }
 
+    nb::dict counted_lines() const { return to_dict(pages_.lines()); }
     nb::dict take_columns() { return to_dict(pages_.take_columns()); }
     std::size_t rows() const { return pages_.rows(); }
     std::size_t size() const { return pages_.bytes(); }
@@ -149,7 +149,6 @@ private:
         return !limit || taken.chance < *limit;
     }
 
-    StepsOfPython& steps_;
     Pages pages_;
     nb::object limits_ = nb::none();
     bool every_dropped_ = false;
@@ -160,11 +159,12 @@ private:
 
 void bind_pages(nb::module_& module) {
     nb::class_<PagesOfPython>(module, "Pages", "What becomes of pages before deduplication, see `c4build.flow.pages`")
-        .def(nb::init<StepsOfPython&, const Units&, const nb::dict&>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
+        .def(nb::init<const Steps&, const Units&, const nb::dict&>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
         .def("begin", &PagesOfPython::begin, nb::arg("path"), nb::arg("limits").none(), nb::arg("every_dropped"))
         .def("look_below", &PagesOfPython::look_below)
         .def("take", &PagesOfPython::take)
         .def("counts", &PagesOfPython::counts)
+        .def("counted_lines", &PagesOfPython::counted_lines)
         .def("take_columns", &PagesOfPython::take_columns)
         .def_prop_ro("rows", &PagesOfPython::rows)
         .def_prop_ro("size", &PagesOfPython::size);

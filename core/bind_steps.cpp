@@ -9,6 +9,8 @@
 #include "bound.hpp"
 #include "example.hpp"
 #include "hashes.hpp"
+#include "language.hpp"
+#include "steps.hpp"
 #include "units.hpp"
 #include "urls.hpp"
 
@@ -19,6 +21,22 @@ Text utf8_of(nb::handle text) {
     const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
     if (!data) throw nb::python_error();
     return {data, static_cast<std::size_t>(size)};
+}
+
+nb::dict to_dict(const LineCounts& counts) {
+    nb::dict found;
+    const auto put = [&](const char* name, std::uint64_t count) {
+        if (count) found[name] = count;
+    };
+    put("read", counts.read);
+    put("kept", counts.kept);
+    put("no_end_mark", counts.no_end_mark);
+    put("too_long_word", counts.too_long_word);
+    put("too_few_words", counts.too_few_words);
+    put("javascript", counts.javascript);
+    put("policy", counts.policy);
+    put("of_dropped_pages", counts.of_dropped_pages);
+    return found;
 }
 
 namespace {
@@ -44,89 +62,82 @@ std::vector<Planned> planned(const nb::list& steps) {
     return plan;
 }
 
-std::span<std::uint8_t> writable(nb::handle reasons) {
-    if (!PyByteArray_Check(reasons.ptr())) throw nb::type_error("reasons must be a bytearray");
-    return {
-        reinterpret_cast<std::uint8_t*>(PyByteArray_AS_STRING(reasons.ptr())),
-        static_cast<std::size_t>(PyByteArray_GET_SIZE(reasons.ptr()))};
-}
+// The steps with what they count: one a process, as Python's.
+class StepsOfPython : public Steps {
+public:
+    StepsOfPython(
+        const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
+        : Steps(rules(plan, detector), std::move(punkt)) {}
 
-StepRules rules_of(const nb::dict& plan, const std::shared_ptr<const LanguageDetector>& detector) {
-    const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(plan[name]); };
-    const auto number = [&](const char* name) { return nb::cast<std::size_t>(plan[name]); };
-    const auto flag = [&](const char* name) { return nb::cast<bool>(plan[name]); };
-    const nb::dict codes(plan["codes"]);
-    const auto code = [&](const char* name) { return nb::cast<std::uint8_t>(codes[name]); };
-    return {
-        .lines = {
-            .end_marks = texts("end_marks"),
-            .refused_endings = texts("refused_endings"),
-            .least_words = number("min_words_per_line"),
-            .most_word_chars = number("max_word_chars"),
-            .citations = flag("remove_citations"),
-            .page_phrases = flag("page_phrases_in_lines"),
-            .curly_brackets = texts("curly_brackets"),
-            .drop_lines_with = texts("drop_lines_with"),
-        },
-        .bad_words = texts("bad_words"),
-        .least_sentences = number("min_sentences"),
-        .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",
-        .language = nb::cast<std::string>(plan["language"]),
-        .least_probability = nb::cast<double>(plan["min_language_probability"]),
-        .codes = {
-            code("lorem_ipsum"), code("curly_bracket"), code("bad_words"), code("too_few_sentences"),
-            code("language_unknown"), code("language_unsure"), code("other_language"), code("nothing_left"),
-            code("too_few_sentences_left"),
-        },
-        .before = planned(nb::list(plan["before"])),
-        .after = planned(nb::list(plan["after"])),
-        .look_for_lorem = nb::cast<Variants>(plan["look_for_lorem"]),
-        .look_for_curly = nb::cast<Variants>(plan["look_for_curly"]),
-        .detect = [detector](Text text) -> std::optional<Language> {
-            const LanguageDetector::Answer answer = detector->detect(text);
-            if (answer.language < 0) return std::nullopt;
-            return Language{detector->name(answer.language), answer.probability};
-        },
-    };
-}
+    nb::object before(const nb::bytes& body, Variants running, nb::handle reasons) {
+        std::optional<std::string> text = Steps::before(text_of(body), running, writable(reasons), counts);
+        return text ? to_str(*text) : nb::none();
+    }
+
+    nb::object after(nb::object text, Variants running, nb::handle reasons) {
+        return Steps::after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
+    }
+
+    LineCounts counts;
+
+private:
+    static std::span<std::uint8_t> writable(nb::handle reasons) {
+        if (!PyByteArray_Check(reasons.ptr())) throw nb::type_error("reasons must be a bytearray");
+        return {
+            reinterpret_cast<std::uint8_t*>(PyByteArray_AS_STRING(reasons.ptr())),
+            static_cast<std::size_t>(PyByteArray_GET_SIZE(reasons.ptr()))};
+    }
+
+    static StepRules rules(const nb::dict& plan, const std::shared_ptr<const LanguageDetector>& detector) {
+        const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(plan[name]); };
+        const auto number = [&](const char* name) { return nb::cast<std::size_t>(plan[name]); };
+        const auto flag = [&](const char* name) { return nb::cast<bool>(plan[name]); };
+        const nb::dict codes(plan["codes"]);
+        const auto code = [&](const char* name) { return nb::cast<std::uint8_t>(codes[name]); };
+        return {
+            .lines = {
+                .end_marks = texts("end_marks"),
+                .refused_endings = texts("refused_endings"),
+                .least_words = number("min_words_per_line"),
+                .most_word_chars = number("max_word_chars"),
+                .citations = flag("remove_citations"),
+                .page_phrases = flag("page_phrases_in_lines"),
+                .curly_brackets = texts("curly_brackets"),
+                .drop_lines_with = texts("drop_lines_with"),
+            },
+            .bad_words = texts("bad_words"),
+            .least_sentences = number("min_sentences"),
+            .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",
+            .language = nb::cast<std::string>(plan["language"]),
+            .least_probability = nb::cast<double>(plan["min_language_probability"]),
+            .codes = {
+                code("lorem_ipsum"), code("curly_bracket"), code("bad_words"), code("too_few_sentences"),
+                code("language_unknown"), code("language_unsure"), code("other_language"), code("nothing_left"),
+                code("too_few_sentences_left"),
+            },
+            .before = planned(nb::list(plan["before"])),
+            .after = planned(nb::list(plan["after"])),
+            .look_for_lorem = nb::cast<Variants>(plan["look_for_lorem"]),
+            .look_for_curly = nb::cast<Variants>(plan["look_for_curly"]),
+            .detect = [detector](Text text) -> std::optional<Language> {
+                const LanguageDetector::Answer answer = detector->detect(text);
+                if (answer.language < 0) return std::nullopt;
+                return Language{detector->name(answer.language), answer.probability};
+            },
+        };
+    }
+};
 
 } // namespace
 
-StepsOfPython::StepsOfPython(
-    const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
-    : steps(rules_of(plan, detector), std::move(punkt)) {}
-
-nb::object StepsOfPython::before(const nb::bytes& body, Variants running, nb::handle reasons) {
-    std::optional<std::string> text = steps.before(text_of(body), running, writable(reasons), counts);
-    return text ? to_str(*text) : nb::none();
-}
-
-nb::object StepsOfPython::after(nb::object text, Variants running, nb::handle reasons) {
-    return steps.after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
-}
-
 void bind_steps(nb::module_& module) {
     module.attr("STEPS") = nb::cast(STEPS);
-    nb::class_<StepsOfPython>(module, "Steps")
+    nb::class_<Steps>(module, "JudgingSteps");
+    nb::class_<StepsOfPython, Steps>(module, "Steps")
         .def(nb::init<const nb::dict&, std::shared_ptr<const Punkt>, const std::shared_ptr<const LanguageDetector>&>())
         .def("before", &StepsOfPython::before)
         .def("after", &StepsOfPython::after)
-        .def("take_counts", [](StepsOfPython& steps) { // of lines since the last call
-            const LineCounts counts = std::exchange(steps.counts, {});
-            nb::dict found;
-            const auto put = [&](const char* name, std::uint64_t count) {
-                if (count) found[name] = count;
-            };
-            put("read", counts.read);
-            put("kept", counts.kept);
-            put("no_end_mark", counts.no_end_mark);
-            put("too_long_word", counts.too_long_word);
-            put("too_few_words", counts.too_few_words);
-            put("javascript", counts.javascript);
-            put("policy", counts.policy);
-            put("of_dropped_pages", counts.of_dropped_pages);
-            return found;
-        });
+        .def("take_counts", [](StepsOfPython& steps) { return to_dict(std::exchange(steps.counts, {})); }); // since the last call
     nb::class_<Units>(module, "Units")
         .def(nb::init<std::size_t, std::shared_ptr<const Punkt>>())
         .def("keys", [](const Units& units, nb::str text) { return to_bytes(units.keys(utf8_of(text))); })

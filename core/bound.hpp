@@ -1,31 +1,17 @@
-// Classes that Python holds and that more than one file of bindings knows.
+// What more than one file of bindings knows.
 #pragma once
 
-#include <memory>
-
 #include "bindings.hpp"
-#include "language.hpp"
+#include "lines.hpp"
 #include "pages.hpp"
 #include "records.hpp"
-#include "steps.hpp"
 
 namespace c4 {
 
 // A str's UTF-8, which the str keeps. Raises UnicodeEncodeError where it holds half a surrogate pair.
 Text utf8_of(nb::handle text);
 
-// The steps with what they count: one a process, as Python's.
-class StepsOfPython {
-public:
-    StepsOfPython(
-        const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector);
-
-    nb::object before(const nb::bytes& body, Variants running, nb::handle reasons);
-    nb::object after(nb::object text, Variants running, nb::handle reasons);
-
-    LineCounts counts;
-    const Steps steps;
-};
+nb::dict to_dict(const LineCounts& counts); // those that are not 0
 
 // A page's record that is nothing out of the ordinary, with the bytes that it lies in; what `Page` in c4build/page.py is.
 class RecordOfPython {

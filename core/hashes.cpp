@@ -37,9 +37,8 @@ std::uint64_t mixed(std::uint64_t k) {
 } // namespace
 
 void append_hash(std::string& to, Hash128 hash) {
-    char bytes[16];
-    for (int at = 0; at < 16; at++) bytes[at] = static_cast<char>((at < 8 ? hash.high : hash.low) >> 8 * (at % 8));
-    to.append(bytes, sizeof bytes);
+    for (const std::uint64_t half : {hash.high, hash.low})
+        for (int shift = 0; shift < 64; shift += 8) to += static_cast<char>(half >> shift);
 }
 
 Hash128 murmur3(Text data) {

@@ -14,12 +14,13 @@ Pages::Pages(PageRules rules, const Steps& steps, const Units& units)
 void Pages::begin(Text path) {
     path_ = path;
     counts_.assign(rules_.tracks, {});
+    lines_ = {};
     columns_ = {};
     bytes_ = 0;
     rows_before_ = 0;
 }
 
-Taken Pages::take(const PageFields& page, std::uint32_t number, LineCounts& lines) {
+Taken Pages::take(const PageFields& page, std::uint32_t number) {
     const Variants all = rules_.clean | rules_.raw;
     Taken taken{normalize_url(page.url), 0, -1, std::string(rules_.tracks, '\0'), false, true};
     const Hash128 hash = murmur3(taken.url);
@@ -36,8 +37,8 @@ Taken Pages::take(const PageFields& page, std::uint32_t number, LineCounts& line
         if (elsewhere >> track & 1) taken.reasons[track] = static_cast<char>(rules_.not_a_news_domain);
     const std::span reasons(reinterpret_cast<std::uint8_t*>(taken.reasons.data()), taken.reasons.size());
     std::optional<std::string> text, raw;
-    if (running & rules_.clean) text = steps_.before(page.body, running & rules_.clean, reasons, lines);
-    if (running & rules_.raw) raw = steps_.before(page.body, running & rules_.raw, reasons, lines);
+    if (running & rules_.clean) text = steps_.before(page.body, running & rules_.clean, reasons, lines_);
+    if (running & rules_.raw) raw = steps_.before(page.body, running & rules_.raw, reasons, lines_);
     std::string key;
     append_hash(key, hash);
     const PageRow row{taken.reasons, number, taken.chance, key, page.timestamp};

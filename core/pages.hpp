@@ -46,9 +46,10 @@ public:
 
     // Of a new file, by its path.
     void begin(Text path);
-    // Takes a page, with its number in the file; counts its lines in `lines`.
-    Taken take(const PageFields& page, std::uint32_t number, LineCounts& lines);
+    // Takes a page, with its number in the file.
+    Taken take(const PageFields& page, std::uint32_t number);
     const Counts& counts() const { return counts_; }
+    const LineCounts& lines() const { return lines_; } // of the file
 
     // The rows since the last call.
     Columns take_columns();
@@ -64,6 +65,7 @@ private:
     const Units& units_;
     std::string path_;
     Counts counts_;
+    LineCounts lines_;
     Columns columns_;
     std::size_t bytes_ = 0;
     std::int64_t rows_before_ = 0; // of the file, that were taken

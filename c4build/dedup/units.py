@@ -86,7 +86,7 @@ def plain_units(rules: RuleSet) -> Units:
 
 
 def compiled_units(rules: RuleSet) -> Any:
-    """`core.Units`."""
+    """Those of `core/units.cpp`, which must be compiled."""
     return core.Units(0 if rules.duplicates == "lines" else rules.span_sentences, punkt())
 
 

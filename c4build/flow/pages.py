@@ -68,9 +68,6 @@ class Pages(ABC):
 
     waiting: Waiting  # the rows of a file, up to where they are written
 
-    def __init__(self, steps: Steps):
-        self._steps = steps
-
     @abstractmethod
     def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
         """Goes on to another file.
@@ -81,7 +78,6 @@ class Pages(ABC):
             to look at.
           every_dropped: pages that are dropped are asked for.
         """
-        self._steps.counted_lines()  # of a file that came to no end
 
     @abstractmethod
     def look_below(self, limit: int):
@@ -95,9 +91,9 @@ class Pages(ABC):
     def counts(self) -> list[dict[int, int]]:
         """The file's pages that end here for good, for each track by reason."""
 
+    @abstractmethod
     def counted_lines(self) -> dict[str, int]:
-        """The lines of the file's pages, by fate."""
-        return self._steps.counted_lines()
+        """The lines of the file's pages, by fate; at its end."""
 
 
 def pages_of(of: PageRules) -> Pages:
@@ -109,13 +105,12 @@ class PlainPages(Pages):
     """In Python."""
 
     def __init__(self, of: PageRules, steps: Steps):
-        super().__init__(steps)
-        self._of, self._tracks, self._news = of, len(of.tracks), of.news
+        self._of, self._steps, self._tracks, self._news = of, steps, len(of.tracks), of.news
         self._is_news, self._is_excluded = of.news_test(), of.exclude_test()
         self._keys = units_of(of.rules).keys
 
     def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
-        super().begin(path, limits, every_dropped)
+        self._steps.counted_lines()  # of a file that came to no end
         self._path, self._limits, self._every_dropped, self._look_below = path, limits, every_dropped, EVERY
         self._counts: list[Counter[int]] = [Counter() for _ in range(self._tracks)]
         self.waiting: PlainRows = PlainRows()
@@ -175,12 +170,14 @@ class PlainPages(Pages):
     def counts(self) -> list[dict[int, int]]:
         return [dict(counts) for counts in self._counts]
 
+    def counted_lines(self) -> dict[str, int]:
+        return self._steps.counted_lines()
+
 
 class CompiledPages(Pages):
     """By `core/pages.cpp`."""
 
     def __init__(self, of: PageRules, steps: CompiledSteps):
-        super().__init__(steps)
         plan = {
             "tracks": len(of.tracks),
             "clean": steps.clean,
@@ -197,7 +194,6 @@ class CompiledPages(Pages):
         self.waiting = CompiledRows(self._pages)
 
     def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
-        super().begin(path, limits, every_dropped)
         self._pages.begin(path, limits, every_dropped)
 
     def look_below(self, limit: int):
@@ -209,3 +205,6 @@ class CompiledPages(Pages):
 
     def counts(self) -> list[dict[int, int]]:
         return self._pages.counts()
+
+    def counted_lines(self) -> dict[str, int]:
+        return self._pages.counted_lines()
