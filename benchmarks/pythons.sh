@@ -42,8 +42,8 @@ sys.exit(not all(own >= (int(a), int(b)) if sign == ">=" else own < (int(a), int
 PYTHON
 }
 
-digest() {  # of all shards, by name
-  (cd "$1" && find . -name .c4build -prune -o -type f ! -name '*.json' ! -name README.md -print | LC_ALL=C sort |
+digest() {  # of all shards, by name; samples name the inputs, which lie in each environment
+  (cd "$1" && find . -name .c4build -prune -o -type f ! -name '*.json' ! -name samples.jsonl ! -name README.md -print | LC_ALL=C sort |
     tr '\n' '\0' | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
 }
 
