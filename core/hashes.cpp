@@ -37,8 +37,8 @@ std::uint64_t mixed(std::uint64_t k) {
 } // namespace
 
 void append_hash(std::string& to, Hash128 hash) {
-    for (const std::uint64_t half : {hash.high, hash.low})
-        for (int shift = 0; shift < 64; shift += 8) to += static_cast<char>(half >> shift);
+    const std::uint64_t halves[2] = {load<std::uint64_t>(reinterpret_cast<const char*>(&hash.high)), load<std::uint64_t>(reinterpret_cast<const char*>(&hash.low))};
+    to.append(reinterpret_cast<const char*>(halves), sizeof halves);
 }
 
 Hash128 murmur3(Text data) {

@@ -200,10 +200,25 @@ bool has_words(Text text, std::size_t least) {
     return words >= least;
 }
 
+namespace {
+
+bool is_ascii_space(char byte) { return static_cast<unsigned char>(byte) < 0x80 && is(static_cast<unsigned char>(byte), SPACE); }
+
+} // namespace
+
+// As most lines have spaces, few of their bytes need be looked at: each time the last space is taken that is not farther
+// than a word may be long.
 bool has_longer_word(Text text, std::size_t most) {
-    if (text.size() <= most) return false;
+    std::size_t from = 0;
+    while (text.size() - from > most) {
+        std::size_t space = from + most;
+        while (space > from && !is_ascii_space(text[space])) space--;
+        if (space == from) break;
+        from = space;
+    }
+    if (text.size() - from <= most) return false;
     std::size_t size = 0;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = from; at < text.size();) {
         const Char found = char_at(text, at);
         at += found.size;
         size = is(found.code, SPACE) ? 0 : size + 1;
@@ -212,27 +227,32 @@ bool has_longer_word(Text text, std::size_t most) {
     return false;
 }
 
+std::size_t next_change(Text text, std::size_t at) {
+    for (at += ascii_from(text, at); at < text.size(); at += ascii_from(text, at)) {
+        const Char found = char_at(text, at);
+        if (is(found.code, CHANGES)) return at;
+        at += found.size;
+    }
+    return text.size();
+}
+
 std::string lower(Text text) {
     std::string low;
     low.reserve(text.size());
     for (std::size_t at = 0; at < text.size();) {
-        const auto byte = static_cast<unsigned char>(text[at]);
-        if (byte < 0x80) {
-            low += static_cast<char>(byte - 'A' < 26u ? byte | 0x20 : byte);
-            at++;
-            continue;
-        }
-        const Char found = char_at(text, at);
-        if (!is(found.code, CHANGES))
-            low.append(text, at, found.size);
-        else if (found.code == CAPITAL_SIGMA)
-            append_char(low, is_final_sigma(text, at) ? FINAL_SIGMA : CAPITAL_SIGMA + 0x20);
+        const std::size_t stop = next_change(text, at);
+        low += text.substr(at, stop - at);
+        if (stop == text.size()) break;
+        const Char found = char_at(text, stop);
+        if (found.code == CAPITAL_SIGMA)
+            append_char(low, is_final_sigma(text, stop) ? FINAL_SIGMA : CAPITAL_SIGMA + 0x20);
         else if (found.code == I_WITH_DOT)
             low += "i\xCC\x87";
         else
             append_char(low, found.code + static_cast<std::uint32_t>(unicode_to_lower[found.code]));
-        at += found.size;
+        at = stop + found.size;
     }
+    for (char& byte : low) byte = static_cast<char>(byte | case_bit(static_cast<unsigned char>(byte)));
     return low;
 }
 
