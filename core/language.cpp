@@ -1,6 +1,8 @@
 #include "language.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace c4 {
 
@@ -80,17 +82,56 @@ std::string LanguageDetector::with_vietnamese(Text text) const {
     return composed;
 }
 
-// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark. Returns how many they are; or
-// -1, if the text is of so few Latin letters that langdetect leaves them out.
+// The same for a run of ASCII, of `Ascii::BLOCK` bytes at most: no branches, so that the compiler does it for many at once.
+struct LanguageDetector::Ascii {
+    static constexpr int BLOCK = 32;
+    alignas(BLOCK) unsigned char upper[1 + BLOCK] = {}; // that of the character before the run comes first
+
+    // Puts the symbols of `run` and others up to a whole block; returns how many langdetect counts as Latin ones.
+    int read(Text run, bool after_upper, std::uint16_t* symbols) {
+        unsigned char bytes[BLOCK] = {}, classes[BLOCK], latin[BLOCK];
+        std::memcpy(bytes, run.data(), run.size());
+        upper[0] = after_upper;
+        for (int i = 0; i < BLOCK; i++) {
+            const auto capital = static_cast<unsigned char>(bytes[i] - 'A'), small = static_cast<unsigned char>(bytes[i] - 'a');
+            upper[1 + i] = capital < 26;
+            const auto among = static_cast<unsigned char>(capital < 26 ? FIRST + capital : FIRST + 26 + small);
+            classes[i] = upper[1 + i] | (small < 26) ? among : static_cast<unsigned char>(BLANK);
+            latin[i] = capital < 'z' + 1 - 'A';
+        }
+        int count = 0;
+        for (int i = 0; i < BLOCK; i++) {
+            symbols[i] = static_cast<std::uint16_t>(classes[i] | (upper[i] & upper[1 + i]) * UPPER);
+            count += latin[i];
+        }
+        return count;
+    }
+};
+
+// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark; there must be room for a block
+// more. Returns how many they are; or -1, if the text is of so few Latin letters that langdetect leaves them out.
 template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::uint16_t* symbols) const {
     const std::uint32_t* const letters = this->letters.data(); // [0x10000]
     std::uint64_t tally = 0;
-    std::uint32_t last_upper = 0, in_capitals = 0;
+    std::uint32_t last_upper = 0;
     int count = 0;
     std::size_t at = 0;
     for (int read = 0; read < MOST_CHARACTERS && at < text.size(); read++) {
         std::uint32_t letter;
         if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
+            if (!WithoutLatin) {
+                const Text run = text.substr(at, std::min(Ascii::BLOCK, MOST_CHARACTERS - read));
+                const std::size_t size = ascii_from(run, 0);
+                if (size >= 8) { // else it is not worth it
+                    Ascii ascii;
+                    tally += LATIN * ascii.read(run.substr(0, size), last_upper, symbols + count);
+                    last_upper = ascii.upper[size] * UPPER;
+                    count += size;
+                    at += size;
+                    read += size - 1;
+                    continue;
+                }
+            }
             letter = letters[byte];
             at++;
         } else {
@@ -101,38 +142,73 @@ template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::
         }
         if (WithoutLatin && letter & LATIN) continue;
         tally += letter & (LATIN | OTHER);
-        in_capitals = letter & UPPER & (in_capitals | last_upper);
-        last_upper = letter;
-        symbols[count++] = (letter & CLASS) | in_capitals;
+        symbols[count++] = (letter & CLASS) | (letter & last_upper);
+        last_upper = letter & UPPER;
     }
     return !WithoutLatin && (tally / LATIN % (OTHER / LATIN)) * 2 < tally / OTHER ? -1 : count;
 }
 
-// Puts the n-grams that the profiles know into `grams`, in langdetect's order. Returns how many. Each is written, and
-// overwritten if it is not to be kept: branches that follow the text cost more.
+// Where n-grams lie that end with the next character: the bases of the letter before, and of the two before.
+struct LanguageDetector::Before {
+    std::uint32_t bigram_base, trigram_base;
+};
+
+LanguageDetector::Before LanguageDetector::before(const std::uint16_t* symbols, int at) const {
+    Before before{bigram_bases[BLANK], 0};
+    for (int i = std::max(0, at - 2); i < at; i++) grams_at(before, symbols[i] & CLASS);
+    return before;
+}
+
+// The n-grams that end with a letter of this class, as `near` has them. Indices are bounded: by the number of classes, and
+// by the room behind the last base.
+inline std::uint64_t LanguageDetector::grams_at(Before& before, std::uint32_t number) const {
+    const std::uint64_t bigram = bigrams.data()[before.bigram_base + number];
+    const std::uint32_t trigram = trigrams.data()[before.trigram_base + number];
+    const bool has_bigram = (bigram & CLASS) == number, has_trigram = (trigram & CLASS) == number;
+    before.bigram_base = bigram_bases.data()[number];
+    before.trigram_base = has_bigram ? static_cast<std::uint32_t>(bigram >> BASE_SHIFT) : 0;
+    const std::uint64_t second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
+    // The last one first: no branches, as those that follow the text cost more.
+    std::uint64_t grams = has_trigram ? trigram >> GRAM_SHIFT : 0;
+    grams = second ? grams << 16 | second : grams;
+    grams = number >= FIRST ? grams << 16 | number : grams;
+    const std::uint64_t count = has_trigram + (second != 0u) + (number >= FIRST);
+    return grams | count << 48;
+}
+
+void LanguageDetector::make_near() {
+    near.reserve(NEAR * NEAR * NEAR);
+    for (std::uint32_t first = 0; first < NEAR; first++)
+        for (std::uint32_t second = 0; second < NEAR; second++)
+            for (std::uint32_t third = 0; third < NEAR; third++) {
+                const std::uint16_t symbols[] = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(second)};
+                Before two = before(symbols, 2);
+                near.push_back(grams_at(two, third));
+            }
+}
+
+// Puts the n-grams that the profiles know into `grams`, in langdetect's order. Returns how many. There must be room for one
+// more: four are written each time, and overwritten where they are fewer.
 int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const {
-    // Indices are bounded: by the number of classes, and by the room behind the last base.
-    const std::uint32_t* const bigram_bases = this->bigram_bases.data();
-    const std::uint64_t* const bigrams = this->bigrams.data();
-    const std::uint32_t* const trigrams = this->trigrams.data();
-    std::uint32_t bigram_base = bigram_bases[BLANK], trigram_base = 0;
+    static_assert(std::endian::native == std::endian::little);
     std::size_t count = 0;
-    for (int i = 0; i < length; i++) {
-        const std::uint32_t number = symbols[i] & CLASS, is_kept = !(symbols[i] & UPPER);
-        const std::uint64_t bigram = bigrams[bigram_base + number];
-        const std::uint32_t trigram = trigrams[trigram_base + number];
-        // All bits where they are those that were looked for.
-        const std::uint32_t has_bigram = -static_cast<std::uint32_t>((bigram & CLASS) == number);
-        const std::uint32_t has_trigram = -static_cast<std::uint32_t>((trigram & CLASS) == number);
-        bigram_base = bigram_bases[number];
-        trigram_base = static_cast<std::uint32_t>(bigram >> BASE_SHIFT) & has_bigram;
-        const std::uint32_t second = static_cast<std::uint32_t>(bigram >> GRAM_SHIFT) & 0xFFFF & has_bigram;
-        grams[count] = number;
-        count += is_kept & (number >= FIRST);
-        grams[count] = second;
-        count += is_kept & (second != 0);
-        grams[count] = trigram >> GRAM_SHIFT;
-        count += is_kept & has_trigram;
+    const auto put = [&](std::uint64_t found) {
+        std::memcpy(grams + count, &found, sizeof found);
+        count += found >> 48;
+    };
+    for (int i = 0; i < length;) {
+        int nears = 0; // in a row
+        for (Before before = this->before(symbols, i); i < length && nears < 3; i++) {
+            const std::uint64_t found = grams_at(before, symbols[i] & CLASS);
+            put(symbols[i] & UPPER ? 0 : found);
+            nears = symbols[i] < NEAR ? nears + 1 : 0;
+        }
+        if (nears < 3) break;
+        std::size_t key = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
+        for (; i < length && symbols[i] < NEAR; i++) {
+            key = (key << NEAR_BITS | symbols[i]) & (NEAR * NEAR * NEAR - 1);
+            put(near.data()[key]);
+        }
     }
     return count;
 }
@@ -145,7 +221,7 @@ LanguageDetector::Answer LanguageDetector::detect(Text text) const {
     if (seen.substr(0, MOST_BYTES).find('@') != Text::npos) seen = changed = without_mail(seen);
     if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
 
-    std::uint16_t symbols[MOST_CHARACTERS], grams[3 * MOST_CHARACTERS];
+    std::uint16_t symbols[MOST_CHARACTERS + Ascii::BLOCK], grams[3 * MOST_CHARACTERS + 1];
     int length = read_symbols<false>(seen, symbols);
     if (length < 0) length = read_symbols<true>(seen, symbols);
     const int count = find_grams(symbols, length, grams);

@@ -87,7 +87,9 @@ bool is_final_sigma(Text text, std::size_t at) {
     return true;
 }
 
-// How many bytes of ASCII `text` has from `at` on, all of eight looked at together.
+} // namespace
+
+// All of eight bytes are looked at together.
 std::size_t ascii_from(Text text, std::size_t at) {
     std::size_t stop = at;
     for (std::uint64_t eight; text.size() - stop >= sizeof eight; stop += sizeof eight) {
@@ -100,8 +102,6 @@ std::size_t ascii_from(Text text, std::size_t at) {
     while (stop < text.size() && static_cast<unsigned char>(text[stop]) < 0x80) stop++;
     return stop - at;
 }
-
-} // namespace
 
 void make_unicode_tables() {
     unicode_kinds.assign(CODE_POINTS, 0);
