@@ -82,35 +82,27 @@ std::string LanguageDetector::with_vietnamese(Text text) const {
     return composed;
 }
 
-// The same for a run of ASCII, of `Ascii::BLOCK` bytes at most: no branches, so that the compiler does it for many at once.
-struct LanguageDetector::Ascii {
-    static constexpr int BLOCK = 32;
-    alignas(BLOCK) unsigned char upper[1 + BLOCK] = {}; // that of the character before the run comes first
-
-    // Puts the symbols of `run` and others up to a whole block; returns how many langdetect counts as Latin ones.
-    int read(Text run, bool after_upper, std::uint16_t* symbols) {
-        unsigned char bytes[BLOCK] = {}, classes[BLOCK], latin[BLOCK];
-        std::memcpy(bytes, run.data(), run.size());
-        upper[0] = after_upper;
-        for (int i = 0; i < BLOCK; i++) {
-            const auto capital = static_cast<unsigned char>(bytes[i] - 'A'), small = static_cast<unsigned char>(bytes[i] - 'a');
-            upper[1 + i] = capital < 26;
-            const auto among = static_cast<unsigned char>(capital < 26 ? FIRST + capital : FIRST + 26 + small);
-            classes[i] = upper[1 + i] | (small < 26) ? among : static_cast<unsigned char>(BLANK);
-            latin[i] = capital < 'z' + 1 - 'A';
-        }
-        int count = 0;
-        for (int i = 0; i < BLOCK; i++) {
-            symbols[i] = static_cast<std::uint16_t>(classes[i] | (upper[i] & upper[1 + i]) * UPPER);
-            count += latin[i];
-        }
-        return count;
+// Puts the classes of a run of ASCII into `symbols`, in words of capitals with a mark. The character before the run comes
+// first. Returns how many langdetect counts as Latin. No branches: the compiler does it for many at once.
+unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(run.data());
+    unsigned char latin = 0;
+    for (std::size_t i = 1; i < run.size(); i++) {
+        const auto before = static_cast<unsigned char>(bytes[i - 1] - 'A'), capital = static_cast<unsigned char>(bytes[i] - 'A'),
+                   small = static_cast<unsigned char>(bytes[i] - 'a');
+        const auto letter = static_cast<unsigned char>(capital < 26 ? FIRST + capital : FIRST + 26 + small);
+        const auto found = static_cast<unsigned char>((capital < 26) | (small < 26) ? letter : +BLANK);
+        const auto in_capitals = static_cast<unsigned char>((before < 26) & (capital < 26));
+        symbols[i - 1] = static_cast<std::uint16_t>(found | in_capitals * UPPER);
+        latin = static_cast<unsigned char>(latin + (capital < 'z' + 1 - 'A'));
     }
-};
+    return latin;
+}
 
-// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark; there must be room for a block
-// more. Returns how many they are; or -1, if the text is of so few Latin letters that langdetect leaves them out.
+// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark. Returns how many they are; or
+// -1, if the text is of so few Latin letters that langdetect leaves them out.
 template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::uint16_t* symbols) const {
+    constexpr int LONGEST_RUN = 255, SHORTEST_RUN = 16; // what a byte counts; what is worth it
     const std::uint32_t* const letters = this->letters.data(); // [0x10000]
     std::uint64_t tally = 0;
     std::uint32_t last_upper = 0;
@@ -119,16 +111,15 @@ template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::
     for (int read = 0; read < MOST_CHARACTERS && at < text.size(); read++) {
         std::uint32_t letter;
         if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
-            if (!WithoutLatin) {
-                const Text run = text.substr(at, std::min(Ascii::BLOCK, MOST_CHARACTERS - read));
-                const std::size_t size = ascii_from(run, 0);
-                if (size >= 8) { // else it is not worth it
-                    Ascii ascii;
-                    tally += LATIN * ascii.read(run.substr(0, size), last_upper, symbols + count);
-                    last_upper = ascii.upper[size] * UPPER;
-                    count += size;
-                    at += size;
-                    read += size - 1;
+            if (!WithoutLatin && at > 0) {
+                const std::size_t run = ascii_from(text.substr(at, std::min(LONGEST_RUN, MOST_CHARACTERS - read)), 0);
+                if (run >= SHORTEST_RUN) {
+                    tally += std::uint64_t{LATIN} * read_ascii(text.substr(at - 1, run + 1), symbols + count);
+                    symbols[count] |= letters[byte] & last_upper; // of a capital letter outside ASCII
+                    count += run;
+                    at += run;
+                    read += run - 1;
+                    last_upper = letters[static_cast<unsigned char>(text[at - 1])] & UPPER;
                     continue;
                 }
             }
@@ -191,6 +182,7 @@ void LanguageDetector::make_near() {
 // more: four are written each time, and overwritten where they are fewer.
 int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const {
     static_assert(std::endian::native == std::endian::little);
+    const std::uint64_t* const near = this->near.data();
     std::size_t count = 0;
     const auto put = [&](std::uint64_t found) {
         std::memcpy(grams + count, &found, sizeof found);
@@ -207,7 +199,7 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
         std::size_t key = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
         for (; i < length && symbols[i] < NEAR; i++) {
             key = (key << NEAR_BITS | symbols[i]) & (NEAR * NEAR * NEAR - 1);
-            put(near.data()[key]);
+            put(near[key]);
         }
     }
     return count;
@@ -221,15 +213,16 @@ LanguageDetector::Answer LanguageDetector::detect(Text text) const {
     if (seen.substr(0, MOST_BYTES).find('@') != Text::npos) seen = changed = without_mail(seen);
     if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
 
-    std::uint16_t symbols[MOST_CHARACTERS + Ascii::BLOCK], grams[3 * MOST_CHARACTERS + 1];
+    std::uint16_t symbols[MOST_CHARACTERS], grams[3 * MOST_CHARACTERS + 1];
     int length = read_symbols<false>(seen, symbols);
     if (length < 0) length = read_symbols<true>(seen, symbols);
     const int count = find_grams(symbols, length, grams);
     if (count == 0) return {-1, 0.0};
     const int languages = names.size();
     const Features features{weights.data(), rows.data(), grams, static_cast<std::uint32_t>(count), languages, compensated};
-    Random random(words);
-    double trial[COLUMNS], mean[COLUMNS] = {};
+    Random random(words, features);
+    alignas(64) double trial[COLUMNS];
+    double mean[COLUMNS] = {};
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
         for (int j = 0; j < languages; j++) mean[j] += trial[j] / TRIALS;

@@ -62,7 +62,7 @@ private:
     void make_grams(const std::vector<Gram>& grams);
     void make_near();
     std::string with_vietnamese(Text text) const;
-    struct Ascii;
+    static unsigned read_ascii(Text run, std::uint16_t* symbols);
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
     struct Before; // what comes before a character
     Before before(const std::uint16_t* symbols, int at) const;
