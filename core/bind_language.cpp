@@ -43,6 +43,13 @@ void bind_language(nb::module_& module) {
                 if (answer.language < 0) return nb::none();
                 return nb::make_tuple(detector.name(answer.language), answer.probability);
             })
+        .def("likely",
+            [](const LanguageDetector& detector, const nb::bytes& text) {
+                nb::list found;
+                for (const auto& [language, probability] : unlocked([&] { return detector.likely(text_of(text)); }))
+                    found.append(nb::make_tuple(detector.name(language), probability));
+                return found;
+            }, "All languages that langdetect finds likely, with their probabilities, the likeliest first")
         .def("normalized", &LanguageDetector::normalized, "A letter as langdetect's profiles have it, for tests");
 }
 

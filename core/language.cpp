@@ -205,7 +205,7 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
     return count;
 }
 
-LanguageDetector::Answer LanguageDetector::detect(Text text) const {
+bool LanguageDetector::judge(Text text, double* mean) const {
     std::string changed;
     Text seen = text.substr(0, MOST_BYTES);
     if (seen.find("://") != Text::npos) seen = changed = without_urls(text);
@@ -217,18 +217,33 @@ LanguageDetector::Answer LanguageDetector::detect(Text text) const {
     int length = read_symbols<false>(seen, symbols);
     if (length < 0) length = read_symbols<true>(seen, symbols);
     const int count = find_grams(symbols, length, grams);
-    if (count == 0) return {-1, 0.0};
+    if (count == 0) return false;
     const int languages = names.size();
     const Features features{weights.data(), rows.data(), grams, static_cast<std::uint32_t>(count), languages, compensated};
     Random random(words, features);
     alignas(64) double trial[COLUMNS];
-    double mean[COLUMNS] = {};
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
         for (int j = 0; j < languages; j++) mean[j] += trial[j] / TRIALS;
     }
-    const int best = std::max_element(mean, mean + languages) - mean;
+    return true;
+}
+
+LanguageDetector::Answer LanguageDetector::detect(Text text) const {
+    double mean[COLUMNS] = {};
+    if (!judge(text, mean)) return {-1, 0.0};
+    const int best = std::max_element(mean, mean + names.size()) - mean;
     return {mean[best] > LEAST ? best : -1, mean[best]};
+}
+
+std::vector<LanguageDetector::Answer> LanguageDetector::likely(Text text) const {
+    double mean[COLUMNS] = {};
+    judge(text, mean);
+    std::vector<Answer> answers;
+    for (int i = 0; i < static_cast<int>(names.size()); i++)
+        if (mean[i] > LEAST) answers.push_back({i, mean[i]});
+    std::stable_sort(answers.begin(), answers.end(), [](auto& a, auto& b) { return a.probability > b.probability; });
+    return answers;
 }
 
 } // namespace c4

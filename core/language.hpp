@@ -35,6 +35,7 @@ public:
         double probability;
     };
     Answer detect(Text text) const;
+    std::vector<Answer> likely(Text text) const; // all that langdetect finds likely, the likeliest first
 
     const std::string& name(int language) const { return names[language]; }
     std::uint32_t normalized(std::uint32_t code) const; // langdetect's NGram.normalize
@@ -61,6 +62,7 @@ private:
     void make_letters(const std::vector<std::uint32_t>& known);
     void make_grams(const std::vector<Gram>& grams);
     void make_near();
+    bool judge(Text text, double* mean) const; // adds to each language's probability; false without letters to go by
     std::string with_vietnamese(Text text) const;
     static unsigned read_ascii(Text run, std::uint16_t* symbols);
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;

@@ -2,7 +2,9 @@
 #include <nanobind/nanobind.h>
 
 #include "bindings.hpp"
+#include "counts.hpp"
 #include "hashes.hpp"
+#include "lines.hpp"
 #include "unicode.hpp"
 
 namespace nb = nanobind;
@@ -19,7 +21,6 @@ void bind_parts(nb::module_& parts) {
     parts.def("lower", [](nb::bytes text) { return to_bytes(unlocked([&] { return lower(text_of(text)); })); });
     parts.def("strip", [](nb::bytes text) { return to_bytes(strip(text_of(text))); });
     parts.def("rstrip", [](nb::bytes text) { return to_bytes(rstrip(text_of(text))); });
-    parts.def("length", [](nb::bytes text) { return length(text_of(text)); });
     parts.def("has_words", [](nb::bytes text, std::size_t least) { return has_words(text_of(text), least); });
     parts.def("has_longer_word", [](nb::bytes text, std::size_t most) { return has_longer_word(text_of(text), most); });
     parts.def("splitlines", [](nb::bytes text) { return to_list(splitlines(text_of(text))); });
@@ -37,6 +38,16 @@ void bind_parts(nb::module_& parts) {
     parts.def("crc32c", [](nb::bytes data) { return crc32c(text_of(data)); });
 }
 
+// (characters, words, lines, bytes)
+nb::tuple to_tuple(const Counted& counted) {
+    return nb::make_tuple(counted.characters, counted.words, counted.lines, counted.bytes);
+}
+
+void bind_counts(nb::module_& module) {
+    module.def("count_text", [](nb::bytes text) { return to_tuple(count(text_of(text))); });
+    module.def("count_page", [](nb::bytes body) { return to_tuple(count(page_text(text_of(body)))); });
+}
+
 } // namespace
 
 } // namespace c4
@@ -46,6 +57,7 @@ NB_MODULE(_core, module) {
     c4::make_unicode_tables();
     nb::module_ parts = module.def_submodule("parts", "The parts of the compiled rules, one by one, for tests");
     c4::bind_parts(parts);
+    c4::bind_counts(module);
     c4::bind_language(module);
     c4::bind_phrases(parts);
     c4::bind_sentences(module);

@@ -163,12 +163,6 @@ bool is_utf8(Text text) {
     return true;
 }
 
-std::size_t length(Text text) {
-    std::size_t count = 0;
-    for (const char byte : text) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
-    return count;
-}
-
 Text rstrip(Text text) {
     while (!text.empty()) {
         const Char last = char_before(text, text.size());

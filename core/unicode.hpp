@@ -69,7 +69,6 @@ inline bool is_ascii(Text text) {
     return all < 0x80;
 }
 std::size_t ascii_from(Text text, std::size_t at); // how many bytes of ASCII it has from `at` on
-std::size_t length(Text text);                   // code points
 Text strip(Text text);                           // str.strip
 Text rstrip(Text text);                          // str.rstrip
 bool has_words(Text text, std::size_t least);    // len(str.split) >= least

@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +46,8 @@ def summary(out, variant="en", version="1.0.0") -> dict:
 def test_the_installed_command_tells_its_version():
     done = run_installed("--version")
     assert (done.code, done.out, done.err) == (0, f"c4build {c4build.__version__}\n", "")
+    command = [sys.executable, "-m", "c4build", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == done.out
 
 
 def test_a_build_ends_with_0_and_a_table_of_what_came_of_it(sources, tmp_path):

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import wet_files
-from adversarial import pack
+from adversarial import lines, pack
 from adversarial import wet_files as odd_wet_files
 from builds import VARIANTS, build
 from command import run_command
@@ -19,7 +19,8 @@ from c4build.corpora.examples import find_shards, read_shard
 from c4build.corpora.explain import Explainer, open_source, read_source
 from c4build.errors import NothingReadError
 from c4build.rules.badwords import bad_word_finder, bad_word_test
-from c4build.rules.tables import RULE_SETS
+from c4build.rules.lines import line_filter, line_judge, lines_of
+from c4build.rules.tables import PAGE_PHRASES, RULE_SETS
 from c4build.sample.resources import sample_folder
 
 SAMPLE = sample_folder()
@@ -201,6 +202,17 @@ def test_against_a_build_tells_which_page_displaced_it_and_which_keep_its_lines(
     assert f"[kept by http://example.org/page-7 (page 9 of {sources.wet[0]})]" in done.out
     other = run_command("explain", tmp_path / "new.txt", "--against", tmp_path, *lists[:3], "paper")
     assert other.code == 2 and "no corpus lies in" in other.err
+
+
+@pytest.mark.parametrize("rules", RULE_SETS)
+@given(text=lines, phrases=st.sampled_from([(), PAGE_PHRASES]))
+def test_a_line_has_the_fate_of_a_page_that_is_this_line_alone(rules, text, phrases):
+    rules = RULE_SETS[rules]
+    for line in lines_of(text):
+        fate, left = line_judge(rules, phrases)(line)
+        counts = Counter()
+        assert line_filter(rules, phrases)(line, counts) == (left, fate if fate in PAGE_PHRASES else None)
+        assert fate in PAGE_PHRASES or counts == {"read": 1, fate: 1, "kept": fate == "kept"}
 
 
 @given(

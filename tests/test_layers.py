@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Each part imports parts with smaller numbers only, and what is in its own folder.
 LAYERS = {
     "__init__": 0, "errors": 0, "page": 0, "compiled": 0, "rules": 1, "read": 2, "dedup": 2, "write": 3, "sample": 4, "flow": 5, "corpora": 6,
-    "report": 6, "commands": 7,
+    "report": 6, "commands": 7, "__main__": 8,
 }  # fmt: skip
 LONGEST = 350  # lines of a file
 TRAINER = {"jaxlib", "sklearn", "orbax", "torch", "t5"}

@@ -504,7 +504,7 @@ def test_what_a_former_run_of_ours_left_goes(sources, wholes, tmp_path):
     arguments = commands(sources)
     for name in ("more shards", "paper", "JSONL", "Parquet", "paper"):
         overwrite(arguments[name], tmp_path)
-        assert differences(corpus_files(tmp_path), wholes(arguments[name]).files) == []
+        assert_corpora(tmp_path, wholes(arguments[name]), name)
 
 
 def test_what_a_killed_run_of_ours_left_goes_too(sources, wholes, tmp_path):

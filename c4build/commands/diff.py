@@ -11,7 +11,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 from c4build.commands.commandline import asks_for
-from c4build.corpora.options import BadWords, Exclude, Request
+from c4build.corpora.options import BadWords, ExcludeGiven, Request
 from c4build.errors import UsageError, counted, printable, visible
 
 _MOST_LINES = 2000  # of a text whose lines are matched with another's: the time grows faster than their number
@@ -42,7 +42,7 @@ class Question(NamedTuple):
     examples: Annotated[int, Option("-n", help="Examples of each kind to show.")] = 5
     scratch: Scratch = None
     bad_words: BadWords = None
-    exclude: Exclude = None
+    exclude: ExcludeGiven = None
     as_json: Annotated[bool, Option("--json", help="A JSON object for each corpus, one a line.")] = False
 
 

@@ -8,7 +8,7 @@ from typer import Argument, Exit, Option
 
 from c4build.commands.commandline import DAMAGED
 from c4build.commands.diff import Scratch, as_json, compare_pair
-from c4build.corpora.options import BadWords, Exclude, Request
+from c4build.corpora.options import BadWords, ExcludeGiven, Request
 from c4build.errors import UsageError, say, visible
 from c4build.write.storage import is_local
 
@@ -34,7 +34,7 @@ def report(
     ] = None,
     scratch: Scratch = None,
     bad_words: BadWords = None,
-    exclude: Exclude = None,
+    exclude: ExcludeGiven = None,
 ):
     """Write OUT/report.html: where each page went, by rule, in one file that opens anywhere."""
     if open_it and not is_local(out):

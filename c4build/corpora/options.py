@@ -28,6 +28,10 @@ Exclude = Annotated[
         metavar="FILE|URL", help="Leave out the pages of a list: URLs, hosts (a.org), suffixes (.a.org), one a line."
     ),
 ]
+ExcludeGiven = Annotated[
+    str | None,
+    Option("--exclude", metavar="FILE|URL", help="The list that a build left out: asked why a page is not in it."),
+]
 LeaveOneOut = Annotated[
     bool, Option("--leave-one-out", help="Besides, for every rule the variant that is en without it.")
 ]

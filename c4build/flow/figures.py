@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import tldextract
 
+from c4build.compiled import core
 from c4build.flow.candidates import EVERY
+from c4build.page import Page
 from c4build.rules.language import likeliest_language
 from c4build.rules.steps import count_sentences
 from c4build.write.statistics import (
@@ -42,9 +44,17 @@ class Counted(NamedTuple):
     bytes: int
 
 
+def count_page(page: Page) -> Counted:
+    """Of the page's text."""
+    return plain_count(page.text) if core is None else Counted(*core.count_page(page.body))
+
+
 def count_text(text: str) -> Counted:
-    size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-    return Counted(len(text), len(text.split()), text.count("\n") + 1 if text else 0, size)
+    return plain_count(text) if core is None else Counted(*core.count_text(text.encode()))
+
+
+def plain_count(text: str) -> Counted:
+    return Counted(len(text), len(text.split()), text.count("\n") + 1 if text else 0, len(text.encode()))
 
 
 class Judged(NamedTuple):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from c4build.flow.figures import Json, Looked, Tally, count_text, host_of, judge_text
+from c4build.flow.figures import Json, Looked, Tally, count_page, host_of, judge_text
 from c4build.page import Page
 from c4build.rules.alone import Alone
 from c4build.rules.tables import RuleSet
@@ -28,13 +28,12 @@ class FileFigures:
         found = {"all": BeforeFigures(), "news": BeforeFigures()}
         for chance, (page, url, is_news) in looked.pages():
             among = [found["all"], *([found["news"]] if is_news else [])]
-            counted, host = count_text(page.text), host_of(url)
+            counted, host = count_page(page), host_of(url)
             for one in among:
                 one.tally.count(counted, host, level.weight)
             if chance >= judged.limit:
                 continue
-            in_all, raw = judge_text(page.text), self._alone.of_raw(page)
-            dropping = self._alone.of(page)
+            in_all, raw, dropping = judge_text(page.text), self._alone.of_raw(page.body), self._alone.of(page.body)
             for one in among:
                 one.tally.judge(in_all, judged.weight)
                 one.dropping[dropping] += judged.weight

@@ -81,7 +81,7 @@ def _guesses(data: bytes) -> Iterator[str]:
     declared = header_field(head, "Character set encoding") or ""
     if re.search(r"8859-1\b|latin-?1\b|1252|ascii", declared, re.IGNORECASE):
         yield "cp1252"
-    elif declared:
+    elif decode_as(b"encoding", declared) == "encoding":  # as this header was read
         yield declared
     best = None
     if b"\0" not in data:

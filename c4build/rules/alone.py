@@ -1,12 +1,9 @@
 """What each rule would do to a page by itself: for the matrix of rules, which asks what one adds to the others."""
 
-from collections import Counter
 from collections.abc import Iterable
 
-from c4build.page import Page
-from c4build.rules.lines import line_filter
-from c4build.rules.steps import Drop, make_steps
-from c4build.rules.tables import PAGE_PHRASES, RuleSet
+from c4build.rules.steps import bits_of, steps_of
+from c4build.rules.tables import PAGE_PHRASES, RuleSet, Variant
 
 
 class Alone:
@@ -22,29 +19,22 @@ class Alone:
         if "sentences" in named:
             named = [step for step in named if step != "sentences_left"]
         self.names = tuple(dict.fromkeys(named))
-        self._steps = make_steps(rules, bad_words)
-        self._keep = line_filter(rules, ())
-        self._phrases = [(1 << self.names.index(phrase), line_filter(rules, [phrase])) for phrase in in_lines]
-        self._order = [
-            (step, 1 << self.names.index(step) if step in self.names else 0)
-            for step in (*rules.before, *rules.after)
-            if step == "lines" or (step in self.names and step not in in_lines)
-        ]
+        # A variant for each step: with the lines judged, and of the raw text, in which no line is looked at.
+        cleaned = [Variant(step, "", frozenset({"lines", step})) for step in self.names]
+        raw = [Variant(step, "", frozenset({step}) - set(in_lines)) for step in self.names]
+        self._steps = steps_of(rules, [*cleaned, *raw], bad_words)
 
-    def of(self, page: Page) -> int:
-        """The steps that would drop the page, each a bit by its place in `names`."""
-        text, read = page.text, page.body.decode()
-        dropping = sum(bit for bit, keep in self._phrases if keep(read, Counter())[1])
-        for step, bit in self._order:
-            if step == "lines":
-                text, _ = self._keep(read, Counter())
-            elif type(result := self._steps[step](text)) is Drop:
-                dropping |= bit
-            else:
-                text = result
-        return dropping
+    def of(self, body: bytes) -> int:
+        """The steps that would drop the page with this body, see `Page`, each a bit by its place in `names`."""
+        return self._dropping(body, self._steps.clean)
 
-    def of_raw(self, page: Page) -> int:
+    def of_raw(self, body: bytes) -> int:
         """The same of a page whose lines are not judged."""
-        text = page.text
-        return sum(bit for step, bit in self._order if step != "lines" and type(self._steps[step](text)) is Drop)
+        return self._dropping(body, self._steps.raw) >> len(self.names)
+
+    def _dropping(self, body: bytes, asked: int) -> int:
+        reasons = bytearray(2 * len(self.names))
+        text = self._steps.before(body, asked, reasons)
+        if text is not None and asked == self._steps.clean:
+            self._steps.after(text, asked, reasons)
+        return sum(1 << bit for bit in bits_of(asked) if reasons[bit])

@@ -50,12 +50,14 @@ def language_test(language: str, least: float, detect: Detect | None = None) -> 
 
 def likely_languages(text: str) -> list[tuple[str, float]]:
     """The languages that langdetect finds likely, with their probabilities, the likeliest first: what `language_test` asks."""
-    first = fastest_detector()(_seen(text))
-    if first is None:
-        return []
+    seen = _seen(text)
+    if core is not None:
+        return compiled_detector().likely(seen.encode("utf-8", "surrogatepass"))
     library_detector(fastest_library)  # makes it ready
-    others = [(found.lang, found.prob) for found in fastest_library.detect_langs(_seen(text))]
-    return [first, *(found for found in others if found[0] != first[0])]
+    try:
+        return [(found.lang, found.prob) for found in fastest_library.detect_langs(seen)]
+    except fastest_library.LangDetectException:
+        return []
 
 
 def likeliest_language(text: str) -> tuple[str, float] | None:

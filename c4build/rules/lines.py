@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from c4build.errors import counted
 from c4build.rules.places import Seen, places_of
@@ -18,21 +18,17 @@ def lines_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
-def line_filter(
-    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
-) -> Callable[[str, Counter], tuple[str, str | None]]:
-    """A function of a page as it was read and a counter of lines to the text that stays and why the page goes, if it does.
+# A line to its fate by the tests of the line itself, and what stays of it; and what stays to its fate by phrases.
+_Tests = tuple[Callable[[str], tuple[str, str]], Callable[[str], str]]
 
-    The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
-    that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page. Of the steps that look
-    for such phrases, where the rules look for them in lines, those named in `page_phrases` are taken.
-    """
+
+def _line_tests(rules: RuleSet, page_phrases: Collection[str]) -> _Tests:
     lorem_ipsum = rules.page_phrases_in_lines and "lorem_ipsum" in page_phrases
     curly = rules.curly_brackets if rules.page_phrases_in_lines and "curly_bracket" in page_phrases else ()
     javascript = "javascript" in rules.drop_lines_with
 
     def has_too_long_word(line: str) -> bool:
-        return rules.max_word_chars > 0 and any(len(word) > rules.max_word_chars for word in line.split())
+        return max(map(len, line.split()), default=0) > rules.max_word_chars > 0
 
     def without_citations(line: str) -> str:
         return _CITATION.sub("", line) if rules.remove_citations else line
@@ -44,7 +40,6 @@ def line_filter(
         return len(line.split()) < rules.min_words_per_line
 
     def judge(line: str) -> tuple[str, str]:
-        """The fate of a line before its phrases are looked at, and what stays of it."""
         if has_too_long_word(line):
             return "too_long_word", ""
         line = without_citations(line.strip())
@@ -65,6 +60,20 @@ def line_filter(
         if any(phrase in lower for phrase in rules.drop_lines_with):
             return "policy"
         return "kept"
+
+    return judge, judge_phrases
+
+
+def line_filter(
+    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
+) -> Callable[[str, Counter], tuple[str, str | None]]:
+    """A function of a page as it was read and a counter of lines to the text that stays and why the page goes, if it does.
+
+    The order of tests is that of TFDS's `clean_page`. Each line of the page is counted once: as `kept`, by the rule
+    that dropped it, or under `of_dropped_pages` where a phrase in a line drops the whole page. Of the steps that look
+    for such phrases, where the rules look for them in lines, those named in `page_phrases` are taken.
+    """
+    judge, judge_phrases = _line_tests(rules, page_phrases)
 
     def keep(page: str, counts: Counter) -> tuple[str, str | None]:
         judged = [judge(line) for line in lines_of(page)]
@@ -87,23 +96,20 @@ def line_filter(
     return keep
 
 
-def line_judge(
-    rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES
-) -> Callable[[Sequence[str]], list[tuple[str, str]]]:
-    """A function of lines to the fate of each and what stays of it, without spaces around it: the filter of pages, given
-    pages that are these lines alone.
+def line_judge(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], tuple[str, str]]:
+    """A function of a line to its fate and what stays of it, without spaces around it: that of a page of this line alone.
 
     A fate is what `line_filter` counts a line under, or why a line drops its page.
     """
-    keep = line_filter(rules, page_phrases)
+    judge, judge_phrases = _line_tests(rules, page_phrases)
 
-    def judge(line: str) -> tuple[str, str]:
-        counts: Counter = Counter()
-        text, reason = keep(line, counts)
-        del counts["read"]
-        return reason or next(fate for fate, count in counts.items() if count), text
+    def fate_of(line: str) -> tuple[str, str]:
+        fate, left = judge(line)
+        if fate == "kept":
+            fate = judge_phrases(left)
+        return fate, left.strip() if fate == "kept" else ""
 
-    return lambda lines: [judge(line) for line in lines]
+    return fate_of
 
 
 def line_marks(rules: RuleSet) -> Callable[[str, str], Seen]:

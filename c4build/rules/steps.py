@@ -229,6 +229,11 @@ def sentences_in_lines(text: str, least: int) -> bool:
 
 def count_sentences(text: str, by_line: bool) -> int:
     """How many sentences `sentences_in_lines` finds in `text`, or, not by line, `has_sentences`."""
+    found = punkt()
+    return plain_count_sentences(text, by_line) if found is None else found.count_sentences(text.encode(), by_line)
+
+
+def plain_count_sentences(text: str, by_line: bool) -> int:
     if not text:
         return 0
     return sum(1 for line in (text.split("\n") if by_line else [text]) for _ in sentence_spans(line))

@@ -78,7 +78,7 @@ class Teller:
         self._rules = rules
         self._steps = _TellingSteps(rules, [variant], bad_words if "bad_words" in variant.steps else [])
         self._find_bad_words = bad_word_finder(bad_words)
-        self._judge_lines = line_judge(rules, variant.steps & set(PAGE_PHRASES))
+        self._judge_line = line_judge(rules, variant.steps & set(PAGE_PHRASES))
         self._marks = line_marks(rules)
         self._tell = self._ways_to_tell()
 
@@ -103,7 +103,7 @@ class Teller:
     def fates(self, page: Page) -> list[tuple[str, str, str]]:
         """(text, fate, what stays) of the same lines, of a variant that does not keep the raw text."""
         lines = lines_of(page.body.decode())
-        return [(line, *judged) for line, judged in zip(lines, self._judge_lines(lines))]
+        return [(line, *self._judge_line(line)) for line in lines]
 
     def seen_in_line(self, line: str, rule: str) -> Seen:
         """What of a line a rule of lines goes by."""
@@ -112,7 +112,7 @@ class Teller:
     def _told(self, lines: Sequence[str]) -> list[LineTold]:
         if self.variant.raw:
             return [LineTold(line, "kept", line.strip(), Seen([])) for line in lines]
-        judged = zip(lines, self._judge_lines(lines))
+        judged = zip(lines, map(self._judge_line, lines))
         return [LineTold(line, fate, left, self._marks(line, fate)) for line, (fate, left) in judged]
 
     def figures(self, text: str) -> Figures:
@@ -150,8 +150,8 @@ class Teller:
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
         def of_page(text: str) -> Seen:
-            dropping = next((line for line in self._told(text.split("\n")) if line.fate in PAGE_PHRASES), None)
-            return Seen([], f"in the line {dropping.text.strip()}" if dropping else "")
+            dropping = next((line for line in text.split("\n") if self._judge_line(line)[0] in PAGE_PHRASES), None)
+            return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
         return {
             "lorem_ipsum": lambda text: Seen(places_of(text, [LOREM_IPSUM])),

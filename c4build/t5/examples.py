@@ -93,7 +93,8 @@ def examples(task: Task, split: str, task_data=None):
     try:
         return TfdsExamples(task, split)
     except Exception as error:
+        install = "pip install 'c4build[tasks]', or " if isinstance(error, ImportError) else ""
         raise UsageError(
             f"{task.name}: TFDS could not give {task.tfds} ({type(error).__name__}: {error}); "
-            f"name a folder with {split}.jsonl by --task-data"
+            f"{install}name a folder with {split}.jsonl by --task-data"
         ) from error

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c4build.flow.figures import plain_count
+from c4build.page import page_text
+
 core = pytest.importorskip(
     "c4build._core", reason="c4build._core is not compiled: there was no compiler at installation"
 )
@@ -48,7 +51,8 @@ def test_texts_are_split_stripped_and_lowered_as_python_does_it(text):
     assert parts.lower(data).decode() == text.lower()
     assert parts.strip(data).decode() == text.strip()
     assert parts.rstrip(data).decode() == text.rstrip()
-    assert parts.length(data) == len(text)
+    assert core.count_text(data) == plain_count(text)
+    assert core.count_page(data) == plain_count(page_text(text))
     assert [line.decode() for line in parts.splitlines(data)] == text.splitlines()
     words = text.split()
     for number in range(len(words) + 2):

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import pathlib
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +13,8 @@ import pytest
 from c4build.compiled import core
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.sample.resources import sample_folder
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(
     core is None, reason="c4build._core is not compiled: there was no compiler at installation"
@@ -36,7 +40,7 @@ def build(out: pathlib.Path, rules: str, **environment: str) -> tuple[dict[str, 
         "--webtext-urls",
         str(sample / "webtext_urls.txt"),
     ]
-    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=out.parent, env={**os.environ, **environment})
     assert ended.returncode == 0, ended.stderr
     files = [path for path in out.rglob("*tfrecord-*") if path.is_file()]
     return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, ended.stderr
@@ -50,3 +54,38 @@ def test_a_build_without_the_compiled_rules_writes_the_same_bytes(rules, tmp_pat
     assert compiled and plain == compiled
     assert "the rules run in Python" not in said
     assert told.count("the rules run in Python") == 1
+
+
+def children_seconds() -> float:
+    """CPU time of the processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_package_is_installed_without_a_compiler_too_and_a_compiler_takes_less_than_a_minute(tmp_path):
+    shutil.copytree(ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(".*", "*.so", "build", "__pycache__"))
+    seconds, built = {}, {}
+    for name, environment in (("plain", {"CC": "false", "CXX": "false"}), ("compiled", {})):
+        folder, start = tmp_path / name, children_seconds()
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            folder,
+            tmp_path / "clone",
+        ]
+        subprocess.run(command, check=True, env={**os.environ, **environment})
+        seconds[name] = children_seconds() - start
+        assert [path.name.split(".")[0] for path in folder.glob("c4build/*.so")] == ["_core"] * (name == "compiled")
+        shutil.rmtree(tmp_path / "clone/build", ignore_errors=True)
+        built[name] = build(tmp_path / f"{name}-out", "paper", PYTHONPATH=str(folder))
+    assert built["plain"][0] == built["compiled"][0] != {}
+    assert [said.count("the rules run in Python") for _, said in built.values()] == [1, 0]
+    print(f"CPU s of installation: {seconds['plain']:.0f} without a compiler, {seconds['compiled']:.0f} with one")
+    assert seconds["compiled"] - seconds["plain"] < 60

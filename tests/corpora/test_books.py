@@ -124,6 +124,10 @@ def test_what_gutenbergs_header_says_of_the_encoding_decides():
         text = header.format(name) + ("\u0416\u0436" if encoding == "koi8-r" else "\u00e9\u00df")
         if encoding:
             assert decode(text.encode(encoding)) == (text, True)
+    for name in ("UTF-16", "UTF-32", "utf-16-be", "cp037"):  # in which the header itself would not be what it is
+        for rest in ("caf\u00e9", "caf\u00e9s"):
+            text = header.format(name) + rest
+            assert decode(text.encode("cp1252"))[0] == text, name
     assert decode(header.format("Nonsense-99").encode() + b"caf\xe9 \x93quoted\x94")[0].endswith(
         "caf\u00e9 \u201cquoted\u201d"
     )

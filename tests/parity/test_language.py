@@ -16,7 +16,13 @@ from langdetect.utils.ngram import NGram
 from c4build.compiled import core
 from c4build.page import Page
 from c4build.read.wet import read_pages
-from c4build.rules.language import compiled_detector, fastest_detector, language_test, library_detector
+from c4build.rules.language import (
+    compiled_detector,
+    fastest_detector,
+    language_test,
+    library_detector,
+    likely_languages,
+)
 from c4build.sample.resources import sample_folder
 
 compiled_only = pytest.mark.skipif(core is None, reason="there was no compiler at installation")
@@ -76,6 +82,17 @@ def sample_texts() -> list[str]:
 @given(st.one_of(texts, mixed, foreign))
 def test_the_compiled_detector_answers_as_langdetect_does(text):
     assert fastest_detector()(text) == library_detector(langdetect)(text)
+
+
+@settings(max_examples=200)
+@given(st.one_of(texts, mixed, foreign))
+def test_all_likely_languages_are_those_of_langdetect_in_its_order(text):
+    library_detector(langdetect)
+    try:
+        wanted = [(found.lang, found.prob) for found in langdetect.detect_langs(text)]
+    except langdetect.LangDetectException:
+        wanted = []
+    assert likely_languages(text) == wanted
 
 
 @compiled_only

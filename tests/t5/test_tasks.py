@@ -1,6 +1,7 @@
 """Tasks as the paper writes them, and their scores against the reference packages."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -301,3 +302,9 @@ def test_the_demo_tasks_ship_and_can_be_made_again(tmp_path):
         set((DEMO / "demo_mood" / f"{s}.jsonl").read_text().splitlines()) for s in ("train", "validation")
     )
     assert not train & validation
+
+
+def test_a_missing_package_of_tfds_is_named_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(UsageError, match=r"pip install 'c4build\[tasks\]', or name a folder with train.jsonl"):
+        examples(TASKS["squad"], "train")
