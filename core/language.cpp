@@ -62,24 +62,25 @@ std::string without_mail(Text text) {
 
 } // namespace
 
+// All marks begin with this byte.
 std::string LanguageDetector::with_vietnamese(Text text) const {
     std::string composed;
-    for (std::size_t at = 0; at < text.size();) {
-        const Char letter = char_at(text, at);
-        at += letter.size;
-        const std::size_t which = vietnamese_letters.find(letter.code);
-        if (which != std::u32string::npos && at < text.size()) {
-            const Char mark = char_at(text, at);
-            const std::size_t by = vietnamese_marks.find(mark.code);
-            if (by != std::u32string::npos) {
-                at += mark.size;
+    std::size_t copied = 0;
+    for (std::size_t at = 0; (at = text.find('\xCC', at)) != Text::npos;) {
+        const Char mark = char_at(text, at);
+        const std::size_t by = vietnamese_marks.find(mark.code);
+        if (at > copied && by != std::u32string::npos) {
+            const Char letter = char_before(text, at);
+            const std::size_t which = vietnamese_letters.find(letter.code);
+            if (which != std::u32string::npos && letter.size <= at - copied) {
+                composed += text.substr(copied, at - letter.size - copied);
                 append_char(composed, vietnamese[by][which]);
-                continue;
+                copied = std::min(at + mark.size, text.size());
             }
         }
-        composed += text.substr(at - letter.size, letter.size);
+        at += mark.size;
     }
-    return composed;
+    return composed += text.substr(copied);
 }
 
 // Puts the classes of a run of ASCII into `symbols`, in words of capitals with a mark. The character before the run comes
