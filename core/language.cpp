@@ -140,32 +140,36 @@ template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::
     return !WithoutLatin && (tally / LATIN % (OTHER / LATIN)) * 2 < tally / OTHER ? -1 : count;
 }
 
-// Where n-grams lie that end with the next character: the bases of the letter before, and of the two before.
+// What comes before a character: where n-grams lie that end with it, the bases of the letter before and of the two before.
+// With the tables at hand, which a loop would else ask for each time. Indices are bounded: by the number of classes, and by
+// the room behind the last base.
 struct LanguageDetector::Before {
+    const std::uint32_t* bigram_bases;
+    const std::uint64_t* bigrams;
+    const std::uint32_t* trigrams;
     std::uint32_t bigram_base, trigram_base;
+
+    // The n-grams that end with a letter of this class, as `near` has them; it then comes before.
+    std::uint64_t take(std::uint32_t number) {
+        const std::uint64_t bigram = bigrams[bigram_base + number];
+        const std::uint32_t trigram = trigrams[trigram_base + number];
+        const bool has_bigram = (bigram & CLASS) == number, has_trigram = (trigram & CLASS) == number;
+        bigram_base = bigram_bases[number];
+        trigram_base = has_bigram ? static_cast<std::uint32_t>(bigram >> BASE_SHIFT) : 0;
+        const std::uint64_t second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
+        // The last one first: no branches, as those that follow the text cost more.
+        std::uint64_t grams = has_trigram ? trigram >> GRAM_SHIFT : 0;
+        grams = second ? grams << 16 | second : grams;
+        grams = number >= FIRST ? grams << 16 | number : grams;
+        const std::uint64_t count = has_trigram + (second != 0u) + (number >= FIRST);
+        return grams | count << 48;
+    }
 };
 
 LanguageDetector::Before LanguageDetector::before(const std::uint16_t* symbols, int at) const {
-    Before before{bigram_bases[BLANK], 0};
-    for (int i = std::max(0, at - 2); i < at; i++) grams_at(before, symbols[i] & CLASS);
+    Before before{bigram_bases.data(), bigrams.data(), trigrams.data(), bigram_bases[BLANK], 0};
+    for (int i = std::max(0, at - 2); i < at; i++) before.take(symbols[i] & CLASS);
     return before;
-}
-
-// The n-grams that end with a letter of this class, as `near` has them. Indices are bounded: by the number of classes, and
-// by the room behind the last base.
-inline std::uint64_t LanguageDetector::grams_at(Before& before, std::uint32_t number) const {
-    const std::uint64_t bigram = bigrams.data()[before.bigram_base + number];
-    const std::uint32_t trigram = trigrams.data()[before.trigram_base + number];
-    const bool has_bigram = (bigram & CLASS) == number, has_trigram = (trigram & CLASS) == number;
-    before.bigram_base = bigram_bases.data()[number];
-    before.trigram_base = has_bigram ? static_cast<std::uint32_t>(bigram >> BASE_SHIFT) : 0;
-    const std::uint64_t second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
-    // The last one first: no branches, as those that follow the text cost more.
-    std::uint64_t grams = has_trigram ? trigram >> GRAM_SHIFT : 0;
-    grams = second ? grams << 16 | second : grams;
-    grams = number >= FIRST ? grams << 16 | number : grams;
-    const std::uint64_t count = has_trigram + (second != 0u) + (number >= FIRST);
-    return grams | count << 48;
 }
 
 void LanguageDetector::make_near() {
@@ -175,7 +179,7 @@ void LanguageDetector::make_near() {
             for (std::uint32_t third = 0; third < NEAR; third++) {
                 const std::uint16_t symbols[] = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(second)};
                 Before two = before(symbols, 2);
-                near.push_back(grams_at(two, third));
+                near.push_back(two.take(third));
             }
 }
 
@@ -192,7 +196,7 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
     for (int i = 0; i < length;) {
         int nears = 0; // in a row
         for (Before before = this->before(symbols, i); i < length && nears < 3; i++) {
-            const std::uint64_t found = grams_at(before, symbols[i] & CLASS);
+            const std::uint64_t found = before.take(symbols[i] & CLASS);
             put(symbols[i] & UPPER ? 0 : found);
             nears = symbols[i] < NEAR ? nears + 1 : 0;
         }

@@ -66,9 +66,8 @@ private:
     std::string with_vietnamese(Text text) const;
     static unsigned read_ascii(Text run, std::uint16_t* symbols);
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
-    struct Before; // what comes before a character
+    struct Before;
     Before before(const std::uint16_t* symbols, int at) const;
-    std::uint64_t grams_at(Before& before, std::uint32_t number) const;
     int find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const;
 
     std::vector<std::string> names;
