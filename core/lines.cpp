@@ -1,7 +1,5 @@
 #include "lines.hpp"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace c4 {
@@ -74,10 +72,6 @@ LineFilter::LineFilter(LineRules rules)
     if (rules_.citations) may_end_[static_cast<unsigned char>(']')] = true;
     for (const std::string& mark : rules_.end_marks)
         if (mark.size() == 1) ends_[static_cast<unsigned char>(mark[0])] = true;
-    for (const std::string& ending : rules_.refused_endings) {
-        if (ending.empty()) std::fill(std::begin(ends_), std::end(ends_), false);
-        else ends_[static_cast<unsigned char>(ending.back())] = false;
-    }
     std::string space;
     for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
         if (!is(code, SPACE)) continue;
@@ -88,9 +82,9 @@ LineFilter::LineFilter(LineRules rules)
 }
 
 bool LineFilter::ends_well(Text line) const {
-    if (!line.empty() && ends_[static_cast<unsigned char>(line.back())]) return true;
-    bool marked = false;
-    for (const std::string& mark : rules_.end_marks) marked |= line.ends_with(mark);
+    bool marked = !line.empty() && ends_[static_cast<unsigned char>(line.back())];
+    if (!marked)
+        for (const std::string& mark : rules_.end_marks) marked |= line.ends_with(mark);
     if (!marked) return false;
     for (const std::string& ending : rules_.refused_endings)
         if (line.ends_with(ending)) return false;

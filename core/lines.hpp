@@ -48,7 +48,7 @@ private:
     Phrases any_phrase_, dropping_;
     bool javascript_;
     bool may_end_[256] = {}; // by the last byte of a line, as it was read
-    bool ends_[256] = {};    // by the last byte, a whole character, of one that is stripped: an end mark that ends no refused ending
+    bool ends_[256] = {};    // is this byte alone an end mark?
 };
 
 // The text as TFDS takes it: the body's lines, stripped, without empty ones.

@@ -2,6 +2,7 @@
 
 #include <Python.h>
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstring>
@@ -12,6 +13,10 @@ std::vector<std::uint8_t> unicode_kinds;
 std::vector<std::int32_t> unicode_to_lower;
 
 namespace {
+
+// [first byte, second byte]: does a character outside ASCII begin so that str.lower changes? Of most none does.
+std::array<bool, 64 * 64> may_change;
+std::size_t begins_with(unsigned first, unsigned second) { return (first & 0x3F) << 6 | (second & 0x3F); }
 
 // All that have letters, spaces or marks; the other planes are for private use, or not given out.
 constexpr std::uint32_t PLANES[] = {0, 1, 2, 3, 14};
@@ -118,6 +123,11 @@ void make_unicode_tables() {
             if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
             if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
             unicode_kinds[code] = kinds;
+            if (code >= 0x80 && kinds & CHANGES) {
+                std::string bytes;
+                append_char(bytes, code);
+                may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
+            }
             unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
         }
 }
@@ -222,10 +232,15 @@ bool has_longer_word(Text text, std::size_t most) {
 }
 
 std::size_t next_change(Text text, std::size_t at) {
-    for (at += ascii_from(text, at); at < text.size(); at += ascii_from(text, at)) {
-        const Char found = char_at(text, at);
-        if (is(found.code, CHANGES)) return at;
-        at += found.size;
+    while (at < text.size()) {
+        const auto first = static_cast<unsigned char>(text[at]);
+        if (first < 0x80) {
+            at += ascii_from(text, at);
+            continue;
+        }
+        const auto second = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : 0);
+        if (may_change[begins_with(first, second)] && is(char_at(text, at).code, CHANGES)) return at;
+        at += first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
     }
     return text.size();
 }
