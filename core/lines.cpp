@@ -117,7 +117,7 @@ LineFilter::Kept LineFilter::keep(Text body, std::uint8_t phrases, LineCounts& c
             take_ended(line);
     };
     if (may_have_more_line_ends(body))
-        for (const Text line : splitlines(body)) take(line);
+        for (const Text line : splitlines(body)) split(line, take); // in what is no UTF-8 some hold a \n
     else
         split(body, take);
 
