@@ -6,10 +6,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#if defined __x86_64__ && defined __gnu_linux__ && defined __GNUC__ && !defined __clang__
-#include <immintrin.h>
-#endif
-
 #if FLT_EVAL_METHOD != 0
 #error "this compiler keeps more digits than Python does"
 #endif
@@ -35,25 +31,23 @@ template <bool Compensated> inline double sum(const double* numbers, int count) 
 }
 
 // How an n-gram changes each language's probability.
-struct Row {
-    static void read(const double* row, double weight, double* factors) {
-        const auto languages = std::bit_cast<std::uint64_t>(*row++);
-        if (languages == ALL_LANGUAGES) {
-            for (int j = 0; j < COLUMNS; j++) factors[j] = weight + row[j];
-            return;
-        }
-        for (int j = 0; j < COLUMNS; j++) factors[j] = weight;
-        for (auto rest = languages; rest; rest &= rest - 1) factors[std::countr_zero(rest)] += *row++;
+inline void read_row(const double* row, double weight, double* factors) {
+    const auto languages = std::bit_cast<std::uint64_t>(*row++);
+    if (languages == ALL_LANGUAGES) {
+        for (int j = 0; j < COLUMNS; j++) factors[j] = weight + row[j];
+        return;
     }
-};
+    for (int j = 0; j < COLUMNS; j++) factors[j] = weight;
+    for (auto rest = languages; rest; rest &= rest - 1) factors[std::countr_zero(rest)] += *row++;
+}
 
-template <bool Compensated, class Row>
+template <bool Compensated>
 inline void run_steps(const Features& features, Random& random, double weight, double* probability) {
     for (int draws = 1;; draws += 5) {
         // It looks at the probabilities after the first draw and after every fifth from there.
         alignas(64) double factors[5][COLUMNS];
         const int drawn = draws == 1 ? 1 : 5;
-        for (int k = 0; k < drawn; k++) Row::read(random.draw(), weight, factors[k]);
+        for (int k = 0; k < drawn; k++) read_row(random.draw(), weight, factors[k]);
         if (drawn == 1)
             for (int j = 0; j < COLUMNS; j++) probability[j] *= factors[0][j];
         else
@@ -72,45 +66,16 @@ inline void run_steps(const Features& features, Random& random, double weight, d
 // Wider vectors where the processor has them: the same operations in the same order, more of them at once.
 #if defined __x86_64__ && defined __gnu_linux__ && defined __GNUC__ && !defined __clang__
 #define WIDEST __attribute__((target_clones("avx2", "default"), flatten))
-#define WIDE __attribute__((target("avx512f,popcnt")))
-
-// The same row, its languages put where they belong by one instruction for eight of them.
-struct WideRow {
-    WIDE static void read(const double* row, double weight, double* factors) {
-        auto languages = std::bit_cast<std::uint64_t>(*row++);
-        for (int j = 0; j < COLUMNS; j += 8, languages >>= 8) {
-            const auto eight = static_cast<__mmask8>(languages);
-            _mm512_store_pd(factors + j, _mm512_add_pd(_mm512_set1_pd(weight), _mm512_maskz_expandloadu_pd(eight, row)));
-            row += std::popcount(languages & 0xFF);
-        }
-    }
-};
-
-WIDE __attribute__((flatten)) void run_wide(const Features& features, Random& random, double weight, double* probability) {
-    if (features.compensated)
-        run_steps<true, WideRow>(features, random, weight, probability);
-    else
-        run_steps<false, WideRow>(features, random, weight, probability);
-}
 #else
 #define WIDEST
 #endif
 
 WIDEST void run_plain(const Features& features, Random& random, double weight, double* probability) {
-    run_steps<false, Row>(features, random, weight, probability);
+    run_steps<false>(features, random, weight, probability);
 }
 
 WIDEST void run_compensated(const Features& features, Random& random, double weight, double* probability) {
-    run_steps<true, Row>(features, random, weight, probability);
-}
-
-using Run = void (*)(const Features&, Random&, double, double*);
-Run run_for(bool compensated) {
-#ifdef WIDE
-    static const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt");
-    if (wide) return run_wide;
-#endif
-    return compensated ? run_compensated : run_plain;
+    run_steps<true>(features, random, weight, probability);
 }
 
 } // namespace
@@ -165,7 +130,7 @@ double Random::normal() {
 void run_trial(const Features& features, Random& random, double* probability) {
     const double weight = (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY;
     for (int j = 0; j < COLUMNS; j++) probability[j] = j < features.languages ? 1.0 / features.languages : 0.0;
-    run_for(features.compensated)(features, random, weight, probability);
+    (features.compensated ? run_compensated : run_plain)(features, random, weight, probability);
 }
 
 } // namespace c4
