@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "bindings.hpp"
+#include "bound.hpp"
 #include "example.hpp"
 #include "hashes.hpp"
 #include "language.hpp"
@@ -16,15 +16,30 @@
 
 namespace c4 {
 
-namespace {
-
-// A str's UTF-8, which the str keeps. Raises UnicodeEncodeError where it holds half a surrogate pair.
 Text utf8_of(nb::handle text) {
     Py_ssize_t size = 0;
     const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
     if (!data) throw nb::python_error();
     return {data, static_cast<std::size_t>(size)};
 }
+
+nb::dict to_dict(const LineCounts& counts) {
+    nb::dict found;
+    const auto put = [&](const char* name, std::uint64_t count) {
+        if (count) found[name] = count;
+    };
+    put("read", counts.read);
+    put("kept", counts.kept);
+    put("no_end_mark", counts.no_end_mark);
+    put("too_long_word", counts.too_long_word);
+    put("too_few_words", counts.too_few_words);
+    put("javascript", counts.javascript);
+    put("policy", counts.policy);
+    put("of_dropped_pages", counts.of_dropped_pages);
+    return found;
+}
+
+namespace {
 
 // A str, or bytes that are UTF-8.
 Text text_or_bytes(nb::handle value) {
@@ -48,19 +63,19 @@ std::vector<Planned> planned(const nb::list& steps) {
 }
 
 // The steps with what they count: one a process, as Python's.
-class StepsOfPython {
+class StepsOfPython : public Steps {
 public:
     StepsOfPython(
         const nb::dict& plan, std::shared_ptr<const Punkt> punkt, const std::shared_ptr<const LanguageDetector>& detector)
-        : steps_(rules(plan, detector), std::move(punkt)) {}
+        : Steps(rules(plan, detector), std::move(punkt)) {}
 
     nb::object before(const nb::bytes& body, Variants running, nb::handle reasons) {
-        std::optional<std::string> text = steps_.before(text_of(body), running, writable(reasons), counts);
+        std::optional<std::string> text = Steps::before(text_of(body), running, writable(reasons), counts);
         return text ? to_str(*text) : nb::none();
     }
 
     nb::object after(nb::object text, Variants running, nb::handle reasons) {
-        return steps_.after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
+        return Steps::after(utf8_of(text), running, writable(reasons)) ? text : nb::none();
     }
 
     LineCounts counts;
@@ -111,34 +126,18 @@ private:
             },
         };
     }
-
-    Steps steps_;
 };
 
 } // namespace
 
 void bind_steps(nb::module_& module) {
     module.attr("STEPS") = nb::cast(STEPS);
-    nb::class_<StepsOfPython>(module, "Steps")
+    nb::class_<Steps>(module, "JudgingSteps");
+    nb::class_<StepsOfPython, Steps>(module, "Steps")
         .def(nb::init<const nb::dict&, std::shared_ptr<const Punkt>, const std::shared_ptr<const LanguageDetector>&>())
         .def("before", &StepsOfPython::before)
         .def("after", &StepsOfPython::after)
-        .def("take_counts", [](StepsOfPython& steps) { // of lines since the last call
-            const LineCounts counts = std::exchange(steps.counts, {});
-            nb::dict found;
-            const auto put = [&](const char* name, std::uint64_t count) {
-                if (count) found[name] = count;
-            };
-            put("read", counts.read);
-            put("kept", counts.kept);
-            put("no_end_mark", counts.no_end_mark);
-            put("too_long_word", counts.too_long_word);
-            put("too_few_words", counts.too_few_words);
-            put("javascript", counts.javascript);
-            put("policy", counts.policy);
-            put("of_dropped_pages", counts.of_dropped_pages);
-            return found;
-        });
+        .def("take_counts", [](StepsOfPython& steps) { return to_dict(std::exchange(steps.counts, {})); }); // since the last call
     nb::class_<Units>(module, "Units")
         .def(nb::init<std::size_t, std::shared_ptr<const Punkt>>())
         .def("keys", [](const Units& units, nb::str text) { return to_bytes(units.keys(utf8_of(text))); })

@@ -33,6 +33,7 @@ auto unlocked(Work work) {
 }
 
 void bind_language(nb::module_& module);
+void bind_pages(nb::module_& module);
 void bind_phrases(nb::module_& parts);
 void bind_sentences(nb::module_& module);
 void bind_records(nb::module_& module);

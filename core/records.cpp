@@ -99,6 +99,9 @@ Prefix find_prefix(Text body) {
     return found;
 }
 
+// Three bits of a gzip member's flags must not be set.
+bool is_member(Text data) { return data.size() >= 4 && data.starts_with("\x1f\x8b\x08") && !(data[3] & 0xE0); }
+
 bool same_name(Text name, Text lower) {
     if (name.size() != lower.size()) return false;
     for (std::size_t at = 0; at < name.size(); at++) {
@@ -109,6 +112,11 @@ bool same_name(Text name, Text lower) {
 }
 
 } // namespace
+
+void Record::move(const char* from, const char* to) {
+    for (Text* text : {&url, &timestamp, &content_type, &content_length, &record_id, &refers_to, &body})
+        if (text->data()) *text = {to + (text->data() - from), text->size()};
+}
 
 std::optional<Record> ordinary_warc(Text data, std::size_t at, std::size_t most, std::size_t max_chars) {
     if (at > data.size() || !data.substr(at).starts_with("WARC/")) return {};
@@ -199,6 +207,15 @@ std::optional<Record> ordinary_tfds(Text data, std::size_t max_chars) {
         record.remade = newlines(record.body);
     }
     return record;
+}
+
+std::size_t next_member(Text data, std::size_t at, std::size_t most) {
+    if (at > data.size()) return 0;
+    const Text ahead = data.substr(at, most);
+    if (!is_member(ahead)) return 0;
+    for (std::size_t next = ahead.find('\x1f', 3); next != Text::npos; next = ahead.find('\x1f', next + 1))
+        if (is_member(ahead.substr(next))) return at + next;
+    return 0;
 }
 
 } // namespace c4

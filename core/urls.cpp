@@ -1,5 +1,7 @@
 #include "urls.hpp"
 
+#include <algorithm>
+
 namespace c4 {
 
 namespace {
@@ -24,18 +26,18 @@ bool is_tracking(Text text) { // \?(utm_|ref|feed)
 std::string normalize_url(Text url) {
     std::string bare;
     for (std::size_t at = 0; at < url.size();) {
-        const std::size_t size = scheme(url.substr(at));
-        if (!size) bare += url[at];
-        at += size ? size : 1;
+        const std::size_t next = std::min(url.find('h', at), url.size());
+        const std::size_t size = scheme(url.substr(next)), stays = size ? next : std::min(next + 1, url.size());
+        bare += url.substr(at, stays - at);
+        at = stays + size;
     }
     std::string made;
     for (std::size_t at = 0; at < bare.size();) {
-        if (!is_tracking(Text(bare).substr(at))) {
-            made += bare[at++];
-            continue;
-        }
-        at = bare.find('\n', at); // where `.` of Python's re ends
-        if (at == std::string::npos) break;
+        const std::size_t next = std::min(bare.find('?', at), bare.size());
+        const bool tracking = is_tracking(Text(bare).substr(next));
+        const std::size_t stays = tracking ? next : std::min(next + 1, bare.size());
+        made.append(bare, at, stays - at);
+        at = tracking ? std::min(bare.find('\n', next), bare.size()) : stays; // where `.` of Python's re ends
     }
     while (made.ends_with('/')) made.pop_back();
     return made;

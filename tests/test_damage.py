@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from warcio import ArchiveIterator as WarcioIterator
 from wet_files import Written
 
-from c4build.dedup.keys import url_key
 from c4build.errors import CountsError
-from c4build.flow.pagefiles import Report, Row, key_file, open_page_file
+from c4build.flow.pagefiles import Report, key_file, open_page_file
+from c4build.flow.rows import PlainRows, Row
 from c4build.page import Page
 from c4build.read.gz import Damage
 from c4build.read.wet import read_pages
+from c4build.read.wet_pages import as_page
 from c4build.write.tables import read_table
 
 RULES = ("paper", "c4-3.1.0")
@@ -131,7 +132,7 @@ def test_a_damaged_input_is_named_with_its_offset_and_the_rest_comes_through(tmp
 
 
 def read(data: bytes, rules: str) -> tuple[list[Page], list[Damage]]:
-    found = list(read_pages(io.BytesIO(data), RECORDS[rules], 190_000))
+    found = [*map(as_page, read_pages(io.BytesIO(data), RECORDS[rules], 190_000))]
     return [item for item in found if type(item) is Page], [item for item in found if type(item) is Damage]
 
 
@@ -208,7 +209,7 @@ def test_the_real_crawl_has_the_records_that_fastwarc_finds(shared):
         record.headers["WARC-Target-URI"]
         for record in ArchiveIterator(io.BytesIO(data), record_types=WarcRecordType.conversion)
     ]
-    found = list(read_pages(io.BytesIO(data), "warc", 190_000))
+    found = [*map(as_page, read_pages(io.BytesIO(data), "warc", 190_000))]
     assert len([item for item in found if type(item) is not Damage]) == len(urls) > 1000
     ours = [item.url for item in found if type(item) is Page]
     assert ours == [url for url in urls if url in set(ours)]
@@ -240,13 +241,12 @@ def huge(request, tmp_path_factory) -> Path:
 def test_a_record_of_300_mb_is_dropped_in_bounded_memory(huge, rules):
     code = f"""
 import resource
-from c4build.page import Page
 from c4build.read.wet import read_pages
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import io
 before = peak()
 found = list(read_pages(open({str(huge)!r}, "rb"), {RECORDS[rules]!r}, 190_000))
-print(*(item.url if type(item) is Page else item.reason for item in found if hasattr(item, "url") or hasattr(item, "reason")))
+print(*(item.url if hasattr(item, "url") else item.reason for item in found if hasattr(item, "url") or hasattr(item, "reason")))
 print(peak() - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -265,9 +265,10 @@ def test_counts_that_do_not_add_up_end_the_run(sources, tmp_path):
         report = Report(**pages.fields)
         for at in range(len(pages.groups)):
             rows += [{**page, **key} for page, key in zip(pages.read(at).to_pylist(), keys.read(at).to_pylist())]
-    with open_page_file(page_file, samples=False) as table:
+    waiting = PlainRows()
+    with open_page_file(page_file, waiting, samples=False) as table:
         for row in rows[1:]:
-            table.add(Row(**row), 0)
+            waiting.add(Row(**row), 0)
         table.flush()
         table.tell(report._replace(rows=table.row, keys=table.key, content=table.content(), samples=0))
     for path in (
@@ -292,22 +293,24 @@ def test_an_error_that_nobody_thought_of_costs_its_page_or_the_rest_of_its_input
     sources, tmp_path, monkeypatch
 ):
     """Errors of c4build itself, such as the first release's over a length of 5,000 digits."""
-    whole = build(sources.request(tmp_path / "whole", variants=["en"]))["en"]
+    (tmp_path / "list.txt").write_text("another.example.org\n")
+    asked = {"variants": ["en"], "exclude": str(tmp_path / "list.txt")}
+    whole = build(sources.request(tmp_path / "whole", **asked))["en"]
 
     def read(file, *rest):
         for found in read_pages(file, *rest):
-            if isinstance(found, Page) and found.url == "http://news.example.com/page-30":
+            if getattr(found, "url", "") == "http://news.example.com/page-30":
                 raise ValueError("\x1b[31mboo")
             yield found
 
-    def known_by(url):
-        if url == "http://example.org/bad":
+    def excluded(url):
+        if url == "example.org/bad":
             raise ZeroDivisionError("of a page")
-        return url_key(url)
+        return ""
 
     monkeypatch.setattr("c4build.flow.clean.read_pages", read)
-    monkeypatch.setattr("c4build.flow.clean.url_key", known_by)
-    said = build(sources.request(tmp_path / "out", variants=["en"]))["en"]
+    monkeypatch.setattr("c4build.flow.pages.exclude_test", lambda entries: excluded)
+    said = build(sources.request(tmp_path / "out", **asked))["en"]
     told = {entry["input"]: entry for entry in said["damaged"]}
     assert set(told) == set(sources.wet[:2])
     assert "ValueError: \\x1b[31mboo" in told[sources.wet[0]]["what"] and told[sources.wet[0]]["offset"] > 0

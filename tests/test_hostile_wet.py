@@ -17,7 +17,7 @@ from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import CHUNK, Chunk, Damage, read_chunks
 from c4build.read.wet import _LEFT_OUT_BY_TFDS, read_pages
-from c4build.read.wet_pages import Dropped
+from c4build.read.wet_pages import Dropped, as_page
 
 RECORDS = ("warc", "tfds")
 GOOD = wet_files.pages(0, 10)
@@ -28,7 +28,7 @@ ALL = [INFO, *map(wet_files.record, GOOD)]
 def read(data: bytes, records: str, name: str = "") -> list:
     file = io.BytesIO(data)
     file.name = name
-    return list(read_pages(file, records, 190_000))
+    return [*map(as_page, read_pages(file, records, 190_000))]
 
 
 def urls(found: list) -> list[str]:
@@ -436,7 +436,7 @@ def files(draw) -> bytes:
 @pytest.mark.parametrize("records", RECORDS)
 def test_whatever_the_bytes_are_they_are_read_to_what_is_named(records, data):
     file = Counted(data)
-    found = list(read_pages(file, records, 190_000))
+    found = [*map(as_page, read_pages(file, records, 190_000))]
     assert file.asked <= len(data)
     for item in found:
         if type(item) is Page:

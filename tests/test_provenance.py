@@ -18,6 +18,7 @@ from c4build.corpora.examples import find_shards, read_shard
 from c4build.flow.local import run
 from c4build.page import PROVENANCE, Page
 from c4build.read.wet import read_pages
+from c4build.read.wet_pages import as_page
 from c4build.sample.resources import sample_folder
 
 SAMPLE = sample_folder() / "sample.warc.wet.gz"
@@ -51,7 +52,7 @@ def test_a_page_knows_where_its_record_lies(records, packed, tmp_path):
     path = tmp_path / f"a.warc.wet{'.gz' if packed else ''}"
     path.write_bytes(referring(packed) * 3)  # plain, it has several blocks
     with open(path, "rb") as file:
-        pages = [page for page in read_pages(file, records, 190_000) if isinstance(page, Page)]
+        pages = [page for page in map(as_page, read_pages(file, records, 190_000)) if isinstance(page, Page)]
     assert len(pages) > 1400 and len({page.offset for page in pages}) == len(pages)
     for page in pages[::67]:
         assert at(path, page.offset) == (page.url, page.record_id, page.refers_to)

@@ -28,7 +28,7 @@ from c4build.read.gz import Damage
 from c4build.read.paths import Input, InputError, identify, open_input
 from c4build.read.url_list import read_urls
 from c4build.read.wet import read_pages
-from c4build.read.wet_pages import Dropped
+from c4build.read.wet_pages import Dropped, as_page
 from c4build.rules.exclude import exclude_test
 from c4build.rules.tables import CODE, RuleSet, Variant
 from c4build.rules.told import Taken, Teller
@@ -191,7 +191,7 @@ def read_source(source: Source, rules: RuleSet, damages: list[str]) -> Iterator[
                 if isinstance(found, Damage):
                     damages.append(f"{source.name} at byte {found.offset:,}: {found.what}")
                     continue
-                yield number, found
+                yield number, as_page(found)
                 number += 1
     except InputError as error:
         raise DamageError(f"{source.name}: {error}") from error

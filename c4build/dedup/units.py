@@ -5,7 +5,7 @@ lost, and the units themselves. Positions in the second are indices into the oth
 """
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from c4build.compiled import core
 from c4build.dedup.keys import hash_text
@@ -85,10 +85,15 @@ def plain_units(rules: RuleSet) -> Units:
     return span_units(rules.span_sentences)
 
 
+def compiled_units(rules: RuleSet) -> Any:
+    """Those of `core/units.cpp`, which must be compiled."""
+    return core.Units(0 if rules.duplicates == "lines" else rules.span_sentences, punkt())
+
+
 def units_of(rules: RuleSet) -> Units:
     """The same, keys and what is left by `core/units.cpp` where it is compiled."""
     plain = plain_units(rules)
     if core is None:
         return plain
-    units = core.Units(0 if rules.duplicates == "lines" else rules.span_sentences, punkt())
+    units = compiled_units(rules)
     return Units(units.keys, lambda text, lost: units.remove(text, sorted(lost)), plain.listed)

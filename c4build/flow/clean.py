@@ -6,20 +6,18 @@ nothing again. What the file no longer holds is read from the input again. Of an
 page file, and the next run asks for it again.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import BinaryIO, NamedTuple, cast
 
-from c4build.dedup.keys import url_key
-from c4build.dedup.units import units_of
 from c4build.errors import printable
 from c4build.flow.candidates import AS_READ, Candidate, DroppedTable, Lowest, shortened, write_candidates
 from c4build.flow.figures import Looked
 from c4build.flow.file_figures import FileFigures, LookedAt
 from c4build.flow.kit import Damages, may_be_gone, read_once
-from c4build.flow.pagefiles import FORMAT, Report, Row, Rows, find_page_file, open_page_file
+from c4build.flow.pagefiles import FORMAT, Report, find_page_file, open_page_file
+from c4build.flow.pages import PageRules, Taken, pages_of
 from c4build.flow.runs.marks import Task
 from c4build.page import Page
 from c4build.read.attempts import FetchError
@@ -28,10 +26,7 @@ from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, OpenedInput, one_name, open_input
 from c4build.read.wet import read_pages
 from c4build.read.wet_pages import Dropped
-from c4build.rules.exclude import exclude_test
-from c4build.rules.steps import bits_of, steps_of
 from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS, RuleSet, Variant
-from c4build.rules.urls import news_test
 from c4build.write.files import digest, is_local
 
 _BATCH_PAGES = 128  # between two looks at how far the file is
@@ -97,15 +92,16 @@ class Cleaner:
     def __init__(self, settings: CleanSettings, transport: Transport | None = None):
         self._transport = transport
         self._rules, self._tracks, self._track_keys = settings.rules, settings.tracks, settings.track_keys()
-        self._steps = steps_of(settings.rules, settings.tracks, settings.bad_words)
-        self._keys = units_of(settings.rules).keys
-        self._news = sum(1 << bit for bit, track in enumerate(settings.tracks) if track.news_only)
-        if self._news and settings.news_domains is None:
-            raise ValueError("the news domains are not given")
-        self._is_news = news_test(json.loads(settings.news_domains or "{}"))
-        self._excluded_by = exclude_test(settings.excluded.split("\n")) if settings.excluded else None
-        # A page that is out can still displace an older copy of its URL, unless it never was in that variant.
-        self._keep_rows_of_dropped = settings.rules.newest_of == "all"
+        self._pages = pages_of(
+            PageRules(
+                settings.rules,
+                settings.tracks,
+                settings.bad_words,
+                settings.news_domains,
+                settings.excluded,
+                settings.provenance,
+            )
+        )
         self._provenance = settings.provenance
         self._samples, self._keep_dropped = settings.samples, settings.write_dropped != ""
         self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
@@ -130,30 +126,29 @@ class Cleaner:
 
     def _make(self, source: Input, page_file: str, task: Task) -> Report:
         task.begin()
-        self._steps.counted_lines()  # of an input that came to no end
-        self._path = one_name(source.path)
-        counts: list[Counter[int]] = [Counter() for _ in self._tracks]
         damages = Damages()
+        others: Counter[str] = Counter()  # pages that do not come to the rules, by reason
         pages, complete = 0, True
         self._lowest, self._looked = Lowest(self._samples), Looked()
-        with open_page_file(page_file, self._samples > 0, self._keep_dropped, self._provenance) as table:
+        limits = self._lowest.limits if self._samples else None
+        self._pages.begin(one_name(source.path), limits, self._keep_dropped)
+        waiting = self._pages.waiting
+        with open_page_file(page_file, waiting, self._samples > 0, self._keep_dropped, self._provenance) as table:
             self._dropped = DroppedTable(table.dropped) if table.dropped else None
             size = 0
             try:
                 with open_input(source, self._transport) as opened:
                     for found in self._read(opened):
-                        if isinstance(found, Page):
-                            self._take(pages, found, table, counts, damages, size)
-                            pages += 1
-                        elif isinstance(found, Dropped):
-                            pages += 1
-                            for counter in counts:
-                                counter[CODE[found.reason]] += 1
-                            continue
-                        else:
+                        if type(found) is Damage:
                             damages.add(found.offset, found.what)
                             complete &= not may_be_gone(found, source.path)
                             continue
+                        if type(found) is Dropped:
+                            pages += 1
+                            others[found.reason] += 1
+                            continue
+                        self._take(pages, found, others, damages, size)
+                        pages += 1
                         if pages % _BATCH_PAGES == 0:
                             if table.full:
                                 table.flush()
@@ -179,11 +174,8 @@ class Cleaner:
                 rows=table.row,
                 keys=table.key,
                 pages=pages,
-                counts={
-                    key: {REASONS[code]: count for code, count in sorted(counter.items())}
-                    for key, counter in zip(self._track_keys, counts)
-                },
-                lines=dict(sorted(self._steps.counted_lines().items())),
+                counts={key: _by_reason(counts, others) for key, counts in zip(self._track_keys, self._pages.counts())},
+                lines=dict(sorted(self._pages.counted_lines().items())),
                 damages=damages.first,
                 more_damages=damages.more,
                 size=size,
@@ -213,72 +205,37 @@ class Cleaner:
         except Exception as error:  # no input may end the run: whatever this one did to its reader, the others are read
             raise InputError(f"cannot be read on: {type(error).__name__}: {error}", opened.read_bytes) from error
 
-    def _take(self, number: int, page: Page, table: Rows, counts: list[Counter], damages: Damages, place: int):
+    def _take(self, number: int, page: Page, others: Counter[str], damages: Damages, place: int):
         """Takes a page, with its number in the file, through the rules."""
         try:
-            self._take_page(number, page, table, counts)
+            if taken := self._pages.take(number, page):
+                self._hold(taken, number, page)
         except MemoryError:
             raise
         except Exception as error:  # no page may end the run: the others are taken
             damages.add(place, f"{page.url}: it cannot be judged: {type(error).__name__}: {error}")
-            for counter in counts:
-                counter[CODE["damaged"]] += 1
+            others["damaged"] += 1
 
-    def _take_page(self, number: int, page: Page, table: Rows, counts: list[Counter]):
-        steps = self._steps
-        reasons = bytearray(len(counts))
-        url, hashed, chance, validation, owner = url_key(page.url)
-        if self._excluded_by and self._excluded_by(url):
-            for counter in counts:
-                counter[CODE["excluded"]] += 1
-            self._hold(chance, number, -1, bytes([CODE["excluded"]]) * len(counts), page)
-            return
-        running = steps.all
-        elsewhere = self._news if self._news and not self._is_news(url) else 0
-        if elsewhere:
-            running &= ~elsewhere
-            for bit in bits_of(elsewhere):
-                reasons[bit] = CODE["not_a_news_domain"]
-        text = raw = None
-        place = -1
-        if running & steps.clean:
-            text = steps.before(page.body, running & steps.clean, reasons)
-        if running & steps.raw:
-            raw = steps.before(page.body, running & steps.raw, reasons)
-        if text is not None or raw is not None:
-            keys = self._keys(text) if text is not None else b""
-            rest = (
-                page.url,
-                page.content_type,
-                page.content_length,
-                validation,
-                owner,
-                keys,
-                text,
-                raw,
-                *((page.record_id, page.refers_to, self._path, str(page.offset)) if self._provenance else ()),
-            )
-            place = table.next_row
-            table.add((bytes(reasons), number, chance, hashed, page.timestamp, *rest), len(page.body))  # a `Row`
-        elif self._keep_rows_of_dropped and running:
-            place = table.next_row
-            table.add(Row(bytes(reasons), number, chance, hashed, page.timestamp), 0)
-        if self._samples or self._dropped:
-            self._hold(chance, number, place, bytes(reasons), page)
-            if self._samples and chance < self._looked.limit:
-                self._looked.add(chance, LookedAt(page, url, not elsewhere), len(page.body))
-        self._count(elsewhere if self._keep_rows_of_dropped else elsewhere | running, reasons, counts)
-
-    def _hold(self, chance: int, number: int, row: int, groups: bytes, page: Page):
+    def _hold(self, taken: Taken, number: int, page: Page):
         """Takes the page for a sample, as far as there are not enough with lower chances, and for one that is dropped."""
-        if self._dropped and any(groups):
-            self._dropped.add(Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, page.body))
-        if self._samples and self._lowest.wants(chance, groups):
-            body = shortened(page.body)
-            self._lowest.add(Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, body))
+        chance, row, groups, url, excluded, is_news = taken
+        body = page.body
 
-    @staticmethod
-    def _count(variants: int, reasons: Sequence[int], counts: list[Counter]):
-        for bit in bits_of(variants):
-            if reasons[bit]:
-                counts[bit][reasons[bit]] += 1
+        def candidate(body: bytes) -> Candidate:
+            return Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, body)
+
+        if self._dropped and any(groups):
+            self._dropped.add(candidate(body))
+        if not self._samples:
+            return
+        if self._lowest.wants(chance, groups):
+            self._lowest.add(candidate(shortened(body)))
+        if not excluded and chance < self._looked.limit:
+            self._looked.add(chance, LookedAt(page, url, is_news), len(body))
+            self._pages.look_below(self._looked.limit)
+
+
+def _by_reason(counts: Mapping[int, int], others: Mapping[str, int]) -> dict[str, int]:
+    """The pages of a track that end here, with those that do not come to the rules, in the order of `REASONS`."""
+    found = Counter({REASONS[code]: count for code, count in counts.items()}) + Counter(others)
+    return dict(sorted(found.items(), key=lambda one: CODE[one[0]]))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from c4build.errors import CorruptFileError
 from c4build.flow.candidates import candidates_file, open_candidates
+from c4build.flow.rows import Waiting
 from c4build.page import KEY_SCHEMA, PAGE_SCHEMA, PROVENANCE
 from c4build.read.paths import Input
 from c4build.write.files import digest, is_local, open_file
@@ -21,6 +22,7 @@ from c4build.write.tables import TableReader, TableWriter, joined, open_table, r
 FORMAT = 7  # of page files: part of their folders' names
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
+_NUMBER, _KEYS = (PAGE_SCHEMA.names.index(name) for name in ("number", "keys"))
 _OPTIONS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
 
@@ -70,82 +72,37 @@ class Report(NamedTuple):
         return PageFile(file, *own, self.samples, self.dropped)
 
 
-class Row(NamedTuple):
-    """One page, as the columns of both files have it."""
-
-    reasons: bytes
-    number: int
-    chance: int
-    url_hash: bytes
-    timestamp: str
-    url: str | None = None  # what follows is there for pages that are still in
-    content_type: str | None = None
-    content_length: str | None = None
-    validation: bool | None = None
-    rank: int = 0
-    keys: bytes = b""
-    text: str | None = None
-    raw: bytes | None = None
-    record_id: str | None = None  # from here on `PROVENANCE`
-    refers_to: str | None = None
-    path: str | None = None
-    offset: str | None = None
-
-
-_KEY_COLUMNS, _PAGE_COLUMNS = (
-    [Row._fields.index(name) for name in schema.names] for schema in (KEY_SCHEMA, PAGE_SCHEMA)
-)
-_KEYS = Row._fields.index("keys")
-_NUMBER = Row._fields.index("number")
-_PROVENANCE = Row._fields.index("record_id")
-
-
 class Rows:
     """Writes a page file and its key file, a row group at a time."""
 
     def __init__(
         self,
+        waiting: Waiting,
         pages: TableWriter,
         keys: TableWriter,
         samples: TableWriter | None,
         dropped: TableWriter | None,
-        provenance: bool,
+        columns: int,
     ):
-        self._pages, self._keys, self.samples, self.dropped = pages, keys, samples, dropped
-        self._provenance = provenance
-        self._waiting: list[tuple] = []
-        self._chars = self.key = 0
-        self.row = 0  # rows written
-
-    def add(self, row: tuple, chars: int):
-        """Adds a `Row`, or a tuple like it, of a page of so many characters."""
-        self._waiting.append(row)
-        self._chars += chars
-
-    @property
-    def next_row(self) -> int:
-        return self.row + len(self._waiting)
+        """`waiting`: what is to be written; `columns`: of the page file."""
+        self._waiting, self._pages, self._keys, self._columns = waiting, pages, keys, columns
+        self.samples, self.dropped = samples, dropped
+        self.row = self.key = 0  # rows and keys written
 
     @property
     def full(self) -> bool:
-        return len(self._waiting) >= _ROW_GROUP_ROWS or self._chars >= _ROW_GROUP_CHARS
+        return self._waiting.rows >= _ROW_GROUP_ROWS or self._waiting.size >= _ROW_GROUP_CHARS
 
     def flush(self):
-        if not self._waiting:
+        if not self._waiting.rows:
             return
-        columns: list[Sequence] = list(zip(*self._waiting))
-        numbers = columns[_NUMBER][0], columns[_NUMBER][-1]
-        place = {"row": self.row, "key": self.key, "numbers": numbers}
-        self._keys.write([pa.array(columns[at], field.type) for at, field in zip(_KEY_COLUMNS, KEY_SCHEMA)], place)
-        sizes = [len(keys) // 16 for keys in columns[_KEYS]]
-        columns[_KEYS] = sizes
-        pages = [pa.array(columns[at], field.type) for at, field in zip(_PAGE_COLUMNS, PAGE_SCHEMA)]
-        pages += [pa.array(column, pa.string()) for column in columns[_PROVENANCE:] if self._provenance]
-        self._pages.write(pages, place)
-        self.row += len(self._waiting)
-        self.key += sum(sizes)
-        self._waiting.clear()
-        self._chars = 0
+        key_columns, page_columns = self._waiting.take()
+        numbers = page_columns[_NUMBER]
+        place = {"row": self.row, "key": self.key, "numbers": (numbers[0].as_py(), numbers[-1].as_py())}
+        self._keys.write(key_columns, place)
+        self._pages.write(page_columns[: self._columns], place)
+        self.row += len(numbers)
+        self.key += int(page_columns[_KEYS].to_numpy().sum())
 
     def content(self) -> str:
         """A digest of all that was written so far."""
@@ -166,8 +123,10 @@ class Rows:
 
 
 @contextmanager
-def open_page_file(path: str, samples: bool, dropped: bool = False, provenance: bool = False) -> Iterator[Rows]:
-    """A page file, with `PROVENANCE` or without, and its key file, there when the block ends well; where they are wanted,
+def open_page_file(
+    path: str, waiting: Waiting, samples: bool, dropped: bool = False, provenance: bool = False
+) -> Iterator[Rows]:
+    """A page file of what comes to be `waiting`, with `PROVENANCE` or without, and its key file, there when the block ends well; where they are wanted,
     the tables of `samples` and of all pages that are `dropped`, too."""
     schema = pa.schema([*PAGE_SCHEMA, *((name, pa.string()) for name in PROVENANCE if provenance)])
     with (
@@ -176,7 +135,7 @@ def open_page_file(path: str, samples: bool, dropped: bool = False, provenance: 
         open_candidates(candidates_file(path)) if samples else nullcontext() as table,
         open_candidates(dropped_file(path)) if dropped else nullcontext() as dropped_table,
     ):
-        yield Rows(pages, keys, table, dropped_table, provenance)
+        yield Rows(waiting, pages, keys, table, dropped_table, len(schema))
 
 
 def key_file(page_file: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, final
 
 from isal import isal_zlib
 
+from c4build.compiled import core
 from c4build.errors import printable
 from c4build.read.attempts import FetchError, InputError
 
@@ -130,12 +131,12 @@ def read_chunks(file: Readable) -> Iterator[Chunk | Damage]:
     A member that turns out damaged after a first chunk was handed on ends in a `Damage`: what came of it is incomplete.
     A file that is not gzip is handed on as it is.
     """
-    empty = True
-    for found in _chunks(_Source(file)):
-        yield found
-        empty = False
-    if empty:
+    found = _chunks(_Source(file))
+    if (first := next(found, None)) is None:
         yield Damage(0, "the file is empty", cut=True)
+        return
+    yield first
+    yield from found
 
 
 def _chunks(source: _Source) -> Iterator[Chunk | Damage]:
@@ -145,9 +146,8 @@ def _chunks(source: _Source) -> Iterator[Chunk | Damage]:
         yield from _plain(source)
         return
     while source.fill(1):
-        if chunk := _whole_member(source):
+        while chunk := _whole_member(source):
             yield chunk
-            continue
         if source.fill(len(_MAGIC) + 1) and _MEMBER.match(source.buffer, source.position):
             yield from _member(source)
             continue
@@ -173,19 +173,29 @@ def _plain(source: _Source) -> Iterator[Chunk]:
         starts = False
 
 
+def plain_next_member(buffer: bytes, start: int, most: int) -> int:
+    """Where the member behind the one at `start` seems to start, its header less than `most` bytes from that place; 0 where no
+    member starts at `start`, or none is found."""
+    found = _MEMBER.search(buffer, start + len(_MAGIC), start + most) if _MEMBER.match(buffer, start) else None
+    return found.start() if found else 0
+
+
+_next_member = core.next_member if core else plain_next_member
+
+
 def _whole_member(source: _Source) -> Chunk | None:
     """Takes the small member that starts here and ends where the next one starts, as nearly all do; None of any other."""
     buffer, start = source.buffer, source.position
-    if not _MEMBER.match(buffer, start) or not (behind := _MEMBER.search(buffer, start + len(_MAGIC), start + _SMALL)):
+    if not (behind := _next_member(buffer, start, _SMALL)):
         return None
     inflate = isal_zlib.decompressobj(31)
     try:
-        data = inflate.decompress(buffer[start : behind.start()], _SMALL_DATA)
+        data = inflate.decompress(buffer[start:behind], _SMALL_DATA)
     except isal_zlib.error:  # type: ignore[misc]  # see `_member`
         return None
     if not data or not inflate.eof or inflate.unused_data:
         return None
-    source.position = behind.start()
+    source.position = behind
     return Chunk(source.offset + start, data, True)
 
 

@@ -1,7 +1,8 @@
 """What a record of a WET file is: a page, or one that cannot be used, and why."""
 
 import re
-from typing import NamedTuple, final
+from dataclasses import fields
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 from c4build.page import Page
 from c4build.read.gz import Damage
@@ -18,15 +19,22 @@ class Dropped(NamedTuple):
     reason: str
 
 
+# A page may be a `core.Record`, which has all that `Page` has and makes it when it is asked for.
 Found = Page | Dropped | Damage
-
-# What the compiled functions make of a record that is a page and in no way out of the ordinary: url, body, timestamp,
-# content_type, content_length, record_id, refers_to, and where in the data the record ends.
-Fields = tuple[str, bytes, str, str, str, str, str, int]
+_Found = TypeVar("_Found", bound=Found)
 
 
-def not_ordinary(*_) -> None:
-    """Stands in for a compiled function: every record is read in Python."""
+def as_page(found: _Found) -> _Found:
+    """The same, with a `Page` for a `core.Record`."""
+    if isinstance(found, (Page, Dropped, Damage)):
+        return found
+    return cast(_Found, Page(**{field.name: getattr(found, field.name) for field in fields(Page)}))
+
+
+def not_ordinary(*_) -> Any:
+    """Stands in for a compiled function, which makes a `core.Record` of a page that is nothing out of the ordinary: every
+    record is read in Python."""
+    return None
 
 
 def judge(page: Page, max_chars: int) -> Page | Dropped:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import Chunk, Damage
 from c4build.read.wet_kind import KIND, OTHER_KINDS, not_wet, records_of
-from c4build.read.wet_pages import LINE_BYTES, Dropped, Fields, Found, judge, newlines
+from c4build.read.wet_pages import LINE_BYTES, Dropped, Found, judge, newlines
 
 _DELIMITER = b"WARC/1.0"
 _NEAR = 256  # bytes from a delimiter to the ends of its line, within which white space may stand around it
@@ -29,15 +29,14 @@ class _Segment(NamedTuple):
     starts: bool  # with a gzip member
     records: int  # conversion records of the file's own structure in what was left out to save memory
     place: int  # where it starts in a file that is not packed, or else `offset`
-    read: Fields | None = None  # what is known of it already
 
 
-_Ordinary = Callable[[bytes, int], Fields | None]
+_Ordinary = Callable[[bytes, int, int], Any]
 
 
 def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordinary: _Ordinary) -> Iterator[Found]:
-    """Yields what `chunks` hold. `ordinary` takes a segment's data and `max_chars`; it reads a page that is the one record its
-    data shows, has no other delimiter, and is as long as its Content-Length says.
+    """Yields what `chunks` hold. `ordinary` takes a segment's data, `Page.offset` and `max_chars`; it reads a page that is the
+    one record its data shows, has no other delimiter, and is as long as its Content-Length says.
     """
     pages = records = 0
     merged: int | None = None
@@ -48,10 +47,13 @@ def tfds_pages(chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordi
             yield segment
             last = None
             continue
-        if read := segment.read or (None if segment.records else ordinary(segment.data, max_chars)):
-            url, body, timestamp, content_type, content_length, record_id, refers_to, _ = read
-            yield Page(url, body, timestamp, content_type, content_length, segment.place, record_id, refers_to)
-            pages, records, last = pages + 1, records + 1, segment
+        if type(segment) is not _Segment:
+            page = segment
+        else:
+            page = None if segment.records else ordinary(segment.data, segment.place, max_chars)
+        if page:
+            yield page
+            pages, records, last = pages + 1, records + 1, None  # which has the bytes that it should
             continue
         conversion = segment.data.find(_IS_CONVERSION, 0, 1024) >= 0
         if not conversion and (kind := _kind_of_segment(segment)) in OTHER_KINDS:
@@ -100,28 +102,30 @@ def _missing_bytes(segment: _Segment) -> int:
     return max(0, int(length.group(1)) - len(body)) if length else 0
 
 
-def _tfds_segments(
-    chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordinary: _Ordinary
-) -> Iterator[_Segment | Damage]:
-    """Yields the bytes from one delimiter line to the next."""
+def _tfds_segments(chunks: Iterable[Chunk | Damage], max_chars: int, most: int, ordinary: _Ordinary) -> Iterator[Any]:
+    """Yields the bytes from one delimiter line to the next, as a `_Segment`, or as `ordinary` read them; and damages."""
     pending: list[bytes] = []  # since the last delimiter
     size = 0  # of it
     offset, place, starts, records = 0, 0, False, 0
-    read: Fields | None = None  # what is pending, where that is an ordinary page
+    read = None  # what is pending, where that is an ordinary page
+
+    def ended() -> Any:
+        return read or _Segment(offset, b"".join(pending), starts, records, place)
+
     for chunk in chunks:
         if type(chunk) is Damage:
             # What was read of a member before its damage showed is no whole page.
             if pending and chunk.offset > offset:
-                yield _Segment(offset, b"".join(pending), starts, records, place, read)
+                yield ended()
             pending, size, records, read = [], 0, 0, None
             yield chunk
             continue
         data = chunk.data
         if data.startswith(_START) and (not pending or pending[-1][-1:] in (b"\n", b"\r")):
-            page = ordinary(data, max_chars)
+            page = ordinary(data, chunk.offset, max_chars)
             if page or (data.find(_DELIMITER, 8) < 0 and len(data) < most):
                 if pending:
-                    yield _Segment(offset, b"".join(pending), starts, records, place, read)
+                    yield ended()
                 pending, size, offset, starts, records = [data], len(data), chunk.offset, chunk.starts, 0
                 place, read = offset, page
                 continue
@@ -149,7 +153,7 @@ def _tfds_segments(
             pending = [_condense(text, max_chars, most)]
             size = len(pending[0])
     if pending:
-        yield _Segment(offset, b"".join(pending), starts, records, place, read)
+        yield ended()
 
 
 def _delimiter_lines(data: bytes, first: int) -> Iterator[int]:

@@ -3,12 +3,13 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from c4build.errors import printable
 from c4build.page import Page
 from c4build.read.gz import Chunk, Damage
 from c4build.read.wet_kind import OTHER_KINDS, RECORD, RECORD_BYTES, not_wet, records_of
-from c4build.read.wet_pages import LINE_BYTES, Dropped, Fields, Found, judge, newlines
+from c4build.read.wet_pages import LINE_BYTES, Dropped, Found, judge, newlines
 
 _USUAL_NAMES = {
     name: name.lower()
@@ -189,10 +190,10 @@ def warc_pages(
     chunks: Iterable[Chunk | Damage],
     max_chars: int,
     most: int,
-    ordinary: Callable[[bytes, int, int, int], Fields | None],
+    ordinary: Callable[[bytes, int, int, int, int], Any],
 ) -> Iterator[Found]:
-    """Yields what `chunks` hold. `ordinary` reads a record at once where it can: it takes the data, where in it the record
-    starts, `most` and `max_chars`.
+    """Yields what `chunks` hold. `ordinary` reads a record at once where it can: it takes the data, `Page.offset`, where in
+    the data the record starts, `most` and `max_chars`.
     """
     run = _Run(chunks)
     sure = True  # that a record which seems to start here is none of a page's text
@@ -207,9 +208,10 @@ def warc_pages(
             continue
         offset, place = run.offset(), run.place()
         # Where the record ends with the data, another chunk may go on with it.
-        if (read := ordinary(run.data, run.at, most, max_chars)) and (read[-1] < len(run.data) or not run.more()):
-            url, body, timestamp, content_type, content_length, record_id, refers_to, run.at = read
-            yield Page(url, body, timestamp, content_type, content_length, place, record_id, refers_to)
+        page = ordinary(run.data, place, run.at, most, max_chars)
+        if page and ((end := page.end) < len(run.data) or not run.more()):
+            run.at = end
+            yield page
             continue
         fields: dict[str, str] = {}
         try:

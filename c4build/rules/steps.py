@@ -80,16 +80,16 @@ class CompiledSteps(Steps):
             "look_for_curly": having("curly_bracket", looking) & self.clean,
             "codes": CODE,
         }
-        self._steps = core.Steps(plan, punkt(), compiled_detector())
+        self.compiled = core.Steps(plan, punkt(), compiled_detector())
 
     def before(self, body: bytes, running: int, reasons: bytearray) -> str | None:
-        return self._steps.before(body, running, reasons)
+        return self.compiled.before(body, running, reasons)
 
     def after(self, text: str, running: int, reasons: bytearray) -> str | None:
-        return self._steps.after(text, running, reasons)
+        return self.compiled.after(text, running, reasons)
 
     def counted_lines(self) -> dict[str, int]:
-        return self._steps.take_counts()
+        return self.compiled.take_counts()
 
 
 class PlainSteps(Steps):

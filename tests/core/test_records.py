@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.page import Page
+from c4build.read.gz import plain_next_member
 from c4build.read.wet import read_pages
+from c4build.read.wet_pages import as_page
 
 pytestmark = pytest.mark.skipif(
     core is None, reason="c4build._core is not compiled: there was no compiler at installation"
@@ -25,7 +27,7 @@ HOW = ("tfds", "warc")
 
 def read_both(data: bytes, how: str, max_chars: int = 190_000) -> list:
     """What both readers say, which must be one."""
-    compiled = list(read_pages(io.BytesIO(data), how, max_chars))
+    compiled = [*map(as_page, read_pages(io.BytesIO(data), how, max_chars))]
     assert compiled == list(read_pages(io.BytesIO(data), how, max_chars, compiled=False))
     return compiled
 
@@ -188,13 +190,19 @@ def test_both_readers_say_the_same_of_odd_records(max_chars):
                     assert read_both(data, how, max_chars), name
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([b"\x1f", b"\x8b", b"\x1f\x8b\x08", b"\0", b"\x08", b"\xe0", b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x20"])).map(b"".join), st.integers(0, 9), st.integers(0, 20))  # fmt: skip
+def test_both_find_the_next_gzip_member(data, start, most):
+    assert core.next_member(data, start, most) == plain_next_member(data, start, most)
+
+
 def test_most_records_are_ordinary():
     """Else the tests here would say little."""
     data = b"".join(wet_files.members(wet_files.pages(0, 20)))
     for how in HOW:
         assert sum(type(found) is Page for found in read_both(data, how)) == 20
     for record in map(wet_files.record, wet_files.pages(0, 20)):
-        assert core.records.tfds(record, 190_000) and core.records.warc(record, 0, 1 << 22, 190_000)
+        assert core.records.tfds(record, 0, 190_000) and core.records.warc(record, 0, 0, 1 << 22, 190_000)
 
 
 @pytest.mark.parametrize("how", HOW)
