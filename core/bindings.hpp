@@ -32,6 +32,7 @@ auto unlocked(Work work) {
     return work();
 }
 
+void bind_finish(nb::module_& module);
 void bind_language(nb::module_& module);
 void bind_pages(nb::module_& module);
 void bind_phrases(nb::module_& parts);

@@ -64,4 +64,5 @@ NB_MODULE(_core, module) {
     c4::bind_sentences(module);
     c4::bind_records(module);
     c4::bind_steps(module);
+    c4::bind_finish(module);
 }

@@ -99,6 +99,13 @@ class ShardWriter:
         self._length += 1
         self._size += size
 
+    def write_many(self, encoded: bytes, examples: int):
+        """Writes so many examples, which in this format are bytes, one behind the other."""
+        if examples:
+            self._write(encoded)
+        self._length += examples
+        self._size += len(encoded)
+
     def written(self) -> Written:
         return Written(self._length, self._size, self._sums)
 

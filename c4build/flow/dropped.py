@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from c4build.flow.candidates import read_candidates
 from c4build.flow.corpus import Corpus
+from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.pagefiles import PageFile, dropped_file
 from c4build.flow.sampling import LostBy, Row
 from c4build.rules.steps import bits_of
@@ -71,12 +72,18 @@ class UnitDropped:
                 if int(lost[at]) >> bit & 1:
                     self._write(bit, url, timestamp, reason, raw if text is None else text)
 
-    def judged(self, row: Row, before: int, kept: int, reasons: bytearray, text: Text, left: Text | None):
+    def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
+        """See `UnitSamples.wanted`."""
+        wanted = np.zeros(pages.rows.num_rows, bool)
+        wanted[outcomes.rows[outcomes.before != outcomes.kept]] = True
+        return wanted
+
+    def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication."""
         for bit in bits_of(before & ~kept):
             self._write(bit, row.url, row.timestamp, reasons[bit], text)
 
-    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
+    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]], text: str):
         """Lines and spans are not written."""
 
     def _write(self, bit: int, url: Text, timestamp: Text, reason: int, text: Text):

@@ -6,35 +6,31 @@ shards are put together at the end. Its record says what it was made from and wh
 long as that is so.
 """
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import repeat
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype
-from c4build.dedup.units import units_of
-from c4build.flow.corpus import Written, format_named, open_shard, write_once, wrong_files
+from c4build.flow.corpus import Written, write_once, wrong_files
 from c4build.flow.dropped import UnitDropped
+from c4build.flow.outcomes import Outcomes, Surviving, judge_of
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
 from c4build.flow.sampling import Row, UnitSamples
-from c4build.flow.settings import FinishSettings, features_of
-from c4build.flow.validation import ValidationPart
-from c4build.page import FEATURES
-from c4build.rules.steps import bits_of, steps_of
+from c4build.flow.settings import FinishSettings
+from c4build.flow.unit_shards import UnitShards
+from c4build.page import PROVENANCE
 from c4build.rules.tables import REASONS
-from c4build.write.example import Text
 from c4build.write.files import FileSum, base_name, digest, make_folder
 from c4build.write.folder import as_json, sums_in
-from c4build.write.shards import Example, encoded_size
 
-_BYTES = ["url", "content_type", "content_length", "timestamp"]  # written as they are, so never made strings
-_FIELDS = [*_BYTES, "validation", "text", "raw"]
-_COLUMNS = ["reasons", "number", "chance", "keys", *_FIELDS]
+_COLUMNS = [
+    "reasons", "number", "chance", "keys", "url", "content_type", "content_length", "timestamp", "validation", "text", "raw",
+]  # fmt: skip
 
 
 class FilePart(NamedTuple):
@@ -101,13 +97,9 @@ class Finisher:
 
     def __init__(self, settings: FinishSettings):
         self._settings = settings
-        rules = settings.clean.rules
         self._variants = settings.variants
-        self._steps = steps_of(rules, settings.variants, settings.bad_words)
-        self._remove = units_of(rules).remove
+        self._judge = judge_of(settings.clean.rules, settings.variants, settings.bad_words)
         self._corpora = settings.corpora
-        self._encode = format_named(settings.run.format).encode
-        self._features = features_of(settings.clean.provenance)
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
@@ -126,135 +118,97 @@ class Finisher:
             yield from wrong_files(run.units, {base_name(run.samples_file(found.unit)): FileSum(**found.samples)})
 
     def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
-        names = [variant.name for variant in self._variants]
-        counts: list[Counter[int]] = [Counter() for _ in names]
-        repeats, held_out = [0] * len(names), [0] * len(names)
-        run = self._settings.run
+        names, run = [variant.name for variant in self._variants], self._settings.run
         make_folder(run.units)
+        counts = np.zeros((len(names), len(REASONS)), np.int64)
+        repeats = np.zeros(len(names), np.uint64)
         samples = UnitSamples(unit, self._settings) if self._settings.clean.samples else None
         watchers: list[UnitSamples | UnitDropped] = [samples] if samples else []
         dropped = None
         with ExitStack() as stack:
-            shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in self._corpora]
-            validation = stack.enter_context(ValidationPart(run.held_out_file(unit), self._features))
+            shards = UnitShards(unit, self._settings, stack)
             if format := self._settings.clean.write_dropped:
                 dropped = UnitDropped(unit, run.shards, format, self._corpora, stack)
                 watchers.append(dropped)
             for part in parts:
-                pages = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
-                columns, more = self._settings.columns_in(part.file), self._features[len(FEATURES) :]
-                for watcher in watchers:
-                    watcher.begin(part.file, part.losses, pages, columns)
-                for row, running, lost in _surviving(part, pages, columns, watchers, more):
-                    for bits, example in self._judge(row, running, lost, counts, repeats, watchers):
-                        if row.validation:
-                            for bit in bits_of(bits):
-                                validation.write(bit, example)
-                                held_out[bit] += 1
-                            continue
-                        encoded = self._encode(example)
-                        size = encoded_size(encoded)
-                        for bit in bits_of(bits):
-                            shards[bit].write(encoded, size)
-        written = [shard.written() for shard in shards]
+                numbers = pages_of_unit(unit, part.file.file, part.file.pages, run.inputs, run.shards)
+                for pages in self._surviving(part, numbers, watchers):
+                    outcomes = self._judge(pages)
+                    _count(outcomes, counts)
+                    repeats += outcomes.removed
+                    _show(pages, outcomes, watchers)
+                    shards.write(pages, outcomes)
+        written = shards.written()
         return UnitResult(
             unit=unit,
             counts={
-                name: {REASONS[code]: count for code, count in sorted(counter.items())}
-                for name, counter in zip(names, counts)
+                name: {REASONS[code]: int(row[code]) for code in np.flatnonzero(row)}
+                for name, row in zip(names, counts)
             },
-            repeats=dict(zip(names, repeats)),
+            repeats=dict(zip(names, repeats.tolist())),
             lengths={name: shard.length for name, shard in zip(names, written)},
             sizes={name: shard.size for name, shard in zip(names, written)},
-            validation=dict(zip(names, held_out)),
+            validation=dict(zip(names, shards.held_out)),
             files={
                 name: as_json({**shard.sums, **(dropped.sums[bit] if dropped else {})})
                 for bit, (name, shard) in enumerate(zip(names, written))
             },
-            held_out=validation.sum()._asdict(),
+            held_out=shards.validation()._asdict(),
             made_from=made_from,
             samples=samples.write(run.samples_file(unit), made_from)._asdict() if samples else {},
         )
 
-    def _judge(
-        self, row: Row, running: int, lost, counts, repeats, watchers: Sequence[UnitSamples | UnitDropped]
-    ) -> Iterator[tuple[int, Example]]:
-        """Yields the examples that come of one page, each with the variants that have it as bits."""
-        reasons = bytearray(len(counts))
-        for watcher in watchers if lost else ():
-            watcher.repeated(row, running, lost)
-        for bits, text in self._texts(row, running, lost, repeats):
-            # A raw text took all steps before.
-            left = self._steps.after(text, bits, reasons) if isinstance(text, str) else text
-            judged = bits
-            for bit in bits_of(bits):
-                counts[bit][reasons[bit]] += 1
-                if reasons[bit]:
-                    bits &= ~(1 << bit)
-            for watcher in watchers:
-                watcher.judged(row, judged, bits, reasons, text, left)
-            if bits and left is not None:
-                values = (left, row.url, row.timestamp, row.content_type, row.content_length, *row.provenance)
-                yield bits, dict(zip(self._features, values))
-
-    def _texts(self, row: Row, running: int, lost: Sequence[tuple[int, int]], repeats) -> list[tuple[int, Text]]:
-        """The texts of a page as its variants have them: (variants as bits, text)."""
-        texts: list[tuple[int, Text]] = []
-        if running & self._steps.raw:
-            texts.append((running & self._steps.raw, row.raw))
-        clean = running & self._steps.clean
-        if clean and not any(bits & clean for _, bits in lost):
-            texts.append((clean, row.text))
-        elif clean:
-            by_loss: dict[tuple[int, ...], int] = defaultdict(int)
-            for bit in bits_of(clean):
-                gone = tuple(position for position, bits in lost if bits >> bit & 1)
-                by_loss[gone] |= 1 << bit
-                repeats[bit] += len(gone)
-            texts += [
-                (bits, self._remove(row.text, frozenset(gone)) if gone else row.text) for gone, bits in by_loss.items()
-            ]
-        return texts
-
-
-def _surviving(
-    part: FilePart,
-    pages: range,
-    columns: Sequence[int],
-    watchers: Sequence[UnitSamples | UnitDropped],
-    more: Sequence[str],
-) -> Iterator[tuple[Row, int, list[tuple[int, int]]]]:
-    """Yields (row, the variants it is still in, its lost (position in the page, variants)) for the pages of `pages`.
-
-    `more` are columns of provenance.
-    """
-    lost = np.zeros(part.file.rows, np.int64)
-    lost[part.losses["page"]] = part.losses["variants"]
-    positions, repeat_bits = part.repeats["position"].tolist(), part.repeats["variants"].tolist()
-    weights = 1 << np.arange(len(columns))
-    for row, key, batch in read_texts(part.file, [*_COLUMNS, *more], pages):
-        keys = batch.column("keys").to_numpy().astype(np.int64)
-        key_stops = key + np.cumsum(keys)
-        running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1)
-        numbers, chances = (batch.column(name).to_numpy() for name in ("number", "chance"))
-        running[(numbers < pages.start) | (numbers >= pages.stop)] = 0
+    def _surviving(
+        self, part: FilePart, numbers: range, watchers: Sequence[UnitSamples | UnitDropped]
+    ) -> Iterator[Surviving]:
+        """Yields the pages with these numbers, a row group at a time, and tells the watchers what went before."""
+        columns = self._settings.columns_in(part.file)
         for watcher in watchers:
-            watcher.lost(batch, row, running & lost[row : row + batch.num_rows])
-        running &= ~lost[row : row + batch.num_rows]
-        live = np.flatnonzero(running)
-        if not len(live):
-            continue
-        fields = [batch.column(name).take(pa.array(live)) for name in (*_FIELDS, *more)]
-        fields[: len(_BYTES)] = [column.cast(pa.binary()) for column in fields[: len(_BYTES)]]
-        values = [column.to_numpy(zero_copy_only=False).tolist() for column in fields]
-        where = zip(*values[len(_FIELDS) :]) if more else repeat(())
-        rows = zip(*values[: len(_FIELDS)], where)
-        bounds = zip((key_stops - keys)[live].tolist(), key_stops[live].tolist())
-        places = zip(numbers[live].tolist(), chances[live].tolist())
-        for place, fields_of_row, bits, (start, stop) in zip(places, rows, running[live].tolist(), bounds):
-            gone = []
-            if start < stop and positions:
-                low = bisect_left(positions, start)
-                high = bisect_left(positions, stop, low)
-                gone = [(positions[index] - start, repeat_bits[index]) for index in range(low, high)]
-            yield Row(*place, *fields_of_row), bits, gone
+            watcher.begin(part.file, part.losses, numbers, columns)
+        lost = np.zeros(part.file.rows, np.uint64)
+        lost[part.losses["page"]] = part.losses["variants"]
+        positions, weights = part.repeats["position"], 1 << np.arange(len(columns), dtype=np.uint64)
+        more = PROVENANCE if self._settings.clean.provenance else ()
+        for row, key, rows in read_texts(part.file, [*_COLUMNS, *more], numbers):
+            number = rows.column("number").to_numpy()
+            in_unit = (numbers.start <= number) & (number < numbers.stop)
+            running = ((reasons_in(rows)[:, columns] == 0) * weights).sum(axis=1) * in_unit
+            gone = lost[row : row + rows.num_rows]
+            for watcher in watchers:
+                watcher.lost(rows, row, running & gone)
+            low, high = np.searchsorted(positions, [key, key + rows.column("keys").to_numpy().sum(dtype=np.int64)])
+            repeated = part.repeats[low:high]
+            own = (repeated["position"] - np.uint32(key)).astype(np.uint32), repeated["variants"].astype(np.uint64)
+            yield Surviving(rows, running & ~gone, *own)
+
+
+def _count(outcomes: Outcomes, counts: np.ndarray):
+    """Adds to the pages of each variant by reason, [variants, reasons]."""
+    for bit, of_variant in enumerate(counts):
+        having = outcomes.before >> np.uint64(bit) & np.uint64(1)
+        of_variant += np.bincount(outcomes.reasons[having != 0, bit], minlength=len(of_variant))
+
+
+def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples | UnitDropped]):
+    """Shows the watchers the pages that any of them wants, in their order."""
+    wanted = np.zeros(pages.rows.num_rows, bool)
+    for watcher in watchers:
+        wanted |= watcher.wanted(pages, outcomes)
+    at = np.flatnonzero(wanted)
+    taken = pages.rows.select(Row._fields).take(pa.array(at))
+    rows = map(Row._make, zip(*(column.to_pylist() for column in taken.columns)))
+    texts = pages.rows.column("text")
+    found = _by_page(outcomes, np.flatnonzero(wanted[outcomes.rows]))
+    for (place, judged), row, running, lost in zip(found, rows, pages.running[at].tolist(), pages.lost_by(at)):
+        text = texts[place].as_py() if lost else ""
+        for watcher in watchers if lost else ():
+            watcher.repeated(row, running, lost, text)
+        for _, *fate in judged:
+            for watcher in watchers:
+                watcher.judged(row, *fate)
+
+
+def _by_page(outcomes: Outcomes, of: np.ndarray) -> Iterator[tuple[int, Iterator[tuple]]]:
+    """Yields (page, (the page again, variants before, those that keep it, reasons, text) of each) of some outcomes."""
+    columns = [column[of].tolist() for column in (outcomes.rows, outcomes.before, outcomes.kept, outcomes.reasons)]
+    return groupby(zip(*columns, map(outcomes.text, of.tolist())), key=itemgetter(0))

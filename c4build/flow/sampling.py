@@ -29,6 +29,7 @@ from c4build.flow.candidates import (
     write_candidates,
 )
 from c4build.flow.figures import host_of
+from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.pagefiles import PageFile
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
@@ -46,14 +47,13 @@ class Row(NamedTuple):
 
     number: int
     chance: int
-    url: bytes
-    content_type: bytes
-    content_length: bytes
-    timestamp: bytes
-    validation: bool
-    text: str  # None, and not asked for, where no variant that the page is in has it; so is `raw`
-    raw: bytes
-    provenance: tuple[str, ...] = ()
+    url: str
+    timestamp: str
+
+
+def _below(chances: np.ndarray, limit: int) -> np.ndarray:
+    """[n] bool; `limit` may be above all that fit in 64 bits."""
+    return chances < np.uint64(limit) if limit < EVERY else np.ones(len(chances), bool)
 
 
 class LostBy:
@@ -145,14 +145,52 @@ class UnitSamples:
             body = raw if text is None else text.encode()
             self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
 
-    def judged(self, row: Row, before: int, kept: int, reasons: bytearray, text: Text, left: Text | None):
+    def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
+        """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
+        wanted = _below(pages.chances, self._looked)
+        rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
+        wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
+        out = np.flatnonzero(gone)
+        wanted[self._lowest_of(rows[out], pages.chances, *self._in_groups(gone[out], outcomes.reasons[out]))] = True
+        first, behind = pages.bounds
+        losing = np.flatnonzero(behind > first)
+        lost = (behind - first)[losing].astype(np.uint64)
+        picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)
+        repeated = self._in_group(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
+        wanted[self._lowest_of(losing, pages.chances, *repeated)] = True
+        return wanted & (pages.running != 0)
+
+    def _in_group(self, variants: np.ndarray, group: int) -> tuple[list[bytes], np.ndarray]:
+        """(different groups, [n] which of them each has): `group` in `variants`, [n] uint64."""
+        kinds, kind_of = np.unique(variants, return_inverse=True)
+        return [self._groups(kind, group) for kind in kinds.tolist()], kind_of
+
+    def _in_groups(self, variants: np.ndarray, groups: np.ndarray) -> tuple[list[bytes], np.ndarray]:
+        """The same of [n, variants] uint8: a group in each."""
+        having = variants[:, None] >> np.arange(self._variants, dtype=np.uint64) & np.uint64(1)
+        kinds, kind_of = np.unique(np.where(having, groups, np.uint8(NONE)), axis=0, return_inverse=True)
+        return [kind.tobytes() for kind in kinds], kind_of.reshape(-1)  # NumPy 2.0 gives it another shape
+
+    def _lowest_of(
+        self, rows: np.ndarray, chances: np.ndarray, kinds: Sequence[bytes], kind_of: np.ndarray
+    ) -> np.ndarray:
+        """Those of `rows`, each with groups, that may be held: of each groups the lowest of `chances` below its limit."""
+        chosen = [np.zeros(0, rows.dtype)]
+        for kind, groups in enumerate(kinds):
+            if groups != self._groups(0, 0):
+                of = rows[kind_of == kind]
+                of = of[_below(chances[of], self._limits.get(groups, EVERY))]
+                chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
+        return np.concatenate(chosen)
+
+    def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
-        if kept and left is not None:
+        if kept:
             groups = self._groups(kept, 0)
             if row.chance < self._limits.get(groups, EVERY):
-                self._take_row(row, groups, KEPT, left)
+                self._take_row(row, groups, KEPT, text)
             if row.chance < self._looked:
-                self._look_into(row, kept, left if isinstance(left, str) else left.decode())
+                self._look_into(row, kept, text if isinstance(text, str) else text.decode())
         if before != kept:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
@@ -160,7 +198,7 @@ class UnitSamples:
             self._take_row(row, bytes(lost), CLEANED, text)
 
     def _look_into(self, row: Row, kept: int, text: str):
-        judged = self._figures.kept(row.chance, host_of(row.url.decode()), text, kept)
+        judged = self._figures.kept(row.chance, host_of(row.url), text, kept)
         if not judged:
             return
         least, bound = self._near_language
@@ -169,16 +207,16 @@ class UnitSamples:
         if judged.sentences == self._min_sentences and (variants := kept & self._having["sentences"]):
             self._take_row(row, self._groups(variants, NEAR_SENTENCES), KEPT, text)
 
-    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]]):
+    def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]], text: str):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
-        if row.chance < self._looked:
-            units = self._remover.listed(row.text)
-            for position, bits in lost:
-                self._figures.repeated(units[position].text, bits & running)
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
-        if bits & running and row.chance < self._limits.get(groups, EVERY):
-            self._take_row(row, groups, REPEATED, self._remover.listed(row.text)[position].text)
+        looked, held = row.chance < self._looked, row.chance < self._limits.get(groups, EVERY)
+        units = self._remover.listed(text) if looked or held else []
+        for place, variants in lost if looked else ():
+            self._figures.repeated(units[place].text, variants & running)
+        if bits & running and held:
+            self._take_row(row, groups, REPEATED, units[position].text)
 
     def _groups_of(self, variants: int, group: int) -> bytes:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
@@ -186,7 +224,7 @@ class UnitSamples:
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
         if row.chance < self._limits.get(groups, EVERY):
             body = text.encode() if isinstance(text, str) else text
-            self._take(row.number, row.chance, groups, stage, row.url.decode(), row.timestamp.decode(), body)
+            self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
 
     def _take(self, number: int, chance: int, groups: bytes, stage: int, url: str, timestamp: str, body: bytes):
         self._lowest.add(Candidate(chance, self._file, number, -1, groups, stage, url, timestamp, shortened(body)))

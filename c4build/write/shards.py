@@ -30,6 +30,7 @@ class Format(NamedTuple):
     open: Callable
     tfds: str = ""  # TFDS's name of the format, where it can read it
     module: str = ""  # what must be installed
+    frames: bool = False  # a shard is framed `tf.train.Example`s, one behind the other
 
 
 def shard_name(format: Format, dataset: str, split: str, index: int, shards: int) -> str:
@@ -148,6 +149,7 @@ FORMATS = {
             _encode_tfrecord,
             _open_bytes,
             tfds="tfrecord",
+            frames=True,
         ),
         Format(
             "array_record",

@@ -3,9 +3,10 @@
 // core/fuzz/run.sh builds it with AddressSanitizer and UndefinedBehaviorSanitizer, and runs it.
 #include <Python.h>
 
+#include <array>
 #include <cstdlib>
 
-#include "../example.hpp"
+#include "../finish.hpp"
 #include "../hashes.hpp"
 #include "../steps.hpp"
 #include "../units.hpp"
@@ -52,6 +53,23 @@ struct Target {
     Units lines{0, punkt}, spans{3, punkt};
 };
 
+// Two pages of a row group, of which both variants and one have lost something; the third variant has them as they were read.
+void finish(const Steps& steps, const Units& units, Text text, Text body) {
+    const auto keys = static_cast<std::uint32_t>(units.keys(text).size() / 16);
+    const std::array<Text, 2> texts{text, text}, raws{body, body}, names{"text", "url"};
+    const std::array<Variants, 2> running{7, 3}, lost{3, 1};
+    const std::array<std::uint32_t, 2> each{keys, keys}, positions{keys / 2, keys};
+    const Outcomes outcomes = outcomes_of(
+        steps, units, {.texts = texts, .raws = raws, .running = running, .keys = each, .positions = positions, .lost = lost}, 4, 3);
+    const std::vector<std::vector<Text>> columns{{body, text}};
+    const std::array<std::uint8_t, 2> left_out{};
+    for (std::size_t variant = 0; variant < 3; variant++) {
+        const Framer framer(outcomes, variant, names, columns, left_out);
+        std::string made(framer.bytes, '\0');
+        framer.write(made.data());
+    }
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
@@ -80,7 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             if (decodes && !is_utf8(left)) std::abort();
             steps->after(left, 3, reasons);
         }
-        framed_example({"text", "url"}, {*text, body});
+        finish(*steps, steps == &target.paper ? target.spans : target.lines, *text, body);
     }
     normalize_url(body);
     md5(body);

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from builds import made
 
 from c4build.compiled import core
 from c4build.rules.tables import RULE_SETS, VARIANTS
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def build(out: pathlib.Path, rules: str, **environment: str) -> tuple[dict[str, str], str]:
-    """(digest of each file that was written, by name; what the command said)."""
+    """(digest of each shard, of samples and statistics, by path; what the command said)."""
     sample = sample_folder()
     command = [sys.executable, "-c", "from c4build.commands.main import main; main()", "build"]
     command += [
@@ -42,8 +43,7 @@ def build(out: pathlib.Path, rules: str, **environment: str) -> tuple[dict[str, 
     ]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=out.parent, env={**os.environ, **environment})
     assert ended.returncode == 0, ended.stderr
-    files = [path for path in out.rglob("*tfrecord-*") if path.is_file()]
-    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, ended.stderr
+    return {path: hashlib.sha256(data).hexdigest() for path, data in made(out).items()}, ended.stderr
 
 
 @pytest.mark.parametrize("rules", ["c4-3.1.0", pytest.param("paper", marks=pytest.mark.slow), pytest.param("paper-final", marks=pytest.mark.slow)])  # fmt: skip

@@ -1,0 +1,117 @@
+#include <span>
+
+#include "bindings.hpp"
+#include "finish.hpp"
+
+namespace c4 {
+
+namespace {
+
+// The memory of bytes or an array of NumPy's, held as long as this is there.
+class Numbers {
+public:
+    explicit Numbers(nb::handle holder) {
+        if (PyObject_GetBuffer(holder.ptr(), &view_, PyBUF_SIMPLE)) throw nb::python_error();
+    }
+    ~Numbers() { PyBuffer_Release(&view_); }
+    Numbers(const Numbers&) = delete;
+    Numbers& operator=(const Numbers&) = delete;
+
+    template <class Number>
+    std::span<const Number> of() const {
+        const auto size = static_cast<std::size_t>(view_.len);
+        if (size % sizeof(Number) || reinterpret_cast<std::uintptr_t>(view_.buf) % alignof(Number))
+            throw nb::value_error("these are no such numbers");
+        return {static_cast<const Number*>(view_.buf), size / sizeof(Number)};
+    }
+
+private:
+    Py_buffer view_{};
+};
+
+// A column of texts: (all their bytes one behind the other, [n] int32: the size of each).
+class TextColumn {
+public:
+    explicit TextColumn(const nb::tuple& joined) : bytes_(joined[0]) {
+        const Numbers holder(joined[1]);
+        Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
+        for (const std::int32_t size : holder.of<std::int32_t>()) {
+            if (size < 0 || static_cast<std::size_t>(size) > rest.size()) throw nb::value_error("sizes do not fit the bytes");
+            texts.push_back(rest.substr(0, static_cast<std::size_t>(size)));
+            rest.remove_prefix(static_cast<std::size_t>(size));
+        }
+    }
+
+    std::vector<Text> texts;
+
+private:
+    Numbers bytes_;
+};
+
+template <class Number>
+nb::bytes bytes_of(const std::vector<Number>& numbers) {
+    return nb::bytes(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(Number));
+}
+
+// Outcomes with the texts that they look at.
+class OutcomesOfPython {
+public:
+    OutcomesOfPython(
+        const Steps& steps, const Units& units, const nb::tuple& texts, const nb::tuple& raws, nb::handle running, nb::handle keys,
+        nb::handle positions, nb::handle lost, Variants raw, std::size_t variants)
+        : texts_(texts), raws_(raws) {
+        const Numbers held[] = {Numbers(running), Numbers(keys), Numbers(positions), Numbers(lost)};
+        const Surviving pages{
+            .texts = texts_.texts,
+            .raws = raws_.texts,
+            .running = held[0].of<Variants>(),
+            .keys = held[1].of<std::uint32_t>(),
+            .positions = held[2].of<std::uint32_t>(),
+            .lost = held[3].of<Variants>(),
+        };
+        found = unlocked([&] { return outcomes_of(steps, units, pages, raw, variants); });
+    }
+
+    nb::bytes text(std::size_t outcome) const {
+        if (outcome >= found.texts.size()) throw nb::index_error("there are not so many outcomes");
+        return to_bytes(found.texts[outcome]);
+    }
+
+    // (bytes, examples) of a variant, see `Framer`.
+    nb::tuple frames(std::size_t variant, const nb::list& names, const nb::list& columns, nb::handle left_out) const {
+        std::vector<Text> name_texts;
+        for (const nb::handle name : names) name_texts.push_back(text_of(nb::cast<nb::bytes>(name)));
+        std::deque<TextColumn> held;
+        std::vector<std::vector<Text>> values;
+        for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
+        const Numbers mask(left_out);
+        const auto bits = mask.of<std::uint8_t>();
+        const Framer framer = unlocked([&] { return Framer(found, variant, name_texts, values, bits); });
+        const nb::object made = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(framer.bytes)));
+        if (!made.is_valid()) throw nb::python_error();
+        unlocked([&] { framer.write(PyBytes_AS_STRING(made.ptr())); });
+        return nb::make_tuple(made, framer.examples);
+    }
+
+    Outcomes found;
+
+private:
+    TextColumn texts_, raws_;
+};
+
+} // namespace
+
+void bind_finish(nb::module_& module) {
+    nb::class_<OutcomesOfPython>(module, "Outcomes")
+        .def(nb::init<const Steps&, const Units&, const nb::tuple&, const nb::tuple&, nb::handle, nb::handle, nb::handle, nb::handle, Variants,
+            std::size_t>())
+        .def_prop_ro("rows", [](const OutcomesOfPython& self) { return bytes_of(self.found.rows); })
+        .def_prop_ro("before", [](const OutcomesOfPython& self) { return bytes_of(self.found.before); })
+        .def_prop_ro("kept", [](const OutcomesOfPython& self) { return bytes_of(self.found.kept); })
+        .def_prop_ro("reasons", [](const OutcomesOfPython& self) { return bytes_of(self.found.reasons); })
+        .def_prop_ro("removed", [](const OutcomesOfPython& self) { return bytes_of(self.found.removed); })
+        .def("text", &OutcomesOfPython::text)
+        .def("frames", &OutcomesOfPython::frames);
+}
+
+} // namespace c4

@@ -1,0 +1,135 @@
+#include "finish.hpp"
+
+#include <bit>
+#include <stdexcept>
+#include <utility>
+
+#include "example.hpp"
+
+namespace c4 {
+
+namespace {
+
+void check(bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+}
+
+template <class Take>
+void each_bit(Variants variants, Take take) {
+    for (; variants; variants &= variants - 1) take(static_cast<std::size_t>(std::countr_zero(variants)));
+}
+
+class Judge {
+public:
+    Judge(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants)
+        : steps_(steps), units_(units), pages_(pages), raw_(raw), variants_(variants) {
+        made_.removed.resize(variants);
+    }
+
+    // Takes a page that lost those of the positions from `low` to `high`, whose first line or span is `first`.
+    void take(std::size_t row, std::size_t first, std::size_t low, std::size_t high) {
+        const Variants clean = pages_.running[row] & ~raw_;
+        if (const Variants raw = pages_.running[row] & raw_) add(row, pages_.raws[row], raw, raw);
+        if (!clean) return;
+        Variants losing = 0;
+        for (std::size_t at = low; at < high; at++) losing |= pages_.lost[at] & clean;
+        if (!losing) return judge(row, pages_.texts[row], clean);
+        for (Variants left = clean; left;) {
+            // With the first variant all those that lost the same.
+            const Variants one = left & -left;
+            Variants alike = left;
+            std::vector<std::size_t> gone;
+            for (std::size_t at = low; at < high; at++) {
+                const bool loses = pages_.lost[at] & one;
+                alike &= loses ? pages_.lost[at] : ~pages_.lost[at];
+                if (loses) gone.push_back(pages_.positions[at] - first);
+            }
+            left &= ~alike;
+            each_bit(alike, [&](std::size_t bit) { made_.removed[bit] += gone.size(); });
+            if (gone.empty()) {
+                judge(row, pages_.texts[row], alike);
+            } else {
+                judge(row, made_.remade.emplace_back(units_.without(pages_.texts[row], gone)), alike);
+            }
+        }
+    }
+
+    Outcomes outcomes() { return std::move(made_); }
+
+private:
+    void judge(std::size_t row, Text text, Variants running) {
+        const std::span<std::uint8_t> reasons = add(row, text, running, running);
+        steps_.after(text, running, reasons);
+        for (std::size_t bit = 0; bit < variants_; bit++)
+            if (reasons[bit]) made_.kept.back() &= ~(Variants{1} << bit);
+    }
+
+    std::span<std::uint8_t> add(std::size_t row, Text text, Variants before, Variants kept) {
+        made_.rows.push_back(static_cast<std::uint32_t>(row));
+        made_.texts.push_back(text);
+        made_.before.push_back(before);
+        made_.kept.push_back(kept);
+        made_.reasons.resize(made_.reasons.size() + variants_);
+        return std::span(made_.reasons).last(variants_);
+    }
+
+    const Steps& steps_;
+    const Units& units_;
+    const Surviving& pages_;
+    Variants raw_;
+    std::size_t variants_;
+    Outcomes made_;
+};
+
+} // namespace
+
+Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants) {
+    const std::size_t rows = pages.running.size(), positions = pages.positions.size();
+    check(pages.texts.size() == rows && pages.raws.size() == rows && pages.keys.size() == rows, "columns of different lengths");
+    check(pages.lost.size() == positions, "as many variants as positions are needed");
+    check(variants > 0 && variants < 64, "there may be 63 variants");
+    Judge judge(steps, units, pages, raw, variants);
+    std::uint64_t first = 0;
+    for (std::size_t row = 0, low = 0; row < rows; row++) {
+        check(!(pages.running[row] >> variants), "there are not so many variants");
+        const std::uint64_t stop = first + pages.keys[row];
+        std::size_t high = low;
+        for (; high < positions && pages.positions[high] < stop; high++)
+            check(pages.positions[high] >= (high > low ? pages.positions[high - 1] : first), "positions are not sorted");
+        if (pages.running[row]) judge.take(row, first, low, high);
+        first = stop, low = high;
+    }
+    return judge.outcomes();
+}
+
+Framer::Framer(
+    const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+    std::span<const std::uint8_t> left_out)
+    : outcomes_(outcomes), variant_(variant), names_(names), columns_(columns), left_out_(left_out) {
+    check(variant < outcomes.removed.size(), "there are not so many variants");
+    check(names.size() == columns.size() + 1, "a name is needed for the text and for each column");
+    for (const auto& column : columns) check(column.size() == left_out.size(), "columns of different lengths");
+    for (const std::uint32_t row : outcomes.rows) check(row < left_out.size(), "columns of different lengths");
+    each_example([&](std::span<const Text> values) {
+        bytes += framed_example_size(names_, values);
+        examples++;
+    });
+}
+
+void Framer::write(char* to) const {
+    each_example([&](std::span<const Text> values) { to = write_framed_example(to, names_, values); });
+}
+
+template <class Take>
+void Framer::each_example(Take take) const {
+    std::vector<Text> values(names_.size());
+    for (std::size_t n = 0; n < outcomes_.rows.size(); n++) {
+        const std::uint32_t row = outcomes_.rows[n];
+        if (!(outcomes_.kept[n] >> variant_ & 1) || left_out_[row]) continue;
+        values[0] = outcomes_.texts[n];
+        for (std::size_t i = 0; i < columns_.size(); i++) values[i + 1] = columns_[i][row];
+        take(std::span<const Text>(values));
+    }
+}
+
+} // namespace c4

@@ -1,0 +1,64 @@
+// What becomes of the pages of a row group behind deduplication, and the examples that come of them. As in
+// c4build/flow/outcomes.py, which says what is what.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "steps.hpp"
+#include "unicode.hpp"
+#include "units.hpp"
+
+namespace c4 {
+
+// Pages with what they lost. All spans but the last two are by page.
+struct Surviving {
+    std::span<const Text> texts, raws;          // as cleaned, and as read
+    std::span<const Variants> running;          // variants that they are still in
+    std::span<const std::uint32_t> keys;        // how many lines or spans they have
+    std::span<const std::uint32_t> positions;   // of those that were lost, counted from the first of all; sorted
+    std::span<const Variants> lost;             // the variants that lost each of these
+};
+
+// One for each text of a page, in order: texts are those of `Surviving`, or have lost something and lie in `remade`.
+struct Outcomes {
+    std::vector<std::uint32_t> rows;
+    std::vector<Text> texts;
+    std::vector<Variants> before, kept;
+    std::vector<std::uint8_t> reasons;          // [outcomes, variants]
+    std::vector<std::uint64_t> removed;         // [variants]
+    std::deque<std::string> remade;
+};
+
+// Throws std::invalid_argument where the spans do not go together.
+Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants);
+
+// The examples that a variant keeps of a row group, framed one behind the other, but for pages that are left out. An example
+// has the text first, then of each column the page's value.
+class Framer {
+public:
+    // `names` are those of the text and of all columns; `left_out` is by page. All must stay as long as this does. Throws
+    // std::invalid_argument where they do not go together.
+    Framer(
+        const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+        std::span<const std::uint8_t> left_out);
+
+    std::size_t bytes = 0, examples = 0;
+    void write(char* to) const; // where there is room for so many bytes
+
+private:
+    // Calls `take` with the values of each example.
+    template <class Take>
+    void each_example(Take take) const;
+
+    const Outcomes& outcomes_;
+    std::size_t variant_;
+    std::span<const Text> names_;
+    std::span<const std::vector<Text>> columns_;
+    std::span<const std::uint8_t> left_out_;
+};
+
+} // namespace c4
