@@ -1,8 +1,10 @@
 """CPU time a page: TFDS's own functions, c4build end to end, and merely reading the files. One run, one table.
 
     python benchmarks/throughput.py [WET FILE...] [--least-pages 4000] [--repeat 5] [--two-workers] [--against TREE]
+    python benchmarks/throughput.py --pages languages [DUMP.xml.bz2...]
 
-Without files it takes the bundled sample. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
+Without files it takes the bundled sample. `--pages languages` makes long pages of many languages, of the bundled prose and of
+the articles of Wikipedia dumps, the bundled one if none is given. Files of fewer than `--least-pages` pages are enlarged with distinct copies:
 another URL, and a number in front of each sentence's last word, so that no copy repeats another's lines. What c4build
 needs to start, measured on a file of one page, is taken off its time and given apart. Each repeat measures everything
 once, in turn; the table has the medians, and ratios are taken within a repeat. `--repeat` more on a busy machine.
@@ -15,6 +17,7 @@ import gzip
 import math
 import os
 import pathlib
+import random
 import re
 import shlex
 import shutil
@@ -26,14 +29,15 @@ import time
 from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "parity")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "parity")]
 ALL = "en,en.noblocklist,en.noclean,realnewslike,webtextlike"
 SAMPLE = ROOT / "c4build" / "sample"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
+    parser.add_argument("files", nargs="*", help="WET files, or dumps of Wikipedia (default: the bundled sample)")
+    parser.add_argument("--pages", choices=("files", "languages"), default="files", help="those of the files, or made")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--least-pages", type=int, default=4000)
     parser.add_argument("--two-workers", action="store_true", help="also compare one worker with two, on 8 files")
@@ -41,9 +45,13 @@ def main():
         "--against", type=pathlib.Path, help="another checkout, whose builds are timed in turn with these"
     )
     options = parser.parse_args()
-    files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
+    files = [pathlib.Path(name) for name in options.files]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        if options.pages == "languages":
+            dumps = files or list(SAMPLE.glob("*.xml.bz2"))
+            files = [write_languages(dumps, folder / "languages.warc.wet.gz")]
+        files = files or [SAMPLE / "sample.warc.wet.gz"]
         empty = write_smallest(folder / "empty.warc.wet.gz")
         inputs = enlarge(files, folder, options.least_pages)
         pages, size = count(inputs)
@@ -58,12 +66,50 @@ def main():
 
 
 def write_smallest(path: pathlib.Path) -> pathlib.Path:
-    page = b"One short page."
+    path.write_bytes(record(b"http://example.org/", b"One short page."))
+    return path
+
+
+def record(url: bytes, page: bytes) -> bytes:
     head = (
-        b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"
-        b"WARC-Date: 2019-04-18T00:00:00Z\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(page)
+        b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: %b\r\n"
+        b"WARC-Date: 2019-04-18T00:00:00Z\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % (url, len(page))
     )
-    path.write_bytes(gzip.compress(head + page + b"\r\n\r\n", mtime=0))
+    return gzip.compress(head + page + b"\r\n\r\n", 6, mtime=0)
+
+
+def write_languages(dumps: list[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
+    """Pages of 4 to 40 kB: half of them articles, several on a page where they are short, the others prose of one language
+    or, every third, with English between."""
+    from c4build.read.paths import identify
+    from c4build.read.wikipedia import WikiPage, read_pages
+    from c4build.rules.wikitext import to_text
+    from c4build.sample.prose import OTHER_LANGUAGES, THEMES, prose
+
+    rng = random.Random(1869)
+    found = [
+        page
+        for dump in dumps
+        for page in read_pages(identify(str(dump)))
+        if type(page) is WikiPage and not page.redirect
+    ]
+    articles = [to_text(page.text) for page in found]
+    pages = []
+    page = ""
+    for article in articles:
+        page += article + "\n"
+        if len(page) >= 4_000:
+            pages.append(page)
+            page = ""
+    for number in range(max(len(pages), 8 * len(OTHER_LANGUAGES))):
+        sentences = [*OTHER_LANGUAGES.values()][number % len(OTHER_LANGUAGES)]
+        lines = [" ".join(rng.choices(sentences, k=3)) for _ in range(rng.randint(20, 120))]
+        if number % 3 == 0:
+            lines += prose(rng, rng.choice([*THEMES]), len(lines))
+            rng.shuffle(lines)
+        pages.append("\n".join(lines))
+    rng.shuffle(pages)
+    path.write_bytes(b"".join(record(b"http://example.org/%d" % n, page.encode()) for n, page in enumerate(pages)))
     return path
 
 

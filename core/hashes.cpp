@@ -37,8 +37,10 @@ std::uint64_t mixed(std::uint64_t k) {
 } // namespace
 
 void append_hash(std::string& to, Hash128 hash) {
-    for (const std::uint64_t half : {hash.high, hash.low})
-        for (int shift = 0; shift < 64; shift += 8) to += static_cast<char>(half >> shift);
+    char bytes[16];
+    for (std::size_t i = 0; i < 8; i++) bytes[i] = static_cast<char>(hash.high >> 8 * i);
+    for (std::size_t i = 0; i < 8; i++) bytes[8 + i] = static_cast<char>(hash.low >> 8 * i);
+    to.append(bytes, sizeof bytes);
 }
 
 Hash128 murmur3(Text data) {
@@ -86,19 +88,18 @@ std::array<std::uint8_t, 16> md5(Text data) {
         std::uint32_t words[16];
         for (std::size_t i = 0; i < 16; i++) words[i] = load<std::uint32_t>(block + 4 * i);
         std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-        for (std::size_t i = 0; i < 64; i++) {
-            const std::size_t round = i / 16;
-            const std::uint32_t mixed = round == 0   ? (b & c) | (~b & d)
-                                        : round == 1 ? (d & b) | (~d & c)
-                                        : round == 2 ? b ^ c ^ d
-                                                     : c ^ (b | ~d);
-            const std::size_t word = (round == 0 ? i : round == 1 ? 5 * i + 1 : round == 2 ? 3 * i + 5 : 7 * i) % 16;
-            const std::uint32_t turned = std::rotl(a + mixed + SINES[i] + words[word], TURNS[round][i % 4]);
+        // A loop for each round, which the compiler unrolls.
+        const auto step = [&](std::uint32_t mixed, std::size_t i, std::size_t word) {
+            const std::uint32_t turned = std::rotl(a + mixed + SINES[i] + words[word % 16], TURNS[i / 16][i % 4]);
             a = d;
             d = c;
             c = b;
             b += turned;
-        }
+        };
+        for (std::size_t i = 0; i < 16; i++) step(d ^ (b & (c ^ d)), i, i);
+        for (std::size_t i = 16; i < 32; i++) step((d & b) + (~d & c), i, 5 * i + 1);
+        for (std::size_t i = 32; i < 48; i++) step(b ^ c ^ d, i, 3 * i + 5);
+        for (std::size_t i = 48; i < 64; i++) step(c ^ (b | ~d), i, 7 * i);
         state[0] += a;
         state[1] += b;
         state[2] += c;
@@ -118,17 +119,22 @@ std::array<std::uint8_t, 16> md5(Text data) {
     return digest;
 }
 
-std::uint64_t rank(Text url) {
+namespace {
+
+std::uint64_t big_endian(const std::uint8_t* bytes) {
     std::uint64_t value = 0;
-    const auto digest = md5(url);
-    for (std::size_t i = 0; i < 8; i++) value = value << 8 | digest[i];
+    for (std::size_t i = 0; i < 8; i++) value = value << 8 | bytes[i];
     return value;
 }
 
+} // namespace
+
+std::uint64_t rank(Text url) { return big_endian(md5(url).data()); }
+
 bool in_validation(Text normalized_url) {
-    std::uint32_t rest = 0;
-    for (const std::uint8_t byte : md5(normalized_url)) rest = (rest << 8 | byte) % 1000;
-    return rest == 0;
+    const auto digest = md5(normalized_url);
+    constexpr std::uint64_t HIGH = 616; // 2 ** 64 % 1000
+    return (big_endian(digest.data()) % 1000 * HIGH + big_endian(digest.data() + 8) % 1000) % 1000 == 0;
 }
 
 namespace {

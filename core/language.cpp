@@ -1,6 +1,8 @@
 #include "language.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace c4 {
 
@@ -60,37 +62,68 @@ std::string without_mail(Text text) {
 
 } // namespace
 
+// All marks begin with this byte.
 std::string LanguageDetector::with_vietnamese(Text text) const {
     std::string composed;
-    for (std::size_t at = 0; at < text.size();) {
-        const Char letter = char_at(text, at);
-        at += letter.size;
-        const std::size_t which = vietnamese_letters.find(letter.code);
-        if (which != std::u32string::npos && at < text.size()) {
-            const Char mark = char_at(text, at);
-            const std::size_t by = vietnamese_marks.find(mark.code);
-            if (by != std::u32string::npos) {
-                at += mark.size;
+    std::size_t copied = 0;
+    for (std::size_t at = 0; (at = text.find('\xCC', at)) != Text::npos;) {
+        const Char mark = char_at(text, at);
+        const std::size_t by = vietnamese_marks.find(mark.code);
+        if (at > copied && by != std::u32string::npos) {
+            const Char letter = char_before(text, at);
+            const std::size_t which = vietnamese_letters.find(letter.code);
+            if (which != std::u32string::npos && letter.size <= at - copied) {
+                composed += text.substr(copied, at - letter.size - copied);
                 append_char(composed, vietnamese[by][which]);
-                continue;
+                copied = std::min(at + mark.size, text.size());
             }
         }
-        composed += text.substr(at - letter.size, letter.size);
+        at += mark.size;
     }
-    return composed;
+    return composed += text.substr(copied);
+}
+
+// Puts the classes of a run of ASCII into `symbols`, in words of capitals with a mark. The character before the run comes
+// first. Returns how many langdetect counts as Latin. No branches: the compiler does it for many at once.
+unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(run.data());
+    unsigned char latin = 0;
+    for (std::size_t i = 1; i < run.size(); i++) {
+        const auto before = static_cast<unsigned char>(bytes[i - 1] - 'A'), capital = static_cast<unsigned char>(bytes[i] - 'A'),
+                   small = static_cast<unsigned char>(bytes[i] - 'a');
+        const auto letter = static_cast<unsigned char>(capital < 26 ? FIRST + capital : FIRST + 26 + small);
+        const auto found = static_cast<unsigned char>((capital < 26) | (small < 26) ? letter : +BLANK);
+        const auto in_capitals = static_cast<unsigned char>((before < 26) & (capital < 26));
+        symbols[i - 1] = static_cast<std::uint16_t>(found | in_capitals * UPPER);
+        latin = static_cast<unsigned char>(latin + (capital < 'z' + 1 - 'A'));
+    }
+    return latin;
 }
 
 // Puts the classes of a text's characters into `symbols`, in words of capitals with a mark. Returns how many they are; or
 // -1, if the text is of so few Latin letters that langdetect leaves them out.
 template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::uint16_t* symbols) const {
+    constexpr int LONGEST_RUN = 255, SHORTEST_RUN = 16; // what a byte counts; what is worth it
     const std::uint32_t* const letters = this->letters.data(); // [0x10000]
     std::uint64_t tally = 0;
-    std::uint32_t last_upper = 0, in_capitals = 0;
+    std::uint32_t last_upper = 0;
     int count = 0;
     std::size_t at = 0;
     for (int read = 0; read < MOST_CHARACTERS && at < text.size(); read++) {
         std::uint32_t letter;
         if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
+            if (!WithoutLatin && at > 0) {
+                const std::size_t run = ascii_from(text.substr(at, std::min(LONGEST_RUN, MOST_CHARACTERS - read)), 0);
+                if (run >= SHORTEST_RUN) {
+                    tally += std::uint64_t{LATIN} * read_ascii(text.substr(at - 1, run + 1), symbols + count);
+                    symbols[count] |= letters[byte] & last_upper; // of a capital letter outside ASCII
+                    count += run;
+                    at += run;
+                    read += run - 1;
+                    last_upper = letters[static_cast<unsigned char>(text[at - 1])] & UPPER;
+                    continue;
+                }
+            }
             letter = letters[byte];
             at++;
         } else {
@@ -101,38 +134,78 @@ template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::
         }
         if (WithoutLatin && letter & LATIN) continue;
         tally += letter & (LATIN | OTHER);
-        in_capitals = letter & UPPER & (in_capitals | last_upper);
-        last_upper = letter;
-        symbols[count++] = (letter & CLASS) | in_capitals;
+        symbols[count++] = (letter & CLASS) | (letter & last_upper);
+        last_upper = letter & UPPER;
     }
     return !WithoutLatin && (tally / LATIN % (OTHER / LATIN)) * 2 < tally / OTHER ? -1 : count;
 }
 
-// Puts the n-grams that the profiles know into `grams`, in langdetect's order. Returns how many. Each is written, and
-// overwritten if it is not to be kept: branches that follow the text cost more.
-int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const {
-    // Indices are bounded: by the number of classes, and by the room behind the last base.
-    const std::uint32_t* const bigram_bases = this->bigram_bases.data();
-    const std::uint64_t* const bigrams = this->bigrams.data();
-    const std::uint32_t* const trigrams = this->trigrams.data();
-    std::uint32_t bigram_base = bigram_bases[BLANK], trigram_base = 0;
-    std::size_t count = 0;
-    for (int i = 0; i < length; i++) {
-        const std::uint32_t number = symbols[i] & CLASS, is_kept = !(symbols[i] & UPPER);
+// What comes before a character: where n-grams lie that end with it, the bases of the letter before and of the two before.
+// With the tables at hand, which a loop would else ask for each time. Indices are bounded: by the number of classes, and by
+// the room behind the last base.
+struct LanguageDetector::Before {
+    const std::uint32_t* bigram_bases;
+    const std::uint64_t* bigrams;
+    const std::uint32_t* trigrams;
+    std::uint32_t bigram_base, trigram_base;
+
+    // The n-grams that end with a letter of this class, as `near` has them; it then comes before.
+    std::uint64_t take(std::uint32_t number) {
         const std::uint64_t bigram = bigrams[bigram_base + number];
         const std::uint32_t trigram = trigrams[trigram_base + number];
-        // All bits where they are those that were looked for.
-        const std::uint32_t has_bigram = -static_cast<std::uint32_t>((bigram & CLASS) == number);
-        const std::uint32_t has_trigram = -static_cast<std::uint32_t>((trigram & CLASS) == number);
+        const bool has_bigram = (bigram & CLASS) == number, has_trigram = (trigram & CLASS) == number;
         bigram_base = bigram_bases[number];
-        trigram_base = static_cast<std::uint32_t>(bigram >> BASE_SHIFT) & has_bigram;
-        const std::uint32_t second = static_cast<std::uint32_t>(bigram >> GRAM_SHIFT) & 0xFFFF & has_bigram;
-        grams[count] = number;
-        count += is_kept & (number >= FIRST);
-        grams[count] = second;
-        count += is_kept & (second != 0);
-        grams[count] = trigram >> GRAM_SHIFT;
-        count += is_kept & has_trigram;
+        trigram_base = has_bigram ? static_cast<std::uint32_t>(bigram >> BASE_SHIFT) : 0;
+        const std::uint64_t second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
+        // The last one first: no branches, as those that follow the text cost more.
+        std::uint64_t grams = has_trigram ? trigram >> GRAM_SHIFT : 0;
+        grams = second ? grams << 16 | second : grams;
+        grams = number >= FIRST ? grams << 16 | number : grams;
+        const std::uint64_t count = has_trigram + (second != 0u) + (number >= FIRST);
+        return grams | count << 48;
+    }
+};
+
+LanguageDetector::Before LanguageDetector::before(const std::uint16_t* symbols, int at) const {
+    Before before{bigram_bases.data(), bigrams.data(), trigrams.data(), bigram_bases[BLANK], 0};
+    for (int i = std::max(0, at - 2); i < at; i++) before.take(symbols[i] & CLASS);
+    return before;
+}
+
+void LanguageDetector::make_near() {
+    near.reserve(NEAR * NEAR * NEAR);
+    for (std::uint32_t first = 0; first < NEAR; first++)
+        for (std::uint32_t second = 0; second < NEAR; second++)
+            for (std::uint32_t third = 0; third < NEAR; third++) {
+                const std::uint16_t symbols[] = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(second)};
+                Before two = before(symbols, 2);
+                near.push_back(two.take(third));
+            }
+}
+
+// Puts the n-grams that the profiles know into `grams`, in langdetect's order. Returns how many. There must be room for one
+// more: four are written each time, and overwritten where they are fewer.
+int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const {
+    static_assert(std::endian::native == std::endian::little);
+    const std::uint64_t* const near = this->near.data();
+    std::size_t count = 0;
+    const auto put = [&](std::uint64_t found) {
+        std::memcpy(grams + count, &found, sizeof found);
+        count += found >> 48;
+    };
+    for (int i = 0; i < length;) {
+        int nears = 0; // in a row
+        for (Before before = this->before(symbols, i); i < length && nears < 3; i++) {
+            const std::uint64_t found = before.take(symbols[i] & CLASS);
+            put(symbols[i] & UPPER ? 0 : found);
+            nears = symbols[i] < NEAR ? nears + 1 : 0;
+        }
+        if (nears < 3) break;
+        std::size_t key = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
+        for (; i < length && symbols[i] < NEAR; i++) {
+            key = (key << NEAR_BITS | symbols[i]) & (NEAR * NEAR * NEAR - 1);
+            put(near[key]);
+        }
     }
     return count;
 }
@@ -145,15 +218,15 @@ bool LanguageDetector::judge(Text text, double* mean) const {
     if (seen.substr(0, MOST_BYTES).find('@') != Text::npos) seen = changed = without_mail(seen);
     if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
 
-    std::uint16_t symbols[MOST_CHARACTERS], grams[3 * MOST_CHARACTERS];
+    std::uint16_t symbols[MOST_CHARACTERS], grams[3 * MOST_CHARACTERS + 1];
     int length = read_symbols<false>(seen, symbols);
     if (length < 0) length = read_symbols<true>(seen, symbols);
     const int count = find_grams(symbols, length, grams);
     if (count == 0) return false;
     const int languages = names.size();
     const Features features{weights.data(), rows.data(), grams, static_cast<std::uint32_t>(count), languages, compensated};
-    Random random(words);
-    double trial[COLUMNS];
+    Random random(words, features);
+    alignas(64) double trial[COLUMNS];
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
         for (int j = 0; j < languages; j++) mean[j] += trial[j] / TRIALS;

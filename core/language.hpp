@@ -52,14 +52,22 @@ private:
     // which is that of what begins no n-gram.
     static constexpr int GRAM_SHIFT = 11, BASE_SHIFT = 27;
 
+    // What is spelt with letters of ASCII, or other near ones, has its n-grams in one table, [NEAR][NEAR][NEAR] by the classes
+    // of a character and of the two before it: those that end there, 16 bits each, and above them how many they are.
+    static constexpr int NEAR_BITS = 6;
+    static constexpr std::uint32_t NEAR = 1 << NEAR_BITS, ASCII_LETTERS = 52; // A to Z, a to z: the first classes
+
     struct Gram;
-    struct Trial;
     void make_normal(const LanguageRules& rules);
     void make_letters(const std::vector<std::uint32_t>& known);
     void make_grams(const std::vector<Gram>& grams);
+    void make_near();
     bool judge(Text text, double* mean) const; // adds to each language's probability; false without letters to go by
     std::string with_vietnamese(Text text) const;
+    static unsigned read_ascii(Text run, std::uint16_t* symbols);
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
+    struct Before;
+    Before before(const std::uint16_t* symbols, int at) const;
     int find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const;
 
     std::vector<std::string> names;
@@ -68,6 +76,7 @@ private:
     std::vector<std::uint32_t> bigram_bases; // [classes]
     std::vector<std::uint64_t> bigrams;
     std::vector<std::uint32_t> trigrams;
+    std::vector<std::uint64_t> near;
     std::vector<std::uint32_t> rows;     // [n-grams]: where their weights begin
     std::vector<double> weights;         // of each n-gram: the languages that have it, as bits, and how often each does
     std::vector<std::uint32_t> words;

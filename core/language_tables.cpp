@@ -159,8 +159,15 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     std::vector<std::uint32_t> known;
     for (std::uint32_t code = 0; code < 0x10000; code++)
         if (shares[code] > 0) known.push_back(code);
-    // Letters that are met often have neighbours in the tables that are.
-    std::stable_sort(known.begin(), known.end(), [&](auto a, auto b) { return shares[a] > shares[b]; });
+    // Letters of ASCII first, in their order; then other Latin ones, so that most of Europe's texts are near. Letters that are
+    // met often have neighbours in the tables that are.
+    const auto kind = [](std::uint32_t code) { return code < 0x80 ? 0 : code < 0x250 ? 1 : 2; };
+    std::stable_sort(known.begin(), known.end(), [&](auto a, auto b) {
+        if (kind(a) != kind(b)) return kind(a) < kind(b);
+        return kind(a) != 0 && shares[a] > shares[b];
+    });
+    if (known.size() < NEAR || known[0] != 'A' || known[ASCII_LETTERS - 1] != 'z')
+        throw std::invalid_argument("a letter of ASCII that no profile has");
     make_letters(known);
 
     std::vector<Gram> grams;
@@ -181,6 +188,7 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     }
     std::sort(grams.begin(), grams.end(), [](const Gram& a, const Gram& b) { return a.order < b.order; });
     make_grams(grams);
+    make_near();
 }
 
 // langdetect's NGram.normalize.

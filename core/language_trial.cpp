@@ -43,15 +43,11 @@ inline void read_row(const double* row, double weight, double* factors) {
 
 template <bool Compensated>
 inline void run_steps(const Features& features, Random& random, double weight, double* probability) {
-    const int shift = std::countl_zero(features.count);
     for (int draws = 1;; draws += 5) {
         // It looks at the probabilities after the first draw and after every fifth from there.
         alignas(64) double factors[5][COLUMNS];
         const int drawn = draws == 1 ? 1 : 5;
-        for (int k = 0; k < drawn; k++) {
-            const std::uint32_t gram = features.grams[random.below(features.count, shift)];
-            read_row(features.weights + features.rows[gram], weight, factors[k]);
-        }
+        for (int k = 0; k < drawn; k++) read_row(random.draw(), weight, factors[k]);
         if (drawn == 1)
             for (int j = 0; j < COLUMNS; j++) probability[j] *= factors[0][j];
         else
@@ -89,6 +85,33 @@ void Random::fail() {
     throw std::length_error("langdetect's random numbers have come to their end");
 }
 
+std::uint32_t Random::word() {
+    if (next == words.size()) fail();
+    return words[next++];
+}
+
+// A draw is a word's first bits, as many as `count` has; the next word's where they make `count` or more.
+void Random::draw_more() {
+    const int shift = std::countl_zero(features.count);
+    at = drawn = 0;
+    looked_at = std::max(looked_at, next);
+    while (drawn == 0) {
+        if (looked_at == words.size()) fail();
+        const std::size_t stop = std::min(looked_at + AT_ONCE, words.size());
+        std::uint32_t numbers[AT_ONCE];
+        for (; looked_at < stop; looked_at++) {
+            numbers[drawn] = words[looked_at] >> shift;
+            places[drawn] = looked_at;
+            drawn += numbers[drawn] < features.count;
+        }
+        for (std::size_t i = 0; i < drawn; i++) {
+            rows[i] = features.weights + features.rows[features.grams[numbers[i]]];
+            __builtin_prefetch(rows[i]);
+            __builtin_prefetch(rows[i] + 8);
+        }
+    }
+}
+
 double Random::uniform() {
     const std::uint32_t high = word() >> 5, low = word() >> 6;
     return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0);
@@ -99,6 +122,7 @@ double Random::normal() {
     if (!has_second) return second;
     const double angle = uniform() * (2.0 * 3.14159265358979323846);
     const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
+    while (at < drawn && places[at] < next) at++; // draws would have taken these words
     second = std::sin(angle) * radius;
     return std::cos(angle) * radius;
 }

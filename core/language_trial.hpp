@@ -13,33 +13,6 @@ constexpr int COLUMNS = 56; // a whole number of vectors: behind the languages s
 constexpr int MANY_LANGUAGES = 8;
 constexpr std::uint64_t ALL_LANGUAGES = (1ULL << COLUMNS) - 1;
 
-// Python's random.Random, from what its generator puts out.
-class Random {
-public:
-    explicit Random(const std::vector<std::uint32_t>& words) : next(words.data()), end(next + words.size()) {}
-
-    // Less than `count`, which has 32 - `shift` bits.
-    std::uint32_t below(std::uint32_t count, int shift) {
-        std::uint32_t number;
-        do number = word() >> shift;
-        while (number >= count);
-        return number;
-    }
-    double normal(); // of mean 0 and deviation 1
-
-private:
-    std::uint32_t word() {
-        if (next == end) fail();
-        return *next++;
-    }
-    [[noreturn]] static void fail();
-    double uniform();
-
-    const std::uint32_t *next, *end;
-    double second = 0.0; // of a pair of normal numbers
-    bool has_second = false;
-};
-
 // The n-grams of a text, by their numbers, and what they say: at the row of each the languages that have it, as bits of a
 // double, and how often each of them does. Behind the last one lie `COLUMNS` more.
 struct Features {
@@ -49,6 +22,39 @@ struct Features {
     std::uint32_t count;
     int languages;
     bool compensated; // whether sums are, as Python's are from 3.12 on
+};
+
+// Python's random.Random, from what its generator puts out: normal numbers, and n-grams drawn.
+class Random {
+public:
+    Random(const std::vector<std::uint32_t>& words, const Features& features) : words(words), features(features) {}
+
+    double normal(); // of mean 0 and deviation 1
+
+    // The row of one n-gram.
+    const double* draw() {
+        if (at == drawn) draw_more();
+        next = places[at] + 1;
+        return rows[at++];
+    }
+
+private:
+    [[noreturn]] static void fail();
+    void draw_more();
+    std::uint32_t word();
+    double uniform();
+
+    const std::vector<std::uint32_t>& words;
+    const Features& features;
+    std::size_t next = 0; // of `words`
+    double second = 0.0;  // of a pair of normal numbers
+    bool has_second = false;
+    // Draws are made some at a time: what is far off in memory is on its way then, and words that are no draws cost no
+    // branch. Of each its row, and its place among the words.
+    static constexpr std::size_t AT_ONCE = 64;
+    const double* rows[AT_ONCE];
+    std::size_t places[AT_ONCE];
+    std::size_t at = 0, drawn = 0, looked_at = 0; // of `rows`; of `words`
 };
 
 // Puts the languages' probabilities by one trial into `probability`, [COLUMNS].

@@ -8,14 +8,21 @@ namespace {
 
 const std::string LOREM_IPSUM = "lorem ipsum", JAVASCRIPT = "javascript";
 
-// Is there what ends a line for str.splitlines, besides \n? Says yes of some texts in which there is none.
+// Is there what ends a line for str.splitlines, besides \n? Says yes of some texts in which there is none. Flags of a byte
+// each: the compiler does many at once.
 bool may_have_more_line_ends(Text text) {
     const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-    unsigned found = 0;
-    for (std::size_t i = 0; i < text.size(); i++)
-        found |= (bytes[i] >= 0x0B && bytes[i] <= 0x0D) | (bytes[i] >= 0x1C && bytes[i] <= 0x1E);
-    for (std::size_t i = 0; i + 1 < text.size(); i++)
-        found |= (bytes[i] == 0xC2 && bytes[i + 1] == 0x85) | (bytes[i] == 0x80 && (bytes[i + 1] | 1) == 0xA9);
+    unsigned char found = 0, high = 0;
+    for (std::size_t i = 0; i < text.size(); i++) {
+        const auto first = static_cast<unsigned char>(bytes[i] - 0x0B), second = static_cast<unsigned char>(bytes[i] - 0x1C);
+        found |= (first < 3) | (second < 3);
+        high |= bytes[i];
+    }
+    if (found || high < 0x80) return found;
+    for (std::size_t i = 0; i + 1 < text.size(); i++) {
+        const unsigned char one = bytes[i], next = bytes[i + 1];
+        found |= ((one == 0xC2) & (next == 0x85)) | ((one == 0x80) & ((next | 1) == 0xA9));
+    }
     return found;
 }
 
@@ -42,16 +49,9 @@ std::string without_citations(Text line) {
     return left;
 }
 
-std::string joined(const std::vector<Text>& lines) {
-    std::size_t size = 0;
-    for (const Text line : lines) size += line.size() + 1;
-    std::string text;
-    text.reserve(size);
-    for (std::size_t i = 0; i < lines.size(); i++) {
-        if (i) text += '\n';
-        text += lines[i];
-    }
-    return text;
+void append_line(std::string& text, bool first, Text line) {
+    if (!first) text += '\n';
+    text += line;
 }
 
 std::vector<std::string> phrases_in_lines(const LineRules& rules) {
@@ -70,6 +70,8 @@ LineFilter::LineFilter(LineRules rules)
     for (const std::string& phrase : rules_.drop_lines_with) javascript_ |= phrase == JAVASCRIPT;
     for (const std::string& mark : rules_.end_marks) may_end_[static_cast<unsigned char>(mark.back())] = true;
     if (rules_.citations) may_end_[static_cast<unsigned char>(']')] = true;
+    for (const std::string& mark : rules_.end_marks)
+        if (mark.size() == 1) ends_[static_cast<unsigned char>(mark[0])] = true;
     std::string space;
     for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
         if (!is(code, SPACE)) continue;
@@ -80,8 +82,9 @@ LineFilter::LineFilter(LineRules rules)
 }
 
 bool LineFilter::ends_well(Text line) const {
-    bool marked = false;
-    for (const std::string& mark : rules_.end_marks) marked |= line.ends_with(mark);
+    bool marked = !line.empty() && ends_[static_cast<unsigned char>(line.back())];
+    if (!marked)
+        for (const std::string& mark : rules_.end_marks) marked |= line.ends_with(mark);
     if (!marked) return false;
     for (const std::string& ending : rules_.refused_endings)
         if (line.ends_with(ending)) return false;
@@ -89,102 +92,93 @@ bool LineFilter::ends_well(Text line) const {
 }
 
 LineFilter::Kept LineFilter::keep(Text body, std::uint8_t phrases, LineCounts& counts) const {
-    std::vector<Text> kept;
-    std::vector<std::string> changed; // lines of `kept` that had marks of citations
-    std::vector<std::pair<std::size_t, std::size_t>> places;
-    std::uint64_t read = 0, too_long_word = 0, too_few_words = 0;
-    const auto take = [&](Text line) {
-        if (line.empty()) return;
-        read++;
-        const bool may_end = may_end_[static_cast<unsigned char>(line.back())];
-        if (rules_.most_word_chars && line.size() > rules_.most_word_chars && has_longer_word(line, rules_.most_word_chars)) {
-            too_long_word++;
-            return;
-        }
-        if (!may_end) return;
-        line = strip(line);
-        if (rules_.citations && line.find('[') != Text::npos) {
-            std::string left = without_citations(line);
-            if (left.size() != line.size()) {
-                if (!ends_well(left)) return;
-                if (!has_words(left, rules_.least_words)) {
-                    too_few_words++;
-                    return;
-                }
-                places.emplace_back(kept.size(), changed.size());
-                changed.push_back(std::move(left));
-                kept.emplace_back();
-                return;
-            }
-        }
+    Kept found;
+    found.text.reserve(body.size());
+    std::uint64_t read = 0, kept = 0, too_long_word = 0, too_few_words = 0;
+    const auto take_ended = [&](Text line) {
         if (!ends_well(line)) return;
         if (has_words(line, rules_.least_words))
-            kept.push_back(line);
+            append_line(found.text, !kept++, line);
         else
             too_few_words++;
     };
+    const auto take = [&](Text line) {
+        if (line.empty()) return;
+        read++;
+        if (rules_.most_word_chars && has_longer_word(line, rules_.most_word_chars)) {
+            too_long_word++;
+            return;
+        }
+        if (!may_end_[static_cast<unsigned char>(line.back())]) return;
+        line = strip(line);
+        if (rules_.citations && line.find('[') != Text::npos)
+            take_ended(without_citations(line));
+        else
+            take_ended(line);
+    };
     if (may_have_more_line_ends(body))
-        for (const Text line : splitlines(body)) take(line);
+        for (const Text line : splitlines(body)) split(line, take); // in what is no UTF-8 some hold a \n
     else
         split(body, take);
-    for (const auto& [at, index] : places) kept[at] = changed[index];
 
     counts.read += read;
     counts.too_long_word += too_long_word;
     counts.too_few_words += too_few_words;
-    counts.no_end_mark += read - too_long_word - too_few_words - kept.size();
-    Kept found;
-    if (kept.empty()) return found;
-    found.text = joined(kept);
+    counts.no_end_mark += read - too_long_word - too_few_words - kept;
+    if (!kept) return found;
     if (any_phrase_.may_stand_in(found.text)) {
         found.dropped_by = judge_phrases(kept, phrases, counts, found.text);
         if (found.dropped_by) return found;
     } else {
-        counts.kept += kept.size();
+        counts.kept += kept;
     }
     const Text stripped = strip(found.text);
     if (stripped.size() != found.text.size()) found.text = std::string(stripped);
     return found;
 }
 
-// Line by line: most pages have none of the phrases, and never get here.
+// Line by line: most pages have none of the phrases, and never get here. `text` is that of so many lines, and becomes that
+// of those that stay.
 PagePhrase LineFilter::judge_phrases(
-    const std::vector<Text>& lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const {
-    std::vector<Text> kept;
-    std::uint64_t javascript = 0, policy = 0;
+    std::size_t lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const {
+    std::string left;
+    std::uint64_t kept = 0, javascript = 0, policy = 0;
     PagePhrase dropped_by = NO_PHRASE;
     const auto has_curly = [&](Text line) {
         for (const std::string& bracket : rules_.curly_brackets)
             if (line.find(bracket) != Text::npos) return true;
         return false;
     };
-    for (const Text line : lines) {
-        const std::string low = lower(line);
-        if (rules_.page_phrases && phrases & LOREM && low.find(LOREM_IPSUM) != std::string::npos) {
-            dropped_by = LOREM;
-            break;
+    split(text, [&](Text line) {
+        if (dropped_by) return;
+        if (any_phrase_.may_stand_in(line)) {
+            const std::string low = lower(line);
+            if (rules_.page_phrases && phrases & LOREM && low.find(LOREM_IPSUM) != std::string::npos) {
+                dropped_by = LOREM;
+                return;
+            }
+            if (javascript_ && low.find(JAVASCRIPT) != std::string::npos) {
+                javascript++;
+                return;
+            }
+            if (rules_.page_phrases && phrases & CURLY && has_curly(line)) {
+                dropped_by = CURLY;
+                return;
+            }
+            if (dropping_.stands_in(low)) {
+                policy++;
+                return;
+            }
         }
-        if (javascript_ && low.find(JAVASCRIPT) != std::string::npos) {
-            javascript++;
-            continue;
-        }
-        if (rules_.page_phrases && phrases & CURLY && has_curly(line)) {
-            dropped_by = CURLY;
-            break;
-        }
-        if (dropping_.stands_in(low)) {
-            policy++;
-            continue;
-        }
-        kept.push_back(line);
-    }
+        append_line(left, !kept++, line);
+    });
     counts.javascript += javascript;
     counts.policy += policy;
     if (dropped_by)
-        counts.of_dropped_pages += lines.size() - javascript - policy;
+        counts.of_dropped_pages += lines - javascript - policy;
     else
-        counts.kept += kept.size();
-    text = dropped_by ? std::string() : joined(kept);
+        counts.kept += kept;
+    text = dropped_by ? std::string() : std::move(left);
     return dropped_by;
 }
 

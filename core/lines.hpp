@@ -42,12 +42,13 @@ public:
 
 private:
     bool ends_well(Text line) const;
-    PagePhrase judge_phrases(const std::vector<Text>& lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const;
+    PagePhrase judge_phrases(std::size_t lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const;
 
     LineRules rules_;
     Phrases any_phrase_, dropping_;
     bool javascript_;
     bool may_end_[256] = {}; // by the last byte of a line, as it was read
+    bool ends_[256] = {};    // is this byte alone an end mark?
 };
 
 // The text as TFDS takes it: the body's lines, stripped, without empty ones.

@@ -11,7 +11,8 @@ namespace {
 // [256]: the byte, capital letters of ASCII as small ones.
 constexpr auto FOLDED = [] {
     std::array<unsigned char, 256> table{};
-    for (unsigned byte = 0; byte < 256; byte++) table[byte] = static_cast<unsigned char>(byte - 'A' < 26u ? byte | 0x20 : byte);
+    for (unsigned byte = 0; byte < 256; byte++)
+        table[byte] = static_cast<unsigned char>(byte | case_bit(static_cast<unsigned char>(byte)));
     return table;
 }();
 
@@ -60,25 +61,6 @@ bool folds_to_ascii(Text text) {
     return text.find("\xE2\x84\xAA") != Text::npos || text.find("\xC4\xB0") != Text::npos;
 }
 
-bool lower_changes(Text text) { // something outside ASCII
-    for (std::size_t at = 0; at < text.size();) {
-        if (text.size() - at >= 8) {
-            std::uint64_t eight;
-            std::memcpy(&eight, text.data() + at, 8);
-            eight &= 0x8080808080808080u;
-            at += eight ? static_cast<std::size_t>(std::countr_zero(eight)) / 8 : 8;
-            if (!eight) continue;
-        } else if (static_cast<unsigned char>(text[at]) < 0x80) {
-            at++;
-            continue;
-        }
-        const Char found = char_at(text, at);
-        if (is(found.code, CHANGES)) return true;
-        at += found.size;
-    }
-    return false;
-}
-
 // Bit i: byte i belongs to a word of ASCII; of 64 bytes at most.
 std::uint64_t word_bytes(Text bytes) {
     static_assert(std::endian::native == std::endian::little);
@@ -124,14 +106,33 @@ bool Phrases::may_stand_in(Text text) const {
 }
 
 // Wu and Manber's search, after their paper of 1994: three bytes say how far the next place is where a phrase may begin.
+// Each place waits for the one before, so four parts of a text are searched at once.
 bool Phrases::stands_in(Text low) const {
     for (const std::string& phrase : short_)
         if (stands_short(low, phrase)) return true;
-    if (long_.empty()) return false;
-    for (std::size_t end = least_; end <= low.size();) {
-        const std::size_t shift = shifts_[hash_of_three(low, end - 3)];
-        if (shift == 0 && stands_at(low, end - least_)) return true;
-        end += std::max<std::size_t>(shift, 1);
+    if (long_.empty() || low.size() < least_) return false;
+    constexpr std::size_t PARTS = 4;
+    const std::size_t places = low.size() - least_ + 1;
+    std::size_t ends[PARTS], stops[PARTS];
+    for (std::size_t part = 0; part < PARTS; part++) {
+        ends[part] = least_ + places * part / PARTS;
+        stops[part] = least_ + places * (part + 1) / PARTS;
+    }
+    const auto shift_at = [&](std::size_t end) { return shifts_[hash_of_three(low, end - 3)]; };
+    while (ends[0] < stops[0] && ends[1] < stops[1] && ends[2] < stops[2] && ends[3] < stops[3]) {
+        std::array<std::size_t, PARTS> shifts;
+        for (std::size_t part = 0; part < PARTS; part++) shifts[part] = shift_at(ends[part]);
+        for (std::size_t part = 0; part < PARTS; part++) {
+            if (shifts[part] == 0 && stands_at(low, ends[part] - least_)) return true;
+            ends[part] += std::max<std::size_t>(shifts[part], 1);
+        }
+    }
+    for (std::size_t part = 0; part < PARTS; part++) {
+        for (std::size_t end = ends[part]; end < stops[part];) {
+            const std::size_t shift = shift_at(end);
+            if (shift == 0 && stands_at(low, end - least_)) return true;
+            end += std::max<std::size_t>(shift, 1);
+        }
     }
     return false;
 }
@@ -194,7 +195,7 @@ void BadWords::grow(const std::vector<std::string>& words) {
 
 bool BadWords::stands_in(Text text) const {
     if (nodes_[0].children == 0 && !empty_) return false;
-    if (is_ascii(text) || !lower_changes(text)) return find(text);
+    if (is_ascii(text) || next_change(text, 0) == text.size()) return find(text);
     return find(lower(text));
 }
 

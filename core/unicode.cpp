@@ -2,6 +2,8 @@
 
 #include <Python.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstring>
@@ -12,6 +14,10 @@ std::vector<std::uint8_t> unicode_kinds;
 std::vector<std::int32_t> unicode_to_lower;
 
 namespace {
+
+// [first byte, second byte]: does a character outside ASCII begin so that str.lower changes? Of most none does.
+std::array<bool, 64 * 64> may_change;
+std::size_t begins_with(unsigned first, unsigned second) { return (first & 0x3F) << 6 | (second & 0x3F); }
 
 // All that have letters, spaces or marks; the other planes are for private use, or not given out.
 constexpr std::uint32_t PLANES[] = {0, 1, 2, 3, 14};
@@ -87,7 +93,9 @@ bool is_final_sigma(Text text, std::size_t at) {
     return true;
 }
 
-// How many bytes of ASCII `text` has from `at` on, all of eight looked at together.
+} // namespace
+
+// All of eight bytes are looked at together.
 std::size_t ascii_from(Text text, std::size_t at) {
     std::size_t stop = at;
     for (std::uint64_t eight; text.size() - stop >= sizeof eight; stop += sizeof eight) {
@@ -100,8 +108,6 @@ std::size_t ascii_from(Text text, std::size_t at) {
     while (stop < text.size() && static_cast<unsigned char>(text[stop]) < 0x80) stop++;
     return stop - at;
 }
-
-} // namespace
 
 void make_unicode_tables() {
     unicode_kinds.assign(CODE_POINTS, 0);
@@ -118,6 +124,11 @@ void make_unicode_tables() {
             if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
             if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
             unicode_kinds[code] = kinds;
+            if (code >= 0x80 && kinds & CHANGES) {
+                std::string bytes;
+                append_char(bytes, code);
+                may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
+            }
             unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
         }
 }
@@ -167,7 +178,7 @@ Text rstrip(Text text) {
     while (!text.empty()) {
         const Char last = char_before(text, text.size());
         if (!is(last.code, SPACE)) break;
-        text.remove_suffix(last.size);
+        text.remove_suffix(std::min<std::size_t>(last.size, text.size())); // what is cut off may look like a longer one
     }
     return text;
 }
@@ -176,7 +187,7 @@ Text strip(Text text) {
     while (!text.empty()) {
         const Char first = char_at(text, 0);
         if (!is(first.code, SPACE)) break;
-        text.remove_prefix(first.size);
+        text.remove_prefix(std::min<std::size_t>(first.size, text.size()));
     }
     return rstrip(text);
 }
@@ -194,10 +205,25 @@ bool has_words(Text text, std::size_t least) {
     return words >= least;
 }
 
+namespace {
+
+bool is_ascii_space(char byte) { return static_cast<unsigned char>(byte) < 0x80 && is(static_cast<unsigned char>(byte), SPACE); }
+
+} // namespace
+
+// As most lines have spaces, few of their bytes need be looked at: each time the last space is taken that is not farther
+// than a word may be long.
 bool has_longer_word(Text text, std::size_t most) {
-    if (text.size() <= most) return false;
+    std::size_t from = 0;
+    while (text.size() - from > most) {
+        std::size_t space = from + most;
+        while (space > from && !is_ascii_space(text[space])) space--;
+        if (space == from) break;
+        from = space;
+    }
+    if (text.size() - from <= most) return false;
     std::size_t size = 0;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = from; at < text.size();) {
         const Char found = char_at(text, at);
         at += found.size;
         size = is(found.code, SPACE) ? 0 : size + 1;
@@ -206,27 +232,37 @@ bool has_longer_word(Text text, std::size_t most) {
     return false;
 }
 
+std::size_t next_change(Text text, std::size_t at) {
+    while (at < text.size()) {
+        const auto first = static_cast<unsigned char>(text[at]);
+        if (first < 0x80) {
+            at += ascii_from(text, at);
+            continue;
+        }
+        const auto second = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : 0);
+        if (may_change[begins_with(first, second)] && is(char_at(text, at).code, CHANGES)) return at;
+        at += first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    }
+    return text.size();
+}
+
 std::string lower(Text text) {
     std::string low;
     low.reserve(text.size());
     for (std::size_t at = 0; at < text.size();) {
-        const auto byte = static_cast<unsigned char>(text[at]);
-        if (byte < 0x80) {
-            low += static_cast<char>(byte - 'A' < 26u ? byte | 0x20 : byte);
-            at++;
-            continue;
-        }
-        const Char found = char_at(text, at);
-        if (!is(found.code, CHANGES))
-            low.append(text, at, found.size);
-        else if (found.code == CAPITAL_SIGMA)
-            append_char(low, is_final_sigma(text, at) ? FINAL_SIGMA : CAPITAL_SIGMA + 0x20);
+        const std::size_t stop = next_change(text, at);
+        low += text.substr(at, stop - at);
+        if (stop == text.size()) break;
+        const Char found = char_at(text, stop);
+        if (found.code == CAPITAL_SIGMA)
+            append_char(low, is_final_sigma(text, stop) ? FINAL_SIGMA : CAPITAL_SIGMA + 0x20);
         else if (found.code == I_WITH_DOT)
             low += "i\xCC\x87";
         else
             append_char(low, found.code + static_cast<std::uint32_t>(unicode_to_lower[found.code]));
-        at += found.size;
+        at = stop + found.size;
     }
+    for (char& byte : low) byte = static_cast<char>(byte | case_bit(static_cast<unsigned char>(byte)));
     return low;
 }
 

@@ -60,15 +60,20 @@ inline Char char_before(Text text, std::size_t end) {
 void append_char(std::string& to, std::uint32_t code);
 
 bool is_utf8(Text text);                         // as Python decodes it: no surrogates, nothing overlong
+
+// 0x20 for capital letters of ASCII, what they lack of small ones. No branches: the compiler does it for many bytes at once.
+constexpr unsigned char case_bit(unsigned char byte) { return static_cast<unsigned char>((static_cast<unsigned char>(byte - 'A') < 26) << 5); }
 inline bool is_ascii(Text text) {
     unsigned char all = 0;
     for (const char byte : text) all |= static_cast<unsigned char>(byte);
     return all < 0x80;
 }
+std::size_t ascii_from(Text text, std::size_t at); // how many bytes of ASCII it has from `at` on
 Text strip(Text text);                           // str.strip
 Text rstrip(Text text);                          // str.rstrip
 bool has_words(Text text, std::size_t least);    // len(str.split) >= least
 bool has_longer_word(Text text, std::size_t most); // some word of str.split has more than `most` code points
+std::size_t next_change(Text text, std::size_t at); // where the next character outside ASCII is that str.lower changes, or the end
 std::string lower(Text text);                    // str.lower
 // Calls `take` with each of str.split("\n").
 template <class Take>

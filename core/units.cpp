@@ -37,7 +37,8 @@ Units::Units(std::size_t span_sentences, std::shared_ptr<const Punkt> punkt)
 std::string Units::keys(Text text) const {
     std::string made;
     if (!span_sentences_) {
-        split(text, [&](Text line) { append_hash(made, murmur3(lower(strip(line)))); });
+        const std::string low = lower(text); // as each line's: nothing in a line depends on another, and spaces stay what they are
+        split(low, [&](Text line) { append_hash(made, murmur3(strip(line))); });
         return made;
     }
     std::vector<std::string> sentences;
