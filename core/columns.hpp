@@ -57,7 +57,7 @@ struct FlagColumn {
     Validity validity, values;
 };
 
-// One page, as `Row` in c4build/flow/pagefiles.py has it.
+// One page, as `Row` in c4build/flow/rows.py has it.
 struct PageRow {
     Text reasons; // a byte a track
     std::uint32_t number;

@@ -75,7 +75,7 @@ std::string LanguageDetector::with_vietnamese(Text text) const {
             if (which != std::u32string::npos && letter.size <= at - copied) {
                 composed += text.substr(copied, at - letter.size - copied);
                 append_char(composed, vietnamese[by][which]);
-                copied = std::min(at + mark.size, text.size());
+                copied = at + mark.size;
             }
         }
         at += mark.size;

@@ -178,7 +178,7 @@ Text rstrip(Text text) {
     while (!text.empty()) {
         const Char last = char_before(text, text.size());
         if (!is(last.code, SPACE)) break;
-        text.remove_suffix(std::min<std::size_t>(last.size, text.size())); // what is cut off may look like a longer one
+        text.remove_suffix(last.size);
     }
     return text;
 }
@@ -187,7 +187,7 @@ Text strip(Text text) {
     while (!text.empty()) {
         const Char first = char_at(text, 0);
         if (!is(first.code, SPACE)) break;
-        text.remove_prefix(std::min<std::size_t>(first.size, text.size()));
+        text.remove_prefix(first.size);
     }
     return rstrip(text);
 }

@@ -39,22 +39,23 @@ struct Char {
     std::uint32_t size; // bytes
 };
 
-// The character that begins at `at`, which must lie within the text. On a cut one: the bytes that are there.
+// The character that begins at `at`, which must lie within the text. A cut one is as long as what is left of it.
 inline Char char_at(Text text, std::size_t at) {
     auto byte = [&](std::size_t i) -> std::uint32_t { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0x80; };
+    const auto size = [&](std::uint32_t whole) { return text.size() - at < whole ? static_cast<std::uint32_t>(text.size() - at) : whole; };
     const std::uint32_t first = byte(at);
     if (first < 0x80) return {first, 1};
-    if (first < 0xE0) return {(first & 0x1F) << 6 | (byte(at + 1) & 0x3F), 2};
-    if (first < 0xF0) return {(first & 0x0F) << 12 | (byte(at + 1) & 0x3F) << 6 | (byte(at + 2) & 0x3F), 3};
+    if (first < 0xE0) return {(first & 0x1F) << 6 | (byte(at + 1) & 0x3F), size(2)};
+    if (first < 0xF0) return {(first & 0x0F) << 12 | (byte(at + 1) & 0x3F) << 6 | (byte(at + 2) & 0x3F), size(3)};
     const std::uint32_t code = (first & 0x07) << 18 | (byte(at + 1) & 0x3F) << 12 | (byte(at + 2) & 0x3F) << 6 | (byte(at + 3) & 0x3F);
-    return {code < CODE_POINTS ? code : 0xFFFD, 4};
+    return {code < CODE_POINTS ? code : 0xFFFD, size(4)};
 }
 
 // The character that ends at `end`, which must not be 0.
 inline Char char_before(Text text, std::size_t end) {
     std::size_t at = end - 1;
     while (at > 0 && end - at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) at--;
-    return char_at(text, at);
+    return char_at(text.substr(0, end), at);
 }
 
 void append_char(std::string& to, std::uint32_t code);

@@ -7,7 +7,7 @@ import sys
 import google_crc32c
 import mmh3
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from c4build.flow.figures import plain_count
@@ -60,6 +60,16 @@ def test_texts_are_split_stripped_and_lowered_as_python_does_it(text):
     longest = max(map(len, words), default=0)
     for most in range(longest + 2):
         assert parts.has_longer_word(data, most) == (longest > most)
+
+
+@given(st.lists(st.sampled_from([bytes([byte]) for byte in b"\xe2\x80\xcc\xce\xa3\xf3\xc2\x85 a\n"])).map(b"".join))
+@example(b"\xe2\x80\xcc\x80\x80\xce\xa3")  # a sigma: what stands before it is looked at
+def test_of_bytes_that_are_no_utf_8_none_is_looked_at_that_is_not_there(data):
+    """Where one is, the compiled rules end the process."""
+    assert parts.strip(data) in data and data.startswith(parts.rstrip(data))
+    assert len(b"".join(parts.splitlines(data))) <= len(data)
+    assert core.count_text(data)[3] == len(data)
+    assert len(parts.lower(data)) <= len(data)
 
 
 @given(st.binary(max_size=12) | TEXTS.map(str.encode))
