@@ -71,6 +71,11 @@ def decode_as(data: bytes, encoding: str) -> str | None:
     return None if _SURROGATES.search(text) else text
 
 
+def reads_ascii(encoding: str) -> bool:
+    """Is ASCII itself in this encoding? What a header in ASCII says of the text around it can be no other."""
+    return decode_as(b"encoding", encoding) == "encoding"
+
+
 # Python's names for what is no encoding of books; punycode takes time with the square of the length.
 _NO_ENCODINGS = frozenset(("punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -81,7 +86,7 @@ def _guesses(data: bytes) -> Iterator[str]:
     declared = header_field(head, "Character set encoding") or ""
     if re.search(r"8859-1\b|latin-?1\b|1252|ascii", declared, re.IGNORECASE):
         yield "cp1252"
-    elif decode_as(b"encoding", declared) == "encoding":  # as this header was read
+    elif reads_ascii(declared):
         yield declared
     best = None
     if b"\0" not in data:

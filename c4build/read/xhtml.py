@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-from c4build.read.plain_text import decode, decode_as, tidy
+from c4build.read.plain_text import decode, decode_as, reads_ascii, tidy
 
 _WASTED = 8  # times a document may be looked through in vain for the ends of tags
 PART = "\ufdd0"  # stands alone on a line between two parts of a book while it is cleaned: no character of any text
@@ -13,8 +13,9 @@ PART = "\ufdd0"  # stands alone on a line between two parts of a book while it i
 
 def read_document(data: bytes) -> tuple[str, str, str | None]:
     """(title, text, what could not be read if anything) of one XHTML document."""
-    declared = re.match(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)", data[:200])
-    text = decode_as(data, declared.group(1).decode()) if declared else None
+    found = re.match(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)", data[:200])
+    declared = found.group(1).decode() if found else ""
+    text = decode_as(data, declared) if reads_ascii(declared) else None
     text = decode(data)[0] if text is None else text
     parser, trouble = _Text(_WASTED * len(text)), None
     try:

@@ -450,6 +450,13 @@ def test_an_encoding_that_takes_the_square_of_the_length_is_none_of_a_book():
     assert decode(b"Character set encoding: a\0b\n\ncaf\xe9")[0].endswith("caf\u00e9")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF-16LE", "utf-32", "cp037"])
+@pytest.mark.parametrize("end", [b"", b" ", b"  ", b"   "])
+def test_a_document_that_declares_an_encoding_in_which_the_declaration_is_none_is_read_all_the_same(encoding, end):
+    declaration = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    assert read_document(declaration + b"<p>The ferry left at noon.</p>" + end)[1] == "The ferry left at noon."
+
+
 def test_twenty_thousand_references_to_one_document_are_one(tmp_path):
     book = read_book(
         write(tmp_path / "b.epub", epub({"a.xhtml": b"<p>Once.</p>"}, opf(["a.xhtml"] * 20_000, range(20_000))))
