@@ -30,9 +30,9 @@ private:
 };
 
 // A column of texts: (all their bytes one behind the other, [n] int32: the size of each).
-class TextColumn {
+class JoinedTexts {
 public:
-    explicit TextColumn(const nb::tuple& joined) : bytes_(joined[0]) {
+    explicit JoinedTexts(const nb::tuple& joined) : bytes_(joined[0]) {
         const Numbers holder(joined[1]);
         Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
         for (const std::int32_t size : holder.of<std::int32_t>()) {
@@ -47,11 +47,6 @@ public:
 private:
     Numbers bytes_;
 };
-
-template <class Number>
-nb::bytes bytes_of(const std::vector<Number>& numbers) {
-    return nb::bytes(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(Number));
-}
 
 // Outcomes with the texts that they look at.
 class OutcomesOfPython {
@@ -81,7 +76,7 @@ public:
     nb::tuple frames(std::size_t variant, const nb::list& names, const nb::list& columns, nb::handle left_out) const {
         std::vector<Text> name_texts;
         for (const nb::handle name : names) name_texts.push_back(text_of(nb::cast<nb::bytes>(name)));
-        std::deque<TextColumn> held;
+        std::deque<JoinedTexts> held;
         std::vector<std::vector<Text>> values;
         for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
         const Numbers mask(left_out);
@@ -96,7 +91,7 @@ public:
     Outcomes found;
 
 private:
-    TextColumn texts_, raws_;
+    JoinedTexts texts_, raws_;
 };
 
 } // namespace
@@ -105,11 +100,11 @@ void bind_finish(nb::module_& module) {
     nb::class_<OutcomesOfPython>(module, "Outcomes")
         .def(nb::init<const Steps&, const Units&, const nb::tuple&, const nb::tuple&, nb::handle, nb::handle, nb::handle, nb::handle, Variants,
             std::size_t>())
-        .def_prop_ro("rows", [](const OutcomesOfPython& self) { return bytes_of(self.found.rows); })
-        .def_prop_ro("before", [](const OutcomesOfPython& self) { return bytes_of(self.found.before); })
-        .def_prop_ro("kept", [](const OutcomesOfPython& self) { return bytes_of(self.found.kept); })
-        .def_prop_ro("reasons", [](const OutcomesOfPython& self) { return bytes_of(self.found.reasons); })
-        .def_prop_ro("removed", [](const OutcomesOfPython& self) { return bytes_of(self.found.removed); })
+        .def_prop_ro("rows", [](const OutcomesOfPython& self) { return to_bytes(self.found.rows); })
+        .def_prop_ro("before", [](const OutcomesOfPython& self) { return to_bytes(self.found.before); })
+        .def_prop_ro("kept", [](const OutcomesOfPython& self) { return to_bytes(self.found.kept); })
+        .def_prop_ro("reasons", [](const OutcomesOfPython& self) { return to_bytes(self.found.reasons); })
+        .def_prop_ro("removed", [](const OutcomesOfPython& self) { return to_bytes(self.found.removed); })
         .def("text", &OutcomesOfPython::text)
         .def("frames", &OutcomesOfPython::frames);
 }

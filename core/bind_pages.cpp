@@ -10,11 +10,6 @@ namespace c4 {
 
 namespace {
 
-template <class Value>
-nb::bytes bytes_of(const std::vector<Value>& values) {
-    return nb::bytes(values.data(), values.size() * sizeof(Value));
-}
-
 // A column as (how many are null, its buffers as Arrow has them).
 template <class... Buffers>
 nb::object column_of(const Validity& validity, const Buffers&... buffers) {
@@ -23,7 +18,7 @@ nb::object column_of(const Validity& validity, const Buffers&... buffers) {
 }
 
 nb::object column_of(const TextColumn& column) {
-    return column_of(column.validity(), bytes_of(column.offsets()), to_bytes(column.data()));
+    return column_of(column.validity(), to_bytes(column.offsets()), to_bytes(column.data()));
 }
 
 // By the names of `Row`.
@@ -31,17 +26,17 @@ nb::dict to_dict(const Columns& columns) {
     const Validity all;
     nb::dict made;
     made["reasons"] = column_of(columns.reasons);
-    made["number"] = column_of(all, bytes_of(columns.numbers));
-    made["chance"] = column_of(all, bytes_of(columns.chances));
+    made["number"] = column_of(all, to_bytes(columns.numbers));
+    made["chance"] = column_of(all, to_bytes(columns.chances));
     made["url_hash"] = column_of(all, to_bytes(columns.hashes));
     made["timestamp"] = column_of(columns.timestamps);
     made["url"] = column_of(columns.urls);
     made["content_type"] = column_of(columns.content_types);
     made["content_length"] = column_of(columns.content_lengths);
     made["validation"] = column_of(columns.validations.validity, to_bytes(columns.validations.values.bits()));
-    made["rank"] = column_of(all, bytes_of(columns.ranks));
+    made["rank"] = column_of(all, to_bytes(columns.ranks));
     made["keys"] = column_of(columns.keys);
-    made["key_count"] = column_of(all, bytes_of(columns.key_counts));
+    made["key_count"] = column_of(all, to_bytes(columns.key_counts));
     made["text"] = column_of(columns.texts);
     made["raw"] = column_of(columns.raws);
     made["record_id"] = column_of(columns.record_ids);

@@ -14,6 +14,10 @@ namespace nb = nanobind;
 
 inline Text text_of(const nb::bytes& data) { return {data.c_str(), data.size()}; }
 inline nb::bytes to_bytes(Text text) { return nb::bytes(text.data(), text.size()); }
+template <class Number>
+nb::bytes to_bytes(const std::vector<Number>& numbers) { // as they lie in memory
+    return nb::bytes(numbers.data(), numbers.size() * sizeof(Number));
+}
 inline nb::object to_str(Text text) {
     PyObject* made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
     if (!made) throw nb::python_error();

@@ -1,6 +1,5 @@
 #include "finish.hpp"
 
-#include <bit>
 #include <stdexcept>
 #include <utility>
 
@@ -12,11 +11,6 @@ namespace {
 
 void check(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(what);
-}
-
-template <class Take>
-void each_bit(Variants variants, Take take) {
-    for (; variants; variants &= variants - 1) take(static_cast<std::size_t>(std::countr_zero(variants)));
 }
 
 class Judge {

@@ -1,6 +1,5 @@
 #include "pages.hpp"
 
-#include <bit>
 #include <utility>
 
 #include "hashes.hpp"
@@ -33,8 +32,7 @@ Taken Pages::take(const PageFields& page, std::uint32_t number) {
     }
     taken.is_news = !rules_.news || rules_.is_news(taken.url);
     const Variants elsewhere = taken.is_news ? 0 : rules_.news, running = all & ~elsewhere;
-    for (std::size_t track = 0; track < rules_.tracks; track++)
-        if (elsewhere >> track & 1) taken.reasons[track] = static_cast<char>(rules_.not_a_news_domain);
+    each_bit(elsewhere, [&](std::size_t track) { taken.reasons[track] = static_cast<char>(rules_.not_a_news_domain); });
     const std::span reasons(reinterpret_cast<std::uint8_t*>(taken.reasons.data()), taken.reasons.size());
     std::optional<std::string> text, raw;
     if (running & rules_.clean) text = steps_.before(page.body, running & rules_.clean, reasons, lines_);
@@ -71,11 +69,9 @@ void Pages::add_texts(
 }
 
 void Pages::count(Variants variants, Text reasons) {
-    for (Variants left = variants; left; left &= left - 1) {
-        const auto track = static_cast<std::size_t>(std::countr_zero(left));
-        const auto reason = static_cast<std::uint8_t>(reasons[track]);
-        if (reason) counts_[track][reason]++;
-    }
+    each_bit(variants, [&](std::size_t track) {
+        if (const auto reason = static_cast<std::uint8_t>(reasons[track])) counts_[track][reason]++;
+    });
 }
 
 Columns Pages::take_columns() {

@@ -1,6 +1,5 @@
 #include "steps.hpp"
 
-#include <bit>
 #include <utility>
 
 namespace c4 {
@@ -9,10 +8,9 @@ namespace {
 
 // Notes the reason for the variants `taking`; returns those still running.
 Variants drop(std::uint8_t reason, Variants taking, Variants running, std::span<std::uint8_t> reasons) {
-    for (Variants left = taking; left; left &= left - 1) {
-        const auto bit = static_cast<std::size_t>(std::countr_zero(left));
+    each_bit(taking, [&](std::size_t bit) {
         if (bit < reasons.size()) reasons[bit] = reason;
-    }
+    });
     return running & ~taking;
 }
 

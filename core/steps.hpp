@@ -2,6 +2,7 @@
 // c4build/rules/steps.py, which says what is what.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,6 +19,12 @@
 namespace c4 {
 
 using Variants = std::uint64_t; // a bit each
+
+// Calls `take` with the place of each bit that is set.
+template <class Take>
+void each_bit(Variants variants, Take take) {
+    for (; variants; variants &= variants - 1) take(static_cast<std::size_t>(std::countr_zero(variants)));
+}
 
 enum class Step : std::uint8_t { LOREM_IPSUM, CURLY_BRACKET, BAD_WORDS, LINES, SENTENCES, LANGUAGE, SENTENCES_LEFT };
 

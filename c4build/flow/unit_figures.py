@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from c4build.flow.figures import Json, Judged, Level, Sketch, Tally, count_text, judge_text, matrix
 from c4build.flow.file_figures import BeforeFigures
-from c4build.rules.alone import Alone
+from c4build.rules.alone import asked_alone
 from c4build.rules.steps import bits_of
 from c4build.rules.tables import RuleSet, Variant
 from c4build.write.statistics import Statistics
@@ -73,6 +73,6 @@ class UnitFigures:
         return Statistics(
             before=side,
             after=after,
-            rules=matrix(Alone(rules, ()).names, variant.steps, masks, side.languages_sampled),
+            rules=matrix(asked_alone(rules), variant.steps, masks, side.languages_sampled),
             repeated=self._repeated[bit].top(after.histograms["characters"].sampled),
         )

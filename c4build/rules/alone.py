@@ -6,6 +6,19 @@ from c4build.rules.steps import bits_of, steps_of
 from c4build.rules.tables import PAGE_PHRASES, RuleSet, Variant
 
 
+def _in_lines(rules: RuleSet) -> tuple[str, ...]:
+    """The steps that look for their phrases in lines."""
+    return tuple(PAGE_PHRASES) if rules.page_phrases_in_lines else ()
+
+
+def asked_alone(rules: RuleSet) -> tuple[str, ...]:
+    """The steps that `Alone` asks, in its order."""
+    named = [step for step in (*_in_lines(rules), *rules.before, *rules.after) if step != "lines"]
+    if "sentences" in named:
+        named = [step for step in named if step != "sentences_left"]
+    return tuple(dict.fromkeys(named))
+
+
 class Alone:
     """Asks every step of a rule set of a page, each of the text that the steps before it left, whatever they said of it.
 
@@ -14,14 +27,10 @@ class Alone:
     """
 
     def __init__(self, rules: RuleSet, bad_words: Iterable[str]):
-        in_lines = PAGE_PHRASES if rules.page_phrases_in_lines else ()
-        named = [step for step in (*in_lines, *rules.before, *rules.after) if step != "lines"]
-        if "sentences" in named:
-            named = [step for step in named if step != "sentences_left"]
-        self.names = tuple(dict.fromkeys(named))
+        self.names = asked_alone(rules)
         # A variant for each step: with the lines judged, and of the raw text, in which no line is looked at.
         cleaned = [Variant(step, "", frozenset({"lines", step})) for step in self.names]
-        raw = [Variant(step, "", frozenset({step}) - set(in_lines)) for step in self.names]
+        raw = [Variant(step, "", frozenset({step}).difference(_in_lines(rules))) for step in self.names]
         self._steps = steps_of(rules, [*cleaned, *raw], bad_words)
 
     def of(self, body: bytes) -> int:
@@ -35,6 +44,6 @@ class Alone:
     def _dropping(self, body: bytes, asked: int) -> int:
         reasons = bytearray(2 * len(self.names))
         text = self._steps.before(body, asked, reasons)
-        if text is not None and asked == self._steps.clean:
+        if text is not None:
             self._steps.after(text, asked, reasons)
         return sum(1 << bit for bit in bits_of(asked) if reasons[bit])

@@ -54,10 +54,7 @@ def likely_languages(text: str) -> list[tuple[str, float]]:
     if core is not None:
         return compiled_detector().likely(seen.encode("utf-8", "surrogatepass"))
     library_detector(fastest_library)  # makes it ready
-    try:
-        return [(found.lang, found.prob) for found in fastest_library.detect_langs(seen)]
-    except fastest_library.LangDetectException:
-        return []
+    return _by_library(fastest_library, seen)
 
 
 def likeliest_language(text: str) -> tuple[str, float] | None:
@@ -102,13 +99,17 @@ def library_detector(library) -> Detect:
     library.detector_factory._factory = factory  # where `detect_langs` looks for its own
 
     def detect(text: str) -> tuple[str, float] | None:
-        try:
-            found = library.detect_langs(text)
-        except library.LangDetectException:
-            return None
-        return (found[0].lang, found[0].prob) if found else None
+        found = _by_library(library, text)
+        return found[0] if found else None
 
     return detect
+
+
+def _by_library(library, text: str) -> list[tuple[str, float]]:
+    try:
+        return [(found.lang, found.prob) for found in library.detect_langs(text)]
+    except library.LangDetectException:
+        return []
 
 
 def read_profiles() -> list[str]:
