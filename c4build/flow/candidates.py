@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from heapq import heappush, heappushpop
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from c4build.compiled import core
 from c4build.errors import CorruptFileError
 from c4build.rules.tables import CODE
 from c4build.write.files import FileSums
@@ -71,20 +72,52 @@ def shortened(body: bytes, most: int = MOST_HELD) -> bytes:
     return body if len(body) <= most else body[:most].decode(errors="ignore").encode()
 
 
-class Lowest:
+class Lowest(Protocol):
     """Of each group the candidates with the lowest chances, `most` of them, or all where there are fewer."""
+
+    def wants(self, chance: int, groups: bytes) -> bool:
+        """False where a page of these groups would not be held; pages must come in order then."""
+        ...
+
+    def limit(self, groups: bytes) -> int | None:
+        """The chance that pages of these groups must lie below; None where any will do."""
+        ...
+
+    def add(self, candidate: Candidate): ...
+
+    def held(self) -> list[Candidate]:
+        """All, in the same order however they came."""
+        ...
+
+    def of(self, at: int, group: int) -> list[Candidate]:
+        """Those of a group, the lowest first."""
+        ...
+
+    def groups_of(self, at: int) -> list[int]: ...
+
+
+def lowest(most: int) -> Lowest:
+    """By `core/samples.hpp` where it is compiled."""
+    return core.Lowest(most, AS_READ, bytes(_OUTSIDE)) if core else PlainLowest(most)
+
+
+class PlainLowest:
+    """In Python."""
 
     def __init__(self, most: int):
         self._most = most
         self._heaps: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
-        self.limits: dict[bytes, int] = {}  # by groups: a page with this chance or a higher one would not be held
+        self._limits: dict[bytes, int] = {}  # by groups
         self._held: dict[int, Candidate] = {}
         self._uses: dict[int, int] = {}
         self._ids = count()
 
     def wants(self, chance: int, groups: bytes) -> bool:
-        """False where a page of these groups would not be held; pages must come in order then."""
-        return chance < self.limits.get(groups, EVERY)
+        return chance < self._limits.get(groups, EVERY)
+
+    def limit(self, groups: bytes) -> int | None:
+        limit = self._limits.get(groups, EVERY)
+        return limit if limit < EVERY else None
 
     def add(self, candidate: Candidate):
         id, uses, limit = next(self._ids), 0, 0
@@ -102,7 +135,7 @@ class Lowest:
                 else:
                     self._let_go(gone)
             limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
-        self.limits[candidate.groups] = limit
+        self._limits[candidate.groups] = limit
         if uses:
             self._uses[id] = uses
         else:
@@ -114,11 +147,9 @@ class Lowest:
             del self._uses[id], self._held[id]
 
     def held(self) -> list[Candidate]:
-        """All, in the same order however they came."""
         return sorted(self._held.values())
 
     def of(self, at: int, group: int) -> list[Candidate]:
-        """Those of a group, the lowest first."""
         return [self._held[id] for *_, id in sorted(self._heaps.get((at, group), []), reverse=True)]
 
     def groups_of(self, at: int) -> list[int]:

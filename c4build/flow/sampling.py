@@ -21,8 +21,8 @@ from c4build.flow.candidates import (
     REPEATED,
     REPEATED_GROUP,
     Candidate,
-    Lowest,
     candidates_file,
+    lowest,
     open_candidates,
     read_candidates,
     shortened,
@@ -51,9 +51,9 @@ class Row(NamedTuple):
     timestamp: str
 
 
-def _below(chances: np.ndarray, limit: int) -> np.ndarray:
-    """[n] bool; `limit` may be above all that fit in 64 bits."""
-    return chances < np.uint64(limit) if limit < EVERY else np.ones(len(chances), bool)
+def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
+    """[n] bool; a limit of None is above all chances."""
+    return np.ones(len(chances), bool) if limit is None else chances < np.uint64(limit)
 
 
 class LostBy:
@@ -76,11 +76,10 @@ class UnitSamples:
         self._unit = unit
         self._variants = len(settings.variants)
         self._remover = units_of(settings.clean.rules)
-        self._lowest = Lowest(settings.clean.samples)
+        self._lowest = lowest(settings.clean.samples)
         self._most = settings.clean.samples
-        self._limits = self._lowest.limits  # looked up for every page
         self._groups = cache(self._groups_of)
-        self._figures = UnitFigures(self._variants)
+        self._figures = UnitFigures(settings.variants)
         self._looked = self._figures.limit  # pages with a chance below it are looked at
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
@@ -147,7 +146,7 @@ class UnitSamples:
 
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
-        wanted = _below(pages.chances, self._looked)
+        wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
         rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
         wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
         out = np.flatnonzero(gone)
@@ -179,7 +178,7 @@ class UnitSamples:
         for kind, groups in enumerate(kinds):
             if groups != self._groups(0, 0):
                 of = rows[kind_of == kind]
-                of = of[_below(chances[of], self._limits.get(groups, EVERY))]
+                of = of[_below(chances[of], self._lowest.limit(groups))]
                 chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
         return np.concatenate(chosen)
 
@@ -187,7 +186,7 @@ class UnitSamples:
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept:
             groups = self._groups(kept, 0)
-            if row.chance < self._limits.get(groups, EVERY):
+            if self._lowest.wants(row.chance, groups):
                 self._take_row(row, groups, KEPT, text)
             if row.chance < self._looked:
                 self._look_into(row, kept, text if isinstance(text, str) else text.decode())
@@ -211,7 +210,7 @@ class UnitSamples:
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
-        looked, held = row.chance < self._looked, row.chance < self._limits.get(groups, EVERY)
+        looked, held = row.chance < self._looked, self._lowest.wants(row.chance, groups)
         units = self._remover.listed(text) if looked or held else []
         for place, variants in lost if looked else ():
             self._figures.repeated(units[place].text, variants & running)
@@ -222,7 +221,7 @@ class UnitSamples:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
-        if row.chance < self._limits.get(groups, EVERY):
+        if self._lowest.wants(row.chance, groups):
             body = text.encode() if isinstance(text, str) else text
             self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
 
