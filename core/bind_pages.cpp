@@ -75,9 +75,8 @@ public:
     }
 
     nb::object take(std::uint32_t number, nb::handle page) {
-        const Taken taken = nb::isinstance<RecordOfPython>(page)
-                                ? pages_.take(nb::inst_ptr<RecordOfPython>(page)->fields(), number)
-                                : pages_.take(known_of(page).fields, number);
+        const Known known = nb::isinstance<RecordOfPython>(page) ? Known{nb::inst_ptr<RecordOfPython>(page)->fields(), {}} : known_of(page);
+        const Taken taken = unlocked([&] { return pages_.take(known.fields, number); });
         if (!every_dropped_ || taken.reasons.find_first_not_of('\0') == std::string::npos) return nb::none();
         return nb::make_tuple(taken.chance, taken.row, to_bytes(taken.reasons), to_str(taken.url), taken.excluded, taken.is_news);
     }
@@ -120,7 +119,10 @@ private:
         const auto asking = [&](const char* name) -> std::function<bool(Text)> {
             const nb::object test = plan[name];
             if (test.is_none()) return {};
-            return [test](Text url) { return nb::cast<bool>(nb::bool_(test(to_str(url)))); };
+            return [test](Text url) {
+                const nb::gil_scoped_acquire lock;
+                return nb::cast<bool>(nb::bool_(test(to_str(url))));
+            };
         };
         return {
             .tracks = nb::cast<std::size_t>(plan["tracks"]),
