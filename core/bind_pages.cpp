@@ -81,20 +81,13 @@ public:
         return nb::make_tuple(taken.chance, taken.row, to_bytes(taken.reasons), to_str(taken.url), taken.excluded, taken.is_news);
     }
 
-    // [(chance, number, row, reasons, URL, time, body)]
-    nb::list held() const {
-        nb::list made;
-        for (const Candidate* held : pages_.held())
-            made.append(nb::make_tuple(held->rank.chance, held->rank.number, held->row, to_bytes(held->reasons), to_str(held->url),
-                to_str(held->timestamp), to_bytes(held->body)));
-        return made;
-    }
+    nb::list held() const { return to_list(pages_.lowest().held()); }
 
     // (halvings, [(chance, body, URL, is it news?)])
     nb::tuple looked() const {
         nb::list made;
-        for (const auto& [chance, size, page] : pages_.looked().pages())
-            made.append(nb::make_tuple(chance, to_bytes(page.body), to_str(page.url), page.is_news));
+        for (const LookedAt& page : pages_.looked().pages())
+            made.append(nb::make_tuple(page.chance, to_bytes(page.body), to_str(page.url), page.is_news));
         return nb::make_tuple(pages_.looked().halvings(), made);
     }
 

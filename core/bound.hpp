@@ -5,6 +5,7 @@
 #include "lines.hpp"
 #include "pages.hpp"
 #include "records.hpp"
+#include "samples.hpp"
 
 namespace c4 {
 
@@ -12,6 +13,25 @@ namespace c4 {
 Text utf8_of(nb::handle text);
 
 nb::dict to_dict(const LineCounts& counts); // those that are not 0
+
+// Tuples, as `Candidate` in c4build/flow/candidates.py has them.
+nb::list to_list(const std::vector<const Candidate*>& candidates);
+
+// `Lowest` of such tuples.
+class LowestOfPython {
+public:
+    LowestOfPython(std::size_t most, std::size_t most_held, nb::bytes outside);
+
+    void add(nb::tuple candidate) { lowest.add(from_python(candidate)); }
+    bool wants(std::uint64_t chance, nb::bytes groups) const { return lowest.wants(chance, text_of(groups)); }
+    nb::object limit(nb::bytes groups) const;
+    nb::list groups_of(std::size_t at) const;
+
+    Lowest lowest;
+
+private:
+    static Candidate from_python(const nb::tuple& candidate);
+};
 
 // A page's record that is nothing out of the ordinary, with the bytes that it lies in; what `Page` in c4build/page.py is.
 class RecordOfPython {

@@ -1,6 +1,5 @@
 #include "pages.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "hashes.hpp"
@@ -15,23 +14,16 @@ std::string outside(const PageRules& rules) {
     return {static_cast<char>(rules.not_a_news_domain), static_cast<char>(rules.excluded)};
 }
 
-// The text, or so many bytes of it, up to a whole character.
-Text shortened(Text text, std::size_t most) {
-    if (text.size() <= most) return text;
-    while (most && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) most--;
-    return text.substr(0, most);
-}
-
 } // namespace
 
 Pages::Pages(PageRules rules, const Steps& steps, const Units& units)
-    : rules_(std::move(rules)), steps_(steps), units_(units), counts_(rules_.tracks), lowest_(0, outside(rules_)),
+    : rules_(std::move(rules)), steps_(steps), units_(units), counts_(rules_.tracks), lowest_(0, rules_.most_held, outside(rules_)),
       looked_(rules_.most_looked, rules_.most_looked_bytes) {}
 
 void Pages::begin(Text path, std::size_t samples) {
     path_ = path;
     samples_ = samples;
-    lowest_ = {samples, outside(rules_)};
+    lowest_ = {samples, rules_.most_held, outside(rules_)};
     looked_ = {rules_.most_looked, rules_.most_looked_bytes};
     counts_.assign(rules_.tracks, {});
     lines_ = {};
@@ -47,21 +39,9 @@ Taken Pages::take(const PageFields& page, std::uint32_t number) {
 }
 
 void Pages::hold(const PageFields& page, std::uint32_t number, const Taken& taken) {
-    if (lowest_.wants(taken.chance, taken.reasons)) {
-        const Rank rank{taken.chance, 0, number};
-        lowest_.add(rank, taken.reasons, true,
-            {rank, taken.row, taken.reasons, std::string(page.url), std::string(page.timestamp),
-                std::string(shortened(page.body, rules_.most_held))});
-    }
+    lowest_.take({taken.chance, 0, number}, taken.row, taken.reasons, AS_READ, page.url, page.timestamp, page.body);
     if (!taken.excluded && looked_.wants(taken.chance))
-        looked_.add(taken.chance, {std::string(page.body), taken.url, taken.is_news}, page.body.size());
-}
-
-std::vector<const Candidate*> Pages::held() const {
-    std::vector<const Candidate*> found;
-    lowest_.each([&](const Candidate& candidate) { found.push_back(&candidate); });
-    std::sort(found.begin(), found.end(), [](const Candidate* a, const Candidate* b) { return a->rank < b->rank; });
-    return found;
+        looked_.add({taken.chance, std::string(page.body), taken.url, taken.is_news});
 }
 
 Taken Pages::judge(const PageFields& page, std::uint32_t number) {

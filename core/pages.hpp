@@ -32,19 +32,6 @@ struct PageRules {
     std::size_t most_looked, most_looked_bytes; // see `Looked`
 };
 
-// A page that may become a sample, as `Candidate` in c4build/flow/candidates.py.
-struct Candidate {
-    Rank rank;
-    std::int64_t row;
-    std::string reasons, url, timestamp, body;
-};
-
-// A page that is looked at, as `LookedAt` in c4build/flow/figures.py.
-struct LookedAt {
-    std::string body, url;
-    bool is_news;
-};
-
 // What a page came to.
 struct Taken {
     std::string url; // normalised
@@ -66,8 +53,8 @@ public:
     Taken take(const PageFields& page, std::uint32_t number);
     const Counts& counts() const { return counts_; }
     const LineCounts& lines() const { return lines_; } // of the file
-    std::vector<const Candidate*> held() const;        // in their order
-    const Looked<LookedAt>& looked() const { return looked_; }
+    const Lowest& lowest() const { return lowest_; }
+    const Looked& looked() const { return looked_; }
 
     // The rows since the last call.
     Columns take_columns();
@@ -88,8 +75,8 @@ private:
     LineCounts lines_;
     Columns columns_;
     std::size_t samples_ = 0;
-    Lowest<Candidate> lowest_;
-    Looked<LookedAt> looked_;
+    Lowest lowest_;
+    Looked looked_;
     std::size_t bytes_ = 0;
     std::int64_t rows_before_ = 0; // of the file, that were taken
 };

@@ -2,7 +2,6 @@
 // c4build/flow/figures.py, which say what is what.
 #pragma once
 
-#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -23,14 +22,22 @@ struct Rank {
     auto operator<=>(const Rank&) const = default;
 };
 
+enum Stage : std::uint8_t { AS_READ, CLEANED, KEPT, REPEATED };                      // what a body is
+enum Group : std::uint8_t { NO_GROUP = 255, READ_GROUP = 254, REPEATED_GROUP = 251 }; // besides reasons
+
+struct Candidate {
+    Rank rank;
+    std::int64_t row;
+    std::string groups; // of each track or variant
+    Stage stage;
+    std::string url, timestamp, body;
+};
+
 // Of each group the candidates with the lowest ranks, `most` of them.
-template <class Held>
 class Lowest {
 public:
-    static constexpr std::uint8_t NONE = 255, READ = 254; // groups besides reasons
-
-    // `outside`: reasons of pages that reach no rule.
-    Lowest(std::size_t most, Text outside) : most_(most), outside_(outside) {}
+    // `most_held`: bytes of a page; `outside`: reasons of pages that reach no rule.
+    Lowest(std::size_t most, std::size_t most_held, Text outside) : most_(most), most_held_(most_held), outside_(outside) {}
 
     // False where a page of these groups would not be held; pages must come in order then.
     bool wants(std::uint64_t chance, Text groups) const {
@@ -44,114 +51,52 @@ public:
         return found == limits_.end() ? std::nullopt : found->second;
     }
 
-    // `groups`: of each track or variant; `as_read`: the page is as it was read.
-    void add(const Rank& rank, Text groups, bool as_read, Held held) {
-        const std::uint64_t id = next_++;
-        std::size_t uses = 0;
-        std::optional<std::uint64_t> limit = 0;
-        for (std::size_t at = 0; at < groups.size(); at++) {
-            const auto group = static_cast<std::uint8_t>(groups[at]);
-            if (group == NONE) continue;
-            if (group || !as_read) uses += push({at, group}, {rank, ~id}, limit);
-            if (as_read && outside_.find(groups[at]) == Text::npos) uses += push({at, READ}, {rank, ~id}, limit);
-        }
-        limits_.insert_or_assign(std::string(groups), limit);
-        if (uses) held_.emplace(id, std::pair{std::move(held), uses});
-    }
+    void add(Candidate candidate);
+    // Adds a page where it is wanted, as much of its body as may be held.
+    void take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
 
-    // All, in no order.
-    template <class Take>
-    void each(Take take) const {
-        for (const auto& [id, held] : held_) take(held.first);
-    }
-
-    // Those of a group, the lowest first.
-    std::vector<const Held*> of(std::size_t at, std::uint8_t group) const {
-        std::vector<const Held*> found;
-        const auto heap = heaps_.find({at, group});
-        if (heap == heaps_.end()) return found;
-        std::vector<Item> items = heap->second;
-        std::sort(items.begin(), items.end());
-        for (const Item& item : items) found.push_back(&held_.at(~item.back_id).first);
-        return found;
-    }
-
-    std::vector<std::uint8_t> groups_of(std::size_t at) const {
-        std::vector<std::uint8_t> found;
-        for (const auto& [place, heap] : heaps_)
-            if (place.first == at) found.push_back(place.second);
-        return found;
-    }
+    std::vector<const Candidate*> held() const; // in their order
+    std::vector<const Candidate*> of(std::size_t at, std::uint8_t group) const; // those of a group, the lowest first
+    std::vector<std::uint8_t> groups_of(std::size_t at) const;
 
 private:
+    using Place = std::pair<std::size_t, std::uint8_t>; // a track or variant, and a group
     struct Item {
         Rank rank;
         std::uint64_t back_id; // of two of one rank the first is the higher
         auto operator<=>(const Item&) const = default;
     };
+    struct Held {
+        Candidate candidate;
+        std::size_t uses; // heaps that have it
+    };
+    bool push(const Place& place, const Item& item, std::optional<std::uint64_t>& limit);
+    void let_go(std::uint64_t id);
 
-    // Adds to the heap of a place; returns whether it stays there. `limit` becomes the place's where that is the higher.
-    bool push(std::pair<std::size_t, std::uint8_t> place, const Item& item, std::optional<std::uint64_t>& limit) {
-        std::vector<Item>& heap = heaps_[place]; // the highest first
-        bool stays = true;
-        if (heap.size() == most_ && item > heap.front()) {
-            stays = false;
-        } else {
-            if (heap.size() == most_) {
-                std::pop_heap(heap.begin(), heap.end());
-                let_go(~heap.back().back_id);
-                heap.pop_back();
-            }
-            heap.push_back(item);
-            std::push_heap(heap.begin(), heap.end());
-        }
-        if (heap.size() < most_) limit.reset();
-        else if (limit) limit = std::max(*limit, heap.front().rank.chance);
-        return stays;
-    }
-
-    void let_go(std::uint64_t id) {
-        const auto held = held_.find(id);
-        if (!--held->second.second) held_.erase(held);
-    }
-
-    std::size_t most_;
+    std::size_t most_, most_held_;
     std::string outside_;
     std::uint64_t next_ = 0;
-    std::map<std::pair<std::size_t, std::uint8_t>, std::vector<Item>> heaps_; // by track or variant, and group
+    std::map<Place, std::vector<Item>> heaps_; // the highest first
     std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_;
-    std::unordered_map<std::uint64_t, std::pair<Held, std::size_t>> held_; // with how many heaps have it
+    std::unordered_map<std::uint64_t, Held> held_;
+};
+
+struct LookedAt {
+    std::uint64_t chance;
+    std::string body, url;
+    bool is_news;
 };
 
 // The pages of a file that are looked at, held up to its end: those with a chance below a limit, which falls by half
 // wherever they become too many or too large.
-template <class Held>
 class Looked {
 public:
     Looked(std::size_t most, std::size_t most_bytes) : most_(most), most_bytes_(most_bytes) {}
 
     bool wants(std::uint64_t chance) const { return !halvings_ || chance < limit(); }
+    void add(LookedAt page); // that is wanted
 
-    // Adds a page that is wanted, of so many bytes.
-    void add(std::uint64_t chance, Held held, std::size_t size) {
-        pages_.push_back({chance, size, std::move(held)});
-        bytes_ += size;
-        while (pages_.size() > most_ || (bytes_ > most_bytes_ && pages_.size() > 1)) {
-            halvings_++;
-            std::erase_if(pages_, [&](const Page& page) {
-                if (page.chance < limit()) return false;
-                bytes_ -= page.size;
-                return true;
-            });
-        }
-    }
-
-    struct Page {
-        std::uint64_t chance;
-        std::size_t size;
-        Held held;
-    };
-    const std::vector<Page>& pages() const { return pages_; }
+    const std::vector<LookedAt>& pages() const { return pages_; }
     unsigned halvings() const { return halvings_; } // of the limit, from above all chances
 
 private:
@@ -159,7 +104,7 @@ private:
 
     std::size_t most_, most_bytes_, bytes_ = 0;
     unsigned halvings_ = 0;
-    std::vector<Page> pages_;
+    std::vector<LookedAt> pages_;
 };
 
 } // namespace c4

@@ -4,7 +4,7 @@ Clean leaves such a table beside each page file, a unit one of its own, and `sam
 the corpus. What is lowest of all is lowest of its file: so nothing depends on which files or units there are.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import heappush, heappushpop
@@ -97,8 +97,25 @@ class Lowest(Protocol):
 
 
 def lowest(most: int) -> Lowest:
-    """By `core/samples.hpp` where it is compiled."""
-    return core.Lowest(most, AS_READ, bytes(_OUTSIDE)) if core else PlainLowest(most)
+    """The compiled one, where there is one."""
+    return CompiledLowest(most) if core else PlainLowest(most)
+
+
+class CompiledLowest:
+    """By `core/samples.cpp`."""
+
+    def __init__(self, most: int):
+        self.compiled = core.Lowest(most, MOST_HELD, bytes(_OUTSIDE))
+        self.wants: Callable[[int, bytes], bool] = self.compiled.wants
+        self.limit: Callable[[bytes], int | None] = self.compiled.limit
+        self.add: Callable[[Candidate], None] = self.compiled.add
+        self.groups_of: Callable[[int], list[int]] = self.compiled.groups_of
+
+    def held(self) -> list[Candidate]:
+        return [*map(Candidate._make, self.compiled.held())]
+
+    def of(self, at: int, group: int) -> list[Candidate]:
+        return [*map(Candidate._make, self.compiled.of(at, group))]
 
 
 class PlainLowest:

@@ -7,7 +7,7 @@ different lines. Each is an outcome. `PlainJudge` takes page after page, `Compil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +68,9 @@ class Outcomes(NamedTuple):
     # (variant, names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) -> (the variant's
     # `tf.train.Example`s as they stand in a TFRecord file, how many); None where they are to be made one by one.
     frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], tuple[bytes, int]] | None = None
+    # (`core.Lowest`, the file's number): takes into it what becomes of the pages, and of the lines or spans that each lost
+    # one; None where they are to be taken one by one.
+    take_samples: Callable[[Any, int], None] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:
@@ -101,7 +104,14 @@ class CompiledJudge:
             np.frombuffer(found.removed, np.uint64),
             found.text,
             found.frames,
+            lambda lowest, file: found.take_samples(lowest, file, *_described(pages)),
         )
+
+
+def _described(pages: Surviving) -> tuple:
+    """(chances, numbers, URLs, timestamps) of the pages."""
+    numbers = pages.rows.column("number").to_numpy()
+    return pages.chances, numbers, *(joined(pages.rows.column(name)) for name in ("url", "timestamp"))
 
 
 class PlainJudge:

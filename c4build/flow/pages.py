@@ -219,10 +219,7 @@ class CompiledPages(Pages):
         return found and Taken(*found)
 
     def held(self) -> list[Candidate]:
-        found = self._pages.held()
-        return [
-            Candidate(chance, 0, number, row, reasons, AS_READ, *more) for chance, number, row, reasons, *more in found
-        ]
+        return [*map(Candidate._make, self._pages.held())]
 
     def looked(self) -> Looked:
         halvings, found = self._pages.looked()

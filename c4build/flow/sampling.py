@@ -21,6 +21,7 @@ from c4build.flow.candidates import (
     REPEATED,
     REPEATED_GROUP,
     Candidate,
+    CompiledLowest,
     candidates_file,
     lowest,
     open_candidates,
@@ -81,6 +82,7 @@ class UnitSamples:
         self._groups = cache(self._groups_of)
         self._figures = UnitFigures(settings.variants)
         self._looked = self._figures.limit  # pages with a chance below it are looked at
+        self._taken = False  # the pages of a row group, which need only be looked at then
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
@@ -130,23 +132,35 @@ class UnitSamples:
         for bit in range(self._variants):
             of_variant = np.flatnonzero(lost >> bit & 1)
             chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
-        if not chosen:
+        groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
+        rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of)]
+        if not rows:
             return
-        rows = sorted(chosen)
         columns = (batch.column(name).take(pa.array(rows)).to_pylist() for name in _LOST)
         for at, (number, chance, url, timestamp, text, raw) in zip(rows, zip(*columns)):
-            groups = bytearray([NONE]) * self._variants
-            for bit, code in self._lost_by(row + at):
-                if lost[at] >> bit & 1:
-                    groups[bit] = code
-            if not self._lowest.wants(chance, bytes(groups)):
-                continue
-            body = raw if text is None else text.encode()
-            self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
+            if self._lowest.wants(chance, groups[at]):
+                body = raw if text is None else text.encode()
+                self._take(number, chance, groups[at], CLEANED, url, timestamp, body)
+
+    def _groups_of_lost(self, row: int, lost: int) -> bytes:
+        groups = bytearray([NONE]) * self._variants
+        for bit, code in self._lost_by(row):
+            if lost >> bit & 1:
+                groups[bit] = code
+        return bytes(groups)
 
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
         wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
+        self._taken = isinstance(self._lowest, CompiledLowest) and outcomes.take_samples is not None
+        if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
+            outcomes.take_samples(self._lowest.compiled, self._file)
+        else:
+            self._choose(wanted, pages, outcomes)
+        return wanted & (pages.running != 0)
+
+    def _choose(self, wanted: np.ndarray, pages: Surviving, outcomes: Outcomes):
+        """Adds to `wanted` the pages that may be held."""
         rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
         wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
         out = np.flatnonzero(gone)
@@ -157,7 +171,6 @@ class UnitSamples:
         picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)
         repeated = self._in_group(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
         wanted[self._lowest_of(losing, pages.chances, *repeated)] = True
-        return wanted & (pages.running != 0)
 
     def _in_group(self, variants: np.ndarray, group: int) -> tuple[list[bytes], np.ndarray]:
         """(different groups, [n] which of them each has): `group` in `variants`, [n] uint64."""
@@ -185,12 +198,11 @@ class UnitSamples:
     def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept:
-            groups = self._groups(kept, 0)
-            if self._lowest.wants(row.chance, groups):
-                self._take_row(row, groups, KEPT, text)
+            if not self._taken:
+                self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
                 self._look_into(row, kept, text if isinstance(text, str) else text.decode())
-        if before != kept:
+        if before != kept and not self._taken:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
@@ -210,7 +222,8 @@ class UnitSamples:
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
-        looked, held = row.chance < self._looked, self._lowest.wants(row.chance, groups)
+        looked = row.chance < self._looked
+        held = not self._taken and self._lowest.wants(row.chance, groups)
         units = self._remover.listed(text) if looked or held else []
         for place, variants in lost if looked else ():
             self._figures.repeated(units[place].text, variants & running)

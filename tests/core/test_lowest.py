@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.flow import figures, pages
-from c4build.flow.candidates import NONE, Candidate, PlainLowest, lowest
+from c4build.flow.candidates import NONE, Candidate, CompiledLowest, PlainLowest, lowest
 from c4build.page import Page
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import CODE, RULE_SETS, VARIANTS
@@ -30,7 +30,7 @@ CANDIDATES = st.builds(
 @given(st.lists(CANDIDATES, max_size=60), st.integers(1, 4))
 def test_the_lowest_of_each_group_are_the_same(candidates, most):
     plain, compiled = PlainLowest(most), lowest(most)
-    assert type(compiled) is core.Lowest
+    assert type(compiled) is CompiledLowest
     for candidate in candidates:
         for found in (plain, compiled):
             found.add(candidate)
