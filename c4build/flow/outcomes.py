@@ -37,23 +37,19 @@ class Surviving:
 
     @cached_property
     def _stops(self) -> np.ndarray:
-        return np.cumsum(self.keys, dtype=np.int64)
+        return np.cumsum(self.keys, dtype=np.uint32)
 
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        return self._stops - self.keys
-
-    @cached_property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """([rows] first, [rows] behind the last) of `positions` that are of each page."""
-        return np.searchsorted(self.positions, self._starts), np.searchsorted(self.positions, self._stops)
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """([n] first, [n] behind the last) of `positions` that are of each of some pages."""
+        stops = self._stops[rows]
+        return np.searchsorted(self.positions, stops - self.keys[rows]), np.searchsorted(self.positions, stops)
 
     def lost_by(self, rows: np.ndarray) -> Iterator[list[tuple[int, int]]]:
         """Yields of each of some pages (position in the page, variants) of all that it lost."""
-        starts, bounds = self._starts[rows].tolist(), (bounds[rows].tolist() for bounds in self.bounds)
-        positions, lost = self.positions.tolist(), self.lost.tolist()
+        starts, bounds = (self._stops[rows] - self.keys[rows]).tolist(), (side.tolist() for side in self.bounds(rows))
         for start, low, high in zip(starts, *bounds):
-            yield [(positions[at] - start, lost[at]) for at in range(low, high)]
+            positions = (position - start for position in self.positions[low:high].tolist())
+            yield [*zip(positions, self.lost[low:high].tolist())]
 
 
 class Outcomes(NamedTuple):

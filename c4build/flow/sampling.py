@@ -165,7 +165,7 @@ class UnitSamples:
         wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
         out = np.flatnonzero(gone)
         wanted[self._lowest_of(rows[out], pages.chances, *self._in_groups(gone[out], outcomes.reasons[out]))] = True
-        first, behind = pages.bounds
+        first, behind = pages.bounds(np.arange(pages.rows.num_rows))
         losing = np.flatnonzero(behind > first)
         lost = (behind - first)[losing].astype(np.uint64)
         picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)

@@ -198,8 +198,13 @@ class Teller:
             least = f"{rules.language} at {rules.min_language_probability} or more"
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
+        def may_hold_phrase(line: str) -> bool:
+            marks = (*rules.curly_brackets, "[")  # a phrase may come to be where a citation mark goes
+            return any(mark in line for mark in marks) or LOREM_IPSUM in line.lower()
+
         def of_page(text: str) -> Seen:
-            dropping = next((line for line in text.split("\n") if self._judge_line(line)[0] in PAGE_PHRASES), None)
+            lines = filter(may_hold_phrase, text.split("\n"))
+            dropping = next((line for line in lines if self._judge_line(line)[0] in PAGE_PHRASES), None)
             return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
         return {
