@@ -35,6 +35,7 @@ public:
     explicit JoinedTexts(const nb::tuple& joined) : bytes_(joined[0]) {
         const Numbers holder(joined[1]);
         Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
+        texts.reserve(holder.of<std::int32_t>().size());
         for (const std::int32_t size : holder.of<std::int32_t>()) {
             if (size < 0 || static_cast<std::size_t>(size) > rest.size()) throw nb::value_error("sizes do not fit the bytes");
             texts.push_back(rest.substr(0, static_cast<std::size_t>(size)));

@@ -64,6 +64,7 @@ class LostBy:
         """`losses`: [n] of `loss_dtype`."""
         known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
         self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+        self.unlisted = bool(losses["unlisted"].any())  # some are not in the list of URLs
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
@@ -127,10 +128,14 @@ class UnitSamples:
           row: its first.
           lost: [rows] int, the variants that each page of the unit lost.
         """
-        chances = batch.column("chance").to_numpy()
+        chances, gone = batch.column("chance").to_numpy(), np.flatnonzero(lost)
+        if not len(gone):
+            return
+        if not self._lost_by.unlisted:  # one reason for all
+            gone = gone[self._lowest_of(gone, chances, *self._in_group(lost[gone], CODE["duplicate_url"]))]
         chosen: set[int] = set()
         for bit in range(self._variants):
-            of_variant = np.flatnonzero(lost >> bit & 1)
+            of_variant = gone[lost[gone] >> bit & 1 != 0]
             chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
         groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
         rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of)]

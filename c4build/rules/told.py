@@ -4,6 +4,7 @@ The steps are those that a build takes, with a note of what each was given and g
 filter, one at a time.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -198,12 +199,12 @@ class Teller:
             least = f"{rules.language} at {rules.min_language_probability} or more"
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
-        def may_hold_phrase(line: str) -> bool:
-            marks = (*rules.curly_brackets, "[")  # a phrase may come to be where a citation mark goes
-            return any(mark in line for mark in marks) or LOREM_IPSUM in line.lower()
+        marks = re.compile("|".join(map(re.escape, (*rules.curly_brackets, "["))))
 
         def of_page(text: str) -> Seen:
-            lines = filter(may_hold_phrase, text.split("\n"))
+            lines = text.split("\n")
+            if LOREM_IPSUM not in text.lower():  # it may come to be where a citation mark goes
+                lines = [line for line in lines if marks.search(line)]
             dropping = next((line for line in lines if self._judge_line(line)[0] in PAGE_PHRASES), None)
             return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
