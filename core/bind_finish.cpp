@@ -7,48 +7,6 @@ namespace c4 {
 
 namespace {
 
-// The memory of bytes or an array of NumPy's, held as long as this is there.
-class Numbers {
-public:
-    explicit Numbers(nb::handle holder) {
-        if (PyObject_GetBuffer(holder.ptr(), &view_, PyBUF_SIMPLE)) throw nb::python_error();
-    }
-    ~Numbers() { PyBuffer_Release(&view_); }
-    Numbers(const Numbers&) = delete;
-    Numbers& operator=(const Numbers&) = delete;
-
-    template <class Number>
-    std::span<const Number> of() const {
-        const auto size = static_cast<std::size_t>(view_.len);
-        if (size % sizeof(Number) || reinterpret_cast<std::uintptr_t>(view_.buf) % alignof(Number))
-            throw nb::value_error("these are no such numbers");
-        return {static_cast<const Number*>(view_.buf), size / sizeof(Number)};
-    }
-
-private:
-    Py_buffer view_{};
-};
-
-// A column of texts: (all their bytes one behind the other, [n] int32: the size of each).
-class JoinedTexts {
-public:
-    explicit JoinedTexts(const nb::tuple& joined) : bytes_(joined[0]) {
-        const Numbers holder(joined[1]);
-        Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
-        texts.reserve(holder.of<std::int32_t>().size());
-        for (const std::int32_t size : holder.of<std::int32_t>()) {
-            if (size < 0 || static_cast<std::size_t>(size) > rest.size()) throw nb::value_error("sizes do not fit the bytes");
-            texts.push_back(rest.substr(0, static_cast<std::size_t>(size)));
-            rest.remove_prefix(static_cast<std::size_t>(size));
-        }
-    }
-
-    std::vector<Text> texts;
-
-private:
-    Numbers bytes_;
-};
-
 // Outcomes with the texts that they look at.
 class OutcomesOfPython {
 public:

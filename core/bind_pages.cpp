@@ -10,17 +10,6 @@ namespace c4 {
 
 namespace {
 
-// A column as (how many are null, its buffers as Arrow has them).
-template <class... Buffers>
-nb::object column_of(const Validity& validity, const Buffers&... buffers) {
-    const nb::object there = validity.nulls() ? nb::object(to_bytes(validity.bits())) : nb::none();
-    return nb::make_tuple(validity.nulls(), nb::make_tuple(there, buffers...));
-}
-
-nb::object column_of(const TextColumn& column) {
-    return column_of(column.validity(), to_bytes(column.offsets()), to_bytes(column.data()));
-}
-
 // By the names of `Row`.
 nb::dict to_dict(const Columns& columns) {
     const Validity all;
@@ -81,7 +70,7 @@ public:
         return nb::make_tuple(taken.chance, taken.row, to_bytes(taken.reasons), to_str(taken.url), taken.excluded, taken.is_news);
     }
 
-    nb::list held() const { return to_list(pages_.lowest().held()); }
+    LowestOfPython take_lowest() { return LowestOfPython(pages_.take_lowest()); }
 
     // (halvings, [(chance, body, URL, is it news?)])
     nb::tuple looked() const {
@@ -147,7 +136,7 @@ void bind_pages(nb::module_& module) {
         .def("take", &PagesOfPython::take)
         .def("counts", &PagesOfPython::counts)
         .def("counted_lines", &PagesOfPython::counted_lines)
-        .def("held", &PagesOfPython::held)
+        .def("take_lowest", &PagesOfPython::take_lowest)
         .def("looked", &PagesOfPython::looked)
         .def("take_columns", &PagesOfPython::take_columns)
         .def_prop_ro("rows", &PagesOfPython::rows)

@@ -99,6 +99,8 @@ void Pages::count(Variants variants, Text reasons) {
     });
 }
 
+Lowest Pages::take_lowest() { return std::exchange(lowest_, {samples_, rules_.most_held, outside(rules_)}); }
+
 Columns Pages::take_columns() {
     rows_before_ += static_cast<std::int64_t>(columns_.rows());
     bytes_ = 0;

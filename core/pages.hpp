@@ -53,7 +53,7 @@ public:
     Taken take(const PageFields& page, std::uint32_t number);
     const Counts& counts() const { return counts_; }
     const LineCounts& lines() const { return lines_; } // of the file
-    const Lowest& lowest() const { return lowest_; }
+    Lowest take_lowest(); // of the file's pages, at its end
     const Looked& looked() const { return looked_; }
 
     // The rows since the last call.

@@ -161,7 +161,7 @@ class Cleaner:
             if self._dropped:
                 self._dropped.flush()
             if self._figures and table.samples:
-                write_candidates(table.samples, self._pages.held())
+                write_candidates(table.samples, self._pages.take_lowest())
                 table.samples.fields = self._figures.of(self._pages.looked())
             report = Report(
                 page_file=page_file,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from c4build.compiled import core
 from c4build.dedup.keys import url_key
 from c4build.dedup.units import compiled_units, units_of
-from c4build.flow.candidates import AS_READ, MOST_HELD, Candidate, PlainLowest, shortened
+from c4build.flow.candidates import AS_READ, MOST_HELD, Candidate, CompiledLowest, Lowest, PlainLowest, shortened
 from c4build.flow.figures import MOST_BYTES, Looked, LookedAt
 from c4build.flow.rows import CompiledRows, PlainRows, Row, Waiting
 from c4build.page import Page
@@ -85,8 +85,8 @@ class Pages(ABC):
         """Takes a page, with its number in the file; returns what it came to if that is asked for."""
 
     @abstractmethod
-    def held(self) -> list[Candidate]:
-        """The file's pages that may become samples, in their order."""
+    def take_lowest(self) -> Lowest:
+        """The file's pages that may become samples; at its end."""
 
     @abstractmethod
     def looked(self) -> Looked:
@@ -136,8 +136,8 @@ class PlainPages(Pages):
         if not excluded and chance < self._looked.limit:
             self._looked.add(LookedAt(chance, page.body, url, is_news))
 
-    def held(self) -> list[Candidate]:
-        return self._lowest.held()
+    def take_lowest(self) -> Lowest:
+        return self._lowest
 
     def looked(self) -> Looked:
         return self._looked
@@ -218,8 +218,8 @@ class CompiledPages(Pages):
         found = self._pages.take(number, page)
         return found and Taken(*found)
 
-    def held(self) -> list[Candidate]:
-        return [*map(Candidate._make, self._pages.held())]
+    def take_lowest(self) -> Lowest:
+        return CompiledLowest(self._pages.take_lowest())
 
     def looked(self) -> Looked:
         halvings, found = self._pages.looked()

@@ -15,7 +15,7 @@ from c4build.flow.candidates import (
     REPEATED_GROUP,
     Candidate,
     lowest,
-    read_candidates,
+    read_rows,
 )
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
@@ -61,10 +61,10 @@ class SampleTeller:
         variants = settings.variants
         self._figures = UnitFigures(variants)
         for unit, made_from in units:
-            with read_candidates(settings.run.samples_file(unit), made_from) as (said, candidates):
+            with read_rows(settings.run.samples_file(unit), made_from) as (said, groups):
                 self._figures.merge(UnitFigures(variants, said["figures"]))
-                for candidate in candidates:
-                    self._lowest.add(candidate)
+                for rows in groups:
+                    self._lowest.add_rows(rows)
 
     def of(self, variant: int) -> Iterator[Sample]:
         """The samples of a variant, by kind and rule, the lowest chances first."""

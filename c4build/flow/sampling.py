@@ -132,7 +132,7 @@ class UnitSamples:
         if not len(gone):
             return
         if not self._lost_by.unlisted:  # one reason for all
-            gone = gone[self._lowest_of(gone, chances, *self._in_group(lost[gone], CODE["duplicate_url"]))]
+            gone = self._lowest_of(gone, chances, *self._in_group(lost[gone], CODE["duplicate_url"]))
         chosen: set[int] = set()
         for bit in range(self._variants):
             of_variant = gone[lost[gone] >> bit & 1 != 0]
@@ -250,6 +250,6 @@ class UnitSamples:
         """Leaves all that is held in a table; `made_from` says what it came of."""
         sums: FileSums = {}
         with open_candidates(path, sums) as table:
-            write_candidates(table, self._lowest.held())
+            write_candidates(table, self._lowest)
             table.fields = {"content": made_from, "figures": self._figures.to_json()}
         return sums[base_name(path)]
