@@ -35,6 +35,7 @@ def import_beam():
         return
     gc.set_threshold(200_000, 50, 1000)  # what is loaded stays: to look for cycles in it again and again takes long
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and a fork has no threads
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what is freed from all others
     finder = _Without(_UNUSED if _version_of_beam() <= NEWEST_TRIED else ())
     sys.meta_path.insert(0, finder)
     quiet, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL  # it warns of what it lacks

@@ -5,6 +5,7 @@ told where to connect to, and it ends when the parent ends, however that happens
 """
 
 import contextlib
+import ctypes
 import gc
 import io
 import json
@@ -194,6 +195,7 @@ def main():
     from apache_beam.runners.worker import sdk_worker, sdk_worker_main
 
     execute = sdk_worker.SdkHarness._execute
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", lambda kept: None)  # glibc has it, which keeps what is freed
 
     def execute_or_end(*arguments):
         # Beam answers with the error of a step. Where that fails too, for want of memory, its runner would wait forever.
@@ -201,6 +203,7 @@ def main():
             execute(*arguments)
         except BaseException:
             os._exit(_SILENT)
+        give_back(0)
 
     sdk_worker.SdkHarness._execute = execute_or_end  # type: ignore[method-assign]
     try:
