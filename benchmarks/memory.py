@@ -48,7 +48,7 @@ def main():
             out = folder / "out"
             command = [options.python, "-m", "c4build.commands.main", "build", *map(str, files[:number])]
             command += ["--rules", "c4-3.1.0", "--out", str(out), "--workers", str(options.workers)]
-            peaks[number] = found = peak(command, options.workers)
+            peaks[number] = found = peak(command, options.workers, folder)
             print(
                 f"{number:3} files of {options.pages:,} pages: a core takes {found.core / 1e6:,.0f} MB, a worker's share is "
                 f"{found.share / 1e6:,.0f}; resident sets: command {found.command / 1e6:,.0f}, worker "
@@ -86,10 +86,10 @@ class Peak(NamedTuple):
     seconds: float
 
 
-def peak(command, workers) -> Peak:
+def peak(command, workers, folder) -> Peak:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment, cwd=folder)
     resident, shares, sums = {}, {}, [0]
     done = threading.Event()
 

@@ -54,7 +54,9 @@ def measure(command, out, file, environment) -> tuple[float, float, float]:
     watch = system.inotify_init()
     system.inotify_add_watch(watch, os.fsencode(file), _OPENED)
     before, start = os.times(), time.monotonic()
-    build = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    build = subprocess.Popen(
+        command, env=environment, cwd=out.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     first = 0.0
     while build.poll() is None:
         if select.select([watch], [], [], 0.005)[0]:
