@@ -68,14 +68,12 @@ def look_once_for_state():
 
 
 def _version_of_beam() -> tuple[int, ...]:
-    """Its first two numbers, without importing it."""
-    try:
-        (folder,) = importlib.util.find_spec("apache_beam").submodule_search_locations  # type: ignore[union-attr]
-        text = pathlib.Path(folder, "version.py").read_text()
-    except (AttributeError, OSError):
-        return (sys.maxsize,)
-    found = re.search(r"__version__ = .(\d+)\.(\d+)", text)
-    return tuple(map(int, found.groups())) if found else (sys.maxsize,)
+    """Its first two numbers, without importing it; high ones where it does not say."""
+    spec = importlib.util.find_spec("apache_beam")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if found := re.search(r"__version__ = .(\d+)\.(\d+)", pathlib.Path(folder, "version.py").read_text()):
+            return tuple(map(int, found.groups()))
+    return (sys.maxsize,)
 
 
 class _Without:
