@@ -2,9 +2,10 @@
 
     python benchmarks/memory.py WET FILE... [--pages 40000] [--files 2,16] [--workers 2] [--python PYTHON]
 
-Said are the largest resident set of the command and of a worker, with all that processes share counted for each of them; the
-largest share of a worker (PSS: of what several have in common, each has its part); and the largest sum of all processes' shares,
-by workers: what a core takes. The latter two are looked at ten times a second. `--python` takes the interpreter of another
+Said are the largest resident sets of the command and of a worker, where all that they share is counted for each of them; the
+largest share of a worker (PSS: of what several processes have in common, each has its part); and what a core takes: the shares
+of all processes in what is no file, and once what they map of files, such as libraries, as if no other program had them; by
+workers. The latter two are looked at ten times a second. `--python` takes the interpreter of another
 environment, such as one without the extras; c4build is that of this tree.
 
 The files are made of the pages given, over and over, each copy with a URL of its own and its lines made distinct by a
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from typing import NamedTuple
 
 import psutil
@@ -82,7 +84,7 @@ class Peak(NamedTuple):
     command: int  # resident set of the first process
     worker: int  # of any other
     share: int  # of any other
-    core: int  # of all processes' shares
+    core: int
     seconds: float
 
 
@@ -95,12 +97,14 @@ def peak(command, workers, folder) -> Peak:
 
     def watch():
         while not done.wait(0.1):
-            now = {}
+            now = [(0, 0)]
             for pid in family(process.pid):
-                resident[pid] = max(resident.get(pid, 0), told(pid, "status", "VmHWM"))
-                now[pid] = told(pid, "smaps_rollup", "Pss")
-                shares[pid] = max(shares.get(pid, 0), now[pid])
-            sums[0] = max(sums[0], sum(now.values()))
+                resident[pid] = max(resident.get(pid, 0), memory(pid, "status")["VmHWM"])
+                known = memory(pid)
+                shares[pid] = max(shares.get(pid, 0), known["Pss"])
+                now.append((known["Pss_Anon"], known["Rss"] - known["Anonymous"]))
+            own, files = zip(*now)
+            sums[0] = max(sums[0], sum(own) + max(files))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -122,14 +126,13 @@ def family(pid: int) -> list[int]:
         return []
 
 
-def told(pid: int, file: str, name: str) -> int:
-    """Bytes that the kernel tells of a process under this name."""
+def memory(pid: int, file: str = "smaps_rollup") -> Counter:
+    """What the kernel tells of a process' memory, in bytes by names; nothing of one that has ended."""
     try:
         text = pathlib.Path(f"/proc/{pid}/{file}").read_text()
     except OSError:
-        return 0
-    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0
+        return Counter()
+    return Counter({name: 1024 * int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)})
 
 
 if __name__ == "__main__":
