@@ -3,7 +3,8 @@
     python benchmarks/start.py [--workers 1,2] [--repeat 5] [--python PYTHON]
 
 One file of one page for each worker. The first page is that moment at which the kernel tells (inotify: on Linux only) that Clean
-reads of its file: the last time that it is opened. `--python` takes the interpreter of another environment, such as one
+opens its file, the last time that anybody does. The CPU time up to there, of all processes, is what it takes on a machine with
+nothing else to do, where there is one worker; `--repeat` more on a busy one. `--python` takes the interpreter of another environment, such as one
 without the extras; c4build is that of this tree, its bytecode made before by a run that is not counted.
 """
 
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import psutil
+from memory import family
 from throughput import ROOT, write_smallest
 
 _OPENED = 0x20  # IN_OPEN
@@ -39,16 +42,15 @@ def main():
             command = [options.python, "-m", "c4build", "build", *map(str, files), "--workers", str(workers)]
             command += ["--out", str(folder / "out"), "--rules", "c4-3.1.0"]
             measured = [measure(command, folder / "out", files[0], environment) for _ in range(options.repeat + 1)][1:]
-            first, whole, processor = map(statistics.median, zip(*measured))
-            least, most = min(measured)[0], max(measured)[0]
+            first, used, end, all_used = map(statistics.median, zip(*measured))
             print(
-                f"{workers} of --workers: first page after {first:.2f} s ({least:.2f} to {most:.2f}), end after {whole:.2f} s; "
-                f"{processor:.2f} CPU s"
+                f"--workers {workers}: first page after {first:.2f} s, at the least {min(measured)[0]:.2f}, {used:.2f} CPU s; "
+                f"end after {end:.2f} s, {all_used:.2f} CPU s"
             )
 
 
-def measure(command, out, file, environment) -> tuple[float, float, float]:
-    """Seconds to the first page and to the end, and CPU seconds."""
+def measure(command, out, file, environment) -> tuple[float, float, float, float]:
+    """Seconds and CPU seconds to the first page, and to the end."""
     shutil.rmtree(out, ignore_errors=True)
     system = ctypes.CDLL(None, use_errno=True)
     watch = system.inotify_init()
@@ -57,17 +59,24 @@ def measure(command, out, file, environment) -> tuple[float, float, float]:
     build = subprocess.Popen(
         command, env=environment, cwd=out.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    first = 0.0
+    first = used = 0.0
     while build.poll() is None:
         if select.select([watch], [], [], 0.005)[0]:
             os.read(watch, 1 << 12)
-            first = time.monotonic() - start
+            first, used = time.monotonic() - start, sum(map(processor_time, family(build.pid)))
     whole, after = time.monotonic() - start, os.times()
     os.close(watch)
     if build.returncode:
         sys.exit(f"the build ended with exit code {build.returncode}: {build.stderr.read().decode()}")
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return first, whole, used
+    all_used = after.children_user + after.children_system - before.children_user - before.children_system
+    return first, used, whole, all_used
+
+
+def processor_time(pid: int) -> float:
+    try:
+        return sum(psutil.Process(pid).cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 if __name__ == "__main__":
