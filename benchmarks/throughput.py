@@ -185,19 +185,26 @@ main()
 """
 
 
-def build_seconds(inputs, folder, variants, workers=1) -> tuple[float, float]:
+def build_seconds(inputs, folder, variants, workers=1, rules="c4-3.1.0") -> tuple[float, float]:
     """(CPU seconds, wall seconds) of this tree's command, its children included."""
     start = time.monotonic()
-    return finish(start_build(inputs, folder / "out", variants, workers)), time.monotonic() - start
+    return finish(start_build(inputs, folder / "out", variants, workers, rules=rules)), time.monotonic() - start
 
 
 def start_build(
-    inputs, out: pathlib.Path, variants, workers=1, tree=ROOT, processor: int | None = None, more=()
+    inputs,
+    out: pathlib.Path,
+    variants,
+    workers=1,
+    tree=ROOT,
+    processor: int | None = None,
+    more=(),
+    rules="c4-3.1.0",
 ) -> subprocess.Popen:
     """The command of a tree, started; on one processor alone where it is given."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", _MAIN, "build", *map(str, inputs), "--out", str(out)]
-    command += ["--rules", "c4-3.1.0", "--variants", variants, "--workers", str(workers), *more]
+    command += ["--rules", rules, "--variants", variants, "--workers", str(workers), *more]
     if variants == ALL:
         command += ["--realnews-domains", str(SAMPLE / "realnews_domains.json")]
         command += ["--webtext-urls", str(SAMPLE / "webtext_urls.txt")]

@@ -88,9 +88,8 @@ public:
     void look_below(nb::handle limit) { look_below_ = limit_of(limit); }
 
     nb::object take(std::uint32_t number, nb::handle page) {
-        const Taken taken = nb::isinstance<RecordOfPython>(page)
-                                ? pages_.take(nb::inst_ptr<RecordOfPython>(page)->fields(), number)
-                                : pages_.take(known_of(page).fields, number);
+        const Known known = nb::isinstance<RecordOfPython>(page) ? Known{nb::inst_ptr<RecordOfPython>(page)->fields(), {}} : known_of(page);
+        const Taken taken = unlocked([&] { return pages_.take(known.fields, number); });
         const nb::bytes reasons = to_bytes(taken.reasons);
         if (!asked_for(taken, reasons)) return nb::none();
         return nb::make_tuple(taken.chance, taken.row, reasons, to_str(taken.url), taken.excluded, taken.is_news);
@@ -117,7 +116,10 @@ private:
         const auto asking = [&](const char* name) -> std::function<bool(Text)> {
             const nb::object test = plan[name];
             if (test.is_none()) return {};
-            return [test](Text url) { return nb::cast<bool>(nb::bool_(test(to_str(url)))); };
+            return [test](Text url) {
+                const nb::gil_scoped_acquire lock;
+                return nb::cast<bool>(nb::bool_(test(to_str(url))));
+            };
         };
         return {
             .tracks = nb::cast<std::size_t>(plan["tracks"]),

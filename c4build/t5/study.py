@@ -7,6 +7,7 @@
     [base.stage.NAME]               any option of `settings.Stage`; and
         corpora = ["C4"]                names from above, or folders
         each = ["glue", "squad"]        this stage once for each of these tasks, from the same start: the table's columns
+        for.glue = { batch = 8 }        what the stage of one of `each` has otherwise
         leave_out = true                of this stage's tasks, not those of the column
     [base] stages = [...]           which stages in which order; all, as they stand, by default
     [[row]]                         name, paper (the paper's row to print beside it), and any of base's keys
@@ -43,7 +44,8 @@ BASE = ("model", "vocabulary", "stage", "stages", "ensemble", "apart")
 CORPUS = ("name", "folders", "rates")
 VOCABULARY = ("size", "file", "corpora", "characters", "strict", "sentinels", "rates")
 LOSSES = ("batches", "batch", "corpora")
-STAGE = (*(name for name in OF_GROUP if name != "seed"), "each", "leave_out")  # seeds are the study's
+STAGE = (*(name for name in OF_GROUP if name != "seed"), "each", "for", "leave_out")  # seeds are the study's
+OWN = tuple(name for name in STAGE if name not in ("each", "for", "leave_out", "corpora", "tasks"))
 MODEL = (*(field.name for field in dataclasses.fields(ModelConfig)), "size")
 MEMBERS_APART = 1000  # between the seeds of an ensemble's members
 # Of a stage, what changes no number of its parameters.
@@ -166,6 +168,10 @@ def checked_row(row: dict, corpora: dict) -> dict:
         check_keys(stages[name], STAGE, f"{where}, stage {name}")
         check_lists(stages[name], f"{where}, stage {name}", each=str, corpora=str)
         stage_of(options_of(stages[name], corpora), f"{where}, stage {name}")
+        for column, own in stages[name].get("for", {}).items():
+            check_keys({column: None}, stages[name].get("each", []), f"{where}, stage {name}: each")
+            check_keys(own, OWN, f"{where}, stage {name}, for {column}")
+            stage_of(options_of(stages[name], corpora, column), f"{where}, stage {name}, for {column}")
     if not isinstance(row.get("ensemble", 1), int) or row.get("ensemble", 1) < 1:
         raise UsageError(f"{where}: ensemble = {row['ensemble']!r}: it must be a whole number, 1 or more")
     if row.get("apart"):
@@ -183,9 +189,10 @@ def model_of(table: dict, **more) -> ModelConfig:
 
 
 def options_of(table: dict, corpora: dict, column=None) -> dict:
-    """A stage's table as options: corpora by their folders, `each` as the column's task, and the defaults of fine-tuning where
-    it reads no text."""
-    options = {key: value for key, value in table.items() if key not in ("each", "leave_out")}
+    """A stage's table as options: corpora by their folders, `each` as the column's task with what is `for` it, and the defaults
+    of fine-tuning where it reads no text."""
+    table = {**table, **table.get("for", {}).get(column, {})}
+    options = {key: value for key, value in table.items() if key not in ("each", "for", "leave_out")}
     named = options.pop("corpora", [])
     if table.get("each") is not None:
         options["tasks"] = [column] if column else table["each"]

@@ -94,11 +94,6 @@ def notes(rows) -> list[str]:
         f"{tables_said([1, *numbers])}; ten of its baseline runs spread by",
         ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
     ]
-    quoted = {c for row in rows if row["paper"] for c in paper.unchecked(row["paper_row"])}
-    if quoted:
-        of = [n for n in numbers if set(paper.CHECKED.get(n, [])) != set(paper.COLUMNS)]
-        shown = ", ".join(column for column in paper.COLUMNS if column in quoted)
-        found.append(f"{tables_said(of)}, {shown}: as quoted, not checked against the paper.")
     return found
 
 

@@ -1,8 +1,8 @@
 """Parquet files that know when they are not what was written: tables on their way from one stage to the next.
 
-Besides Parquet's own page checksums each column of each row group has a checksum of its values, kept under a seal with
-whatever else the writer wants to say. So nothing that became of the file can pass: a reader that was led astray by a bad
-footer or page header, which Parquet's checksums do not cover, gives other values.
+Each column of each row group has a checksum of its values, kept under a seal with whatever else the writer wants to say.
+So nothing that became of the file can pass: a reader that is led astray gives other values. Parquet's own checksums would
+be a second reading of the same bytes, and leave out the footer and the headers of pages.
 """
 
 import io
@@ -51,8 +51,7 @@ class TableWriter:
 def open_table(path: str, schema: pa.Schema, sums: FileSums | None = None, **options) -> Iterator[TableWriter]:
     """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
     told: list = []
-    options = {**options, "write_page_checksum": True, "metadata_collector": told}
-    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, **options) as writer:
+    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, metadata_collector=told, **options) as writer:
         table = TableWriter(writer, schema)
         yield table
         with output_errors(path):
@@ -72,7 +71,7 @@ class TableReader:
     def __init__(self, path: str, file: BinaryIO, metadata: pq.FileMetaData | None = None):
         self._path = path
         with self._errors():
-            self._table = pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
+            self._table = pq.ParquetFile(file, metadata=metadata)
             self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
             self.groups: list[dict] = self.fields.pop("groups")
 

@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import wet_files
 from c4build.compiled import core
 from c4build.dedup.keys import plain_url_key
 from c4build.flow.clean import Cleaner, CleanSettings, tracks_of
-from c4build.flow.pages import CompiledPages, PlainPages
+from c4build.flow.pages import CompiledPages, PageRules, PlainPages, pages_of
 from c4build.read.paths import identify
+from c4build.read.wet import read_pages
 from c4build.rules.tables import RULE_SETS, choose_variants
 from c4build.sample.resources import sample_folder
 
@@ -88,3 +91,33 @@ def test_both_ways_make_the_same_page_files(rules, options, files, tmp_path, mon
     assert compiled == plain
     counts = compiled[0].counts[settings.track_keys()[0]]
     assert {"damaged", "no_url", "no_content"} <= set(counts) and compiled[0].damages
+
+
+def test_another_thread_works_while_a_page_is_taken(tmp_path):
+    """By itself Python lets no other thread in here for a minute."""
+    path = tmp_path / "one.warc.wet"
+    path.write_bytes(
+        wet_files.record(wet_files.Written("http://example.org/", "\n".join(map(wet_files.text, range(100)))))
+    )
+    rules = RULE_SETS["c4-3.1.0"]
+    tracks, _ = tracks_of(rules, choose_variants(["en"]))
+    pages = pages_of(PageRules(rules, tracks, (), None, "", False))
+    with open(path, "rb") as file:
+        (page,) = read_pages(file, rules.records, rules.max_page_chars)
+    pages.begin("one", None, False)
+    go, seen = threading.Lock(), []
+    go.acquire()
+    other = threading.Thread(target=lambda: (go.acquire(), seen.append(True)))
+    other.start()
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(60)
+        go.release()
+        for number in range(1000):
+            pages.take(number, page)
+            if seen:
+                break
+        assert seen
+    finally:
+        sys.setswitchinterval(before)
+        other.join()

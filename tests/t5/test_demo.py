@@ -24,6 +24,16 @@ def demo(tmp_path_factory):
     return folder
 
 
+def ablate(name: str, folder: Path):
+    """`c4build ablate NAME` without the flags that make short tests compile quickly, and long runs slow."""
+    script = Path(sys.executable).with_name("c4build")
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [script, "ablate", name, "--quiet"], cwd=folder, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def children_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -67,13 +77,7 @@ def test_a_corpus_that_the_demonstration_lacks_is_named_at_once(tmp_path):
 @pytest.mark.timeout(900)
 def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
     before = children_seconds()
-    script = Path(sys.executable).with_name("c4build")
-    environment = {
-        name: value for name, value in os.environ.items() if name != "XLA_FLAGS"
-    }  # compiled as people have it
-    command = [script, "ablate", "ablation-demo.toml"]
-    done = subprocess.run(command, cwd=demo, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
+    ablate("ablation-demo.toml", demo)
     assert children_seconds() - before < 290  # of processors' time: under five minutes, however the cores share it
     out = demo / "ablation-demo"
     names = [corpus["name"] for corpus in read_config(find_config("ablation-demo.toml"))["row"]]
@@ -104,8 +108,7 @@ def test_the_demonstration_ends_in_the_whole_table_in_minutes(demo):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("demo-*.toml")), ids=lambda path: path.stem)
 def test_every_study_of_the_paper_runs_as_a_demonstration(demo, path):
     """In one folder, so that what the studies share is made once."""
-    done = Command("ablate", path.name, "--quiet", folder=demo).finish(2300)
-    assert done.code == 0, done.err
+    ablate(path.name, demo)
     rows = list(csv.DictReader(open(demo / path.stem / "table.csv")))
     assert [row["row"] for row in rows] == [row["name"] for row in read_config(path)["row"]]
     assert all(0 <= float(row[task]) <= 100 for row in rows for task in ("demo_mood", "demo_where"))
