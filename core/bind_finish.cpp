@@ -1,52 +1,11 @@
 #include <span>
 
-#include "bindings.hpp"
+#include "bound.hpp"
 #include "finish.hpp"
 
 namespace c4 {
 
 namespace {
-
-// The memory of bytes or an array of NumPy's, held as long as this is there.
-class Numbers {
-public:
-    explicit Numbers(nb::handle holder) {
-        if (PyObject_GetBuffer(holder.ptr(), &view_, PyBUF_SIMPLE)) throw nb::python_error();
-    }
-    ~Numbers() { PyBuffer_Release(&view_); }
-    Numbers(const Numbers&) = delete;
-    Numbers& operator=(const Numbers&) = delete;
-
-    template <class Number>
-    std::span<const Number> of() const {
-        const auto size = static_cast<std::size_t>(view_.len);
-        if (size % sizeof(Number) || reinterpret_cast<std::uintptr_t>(view_.buf) % alignof(Number))
-            throw nb::value_error("these are no such numbers");
-        return {static_cast<const Number*>(view_.buf), size / sizeof(Number)};
-    }
-
-private:
-    Py_buffer view_{};
-};
-
-// A column of texts: (all their bytes one behind the other, [n] int32: the size of each).
-class JoinedTexts {
-public:
-    explicit JoinedTexts(const nb::tuple& joined) : bytes_(joined[0]) {
-        const Numbers holder(joined[1]);
-        Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
-        for (const std::int32_t size : holder.of<std::int32_t>()) {
-            if (size < 0 || static_cast<std::size_t>(size) > rest.size()) throw nb::value_error("sizes do not fit the bytes");
-            texts.push_back(rest.substr(0, static_cast<std::size_t>(size)));
-            rest.remove_prefix(static_cast<std::size_t>(size));
-        }
-    }
-
-    std::vector<Text> texts;
-
-private:
-    Numbers bytes_;
-};
 
 // Outcomes with the texts that they look at.
 class OutcomesOfPython {
@@ -54,17 +13,25 @@ public:
     OutcomesOfPython(
         const Steps& steps, const Units& units, const nb::tuple& texts, const nb::tuple& raws, nb::handle running, nb::handle keys,
         nb::handle positions, nb::handle lost, Variants raw, std::size_t variants)
-        : texts_(texts), raws_(raws) {
-        const Numbers held[] = {Numbers(running), Numbers(keys), Numbers(positions), Numbers(lost)};
-        const Surviving pages{
-            .texts = texts_.texts,
-            .raws = raws_.texts,
-            .running = held[0].of<Variants>(),
-            .keys = held[1].of<std::uint32_t>(),
-            .positions = held[2].of<std::uint32_t>(),
-            .lost = held[3].of<Variants>(),
-        };
-        found = unlocked([&] { return outcomes_of(steps, units, pages, raw, variants); });
+        : texts_(texts), raws_(raws), running_(running), keys_(keys), positions_(positions), lost_(lost), units_(units),
+          pages_{
+              .texts = texts_.texts,
+              .raws = raws_.texts,
+              .running = running_.of<Variants>(),
+              .keys = keys_.of<std::uint32_t>(),
+              .positions = positions_.of<std::uint32_t>(),
+              .lost = lost_.of<Variants>(),
+          } {
+        found = unlocked([&] { return outcomes_of(steps, units, pages_, raw, variants); });
+    }
+
+    // Of the pages of a file: urls and timestamps are columns of texts. See `take_samples`.
+    void take_samples(
+        LowestOfPython& lowest, std::int64_t file, nb::handle chances, nb::handle numbers, const nb::tuple& urls, const nb::tuple& timestamps) const {
+        const Numbers held[] = {Numbers(chances), Numbers(numbers)};
+        const JoinedTexts texts[] = {JoinedTexts(urls), JoinedTexts(timestamps)};
+        const Described of{file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts};
+        unlocked([&] { c4::take_samples(lowest.lowest, units_, pages_, found, of); });
     }
 
     nb::bytes text(std::size_t outcome) const {
@@ -92,6 +59,9 @@ public:
 
 private:
     JoinedTexts texts_, raws_;
+    Numbers running_, keys_, positions_, lost_;
+    const Units& units_;
+    Surviving pages_;
 };
 
 } // namespace
@@ -99,14 +69,15 @@ private:
 void bind_finish(nb::module_& module) {
     nb::class_<OutcomesOfPython>(module, "Outcomes")
         .def(nb::init<const Steps&, const Units&, const nb::tuple&, const nb::tuple&, nb::handle, nb::handle, nb::handle, nb::handle, Variants,
-            std::size_t>())
+            std::size_t>(), nb::keep_alive<1, 3>())
         .def_prop_ro("rows", [](const OutcomesOfPython& self) { return to_bytes(self.found.rows); })
         .def_prop_ro("before", [](const OutcomesOfPython& self) { return to_bytes(self.found.before); })
         .def_prop_ro("kept", [](const OutcomesOfPython& self) { return to_bytes(self.found.kept); })
         .def_prop_ro("reasons", [](const OutcomesOfPython& self) { return to_bytes(self.found.reasons); })
         .def_prop_ro("removed", [](const OutcomesOfPython& self) { return to_bytes(self.found.removed); })
         .def("text", &OutcomesOfPython::text)
-        .def("frames", &OutcomesOfPython::frames);
+        .def("frames", &OutcomesOfPython::frames)
+        .def("take_samples", &OutcomesOfPython::take_samples);
 }
 
 } // namespace c4

@@ -10,17 +10,6 @@ namespace c4 {
 
 namespace {
 
-// A column as (how many are null, its buffers as Arrow has them).
-template <class... Buffers>
-nb::object column_of(const Validity& validity, const Buffers&... buffers) {
-    const nb::object there = validity.nulls() ? nb::object(to_bytes(validity.bits())) : nb::none();
-    return nb::make_tuple(validity.nulls(), nb::make_tuple(there, buffers...));
-}
-
-nb::object column_of(const TextColumn& column) {
-    return column_of(column.validity(), to_bytes(column.offsets()), to_bytes(column.data()));
-}
-
 // By the names of `Row`.
 nb::dict to_dict(const Columns& columns) {
     const Validity all;
@@ -65,34 +54,30 @@ Known known_of(nb::handle page) {
     return known;
 }
 
-// A number of Python's as a limit: nothing where it lies above all chances.
-std::optional<std::uint64_t> limit_of(nb::handle number) {
-    const auto limit = PyLong_AsUnsignedLongLong(number.ptr());
-    if (!PyErr_Occurred()) return limit;
-    if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw nb::python_error();
-    PyErr_Clear();
-    return std::nullopt;
-}
-
 class PagesOfPython {
 public:
     PagesOfPython(const Steps& steps, const Units& units, const nb::dict& plan) : pages_(rules(plan), steps, units) {}
 
-    void begin(nb::str path, nb::object limits, bool every_dropped) {
-        pages_.begin(utf8_of(path));
-        limits_ = std::move(limits);
+    void begin(nb::str path, std::size_t samples, bool every_dropped) {
+        pages_.begin(utf8_of(path), samples);
         every_dropped_ = every_dropped;
-        look_below_.reset();
     }
-
-    void look_below(nb::handle limit) { look_below_ = limit_of(limit); }
 
     nb::object take(std::uint32_t number, nb::handle page) {
         const Known known = nb::isinstance<RecordOfPython>(page) ? Known{nb::inst_ptr<RecordOfPython>(page)->fields(), {}} : known_of(page);
         const Taken taken = unlocked([&] { return pages_.take(known.fields, number); });
-        const nb::bytes reasons = to_bytes(taken.reasons);
-        if (!asked_for(taken, reasons)) return nb::none();
-        return nb::make_tuple(taken.chance, taken.row, reasons, to_str(taken.url), taken.excluded, taken.is_news);
+        if (!every_dropped_ || taken.reasons.find_first_not_of('\0') == std::string::npos) return nb::none();
+        return nb::make_tuple(taken.chance, taken.row, to_bytes(taken.reasons), to_str(taken.url), taken.excluded, taken.is_news);
+    }
+
+    LowestOfPython take_lowest() { return LowestOfPython(pages_.take_lowest()); }
+
+    // (halvings, [(chance, body, URL, is it news?)])
+    nb::tuple looked() const {
+        nb::list made;
+        for (const LookedAt& page : pages_.looked().pages())
+            made.append(nb::make_tuple(page.chance, to_bytes(page.body), to_str(page.url), page.is_news));
+        return nb::make_tuple(pages_.looked().halvings(), made);
     }
 
     nb::list counts() const {
@@ -132,24 +117,14 @@ private:
             .not_a_news_domain = nb::cast<std::uint8_t>(plan["not_a_news_domain"]),
             .is_excluded = asking("is_excluded"),
             .is_news = asking("is_news"),
+            .most_held = nb::cast<std::size_t>(plan["most_held"]),
+            .most_looked = nb::cast<std::size_t>(plan["most_looked"]),
+            .most_looked_bytes = nb::cast<std::size_t>(plan["most_looked_bytes"]),
         };
     }
 
-    // May the page be a sample, or be looked at, or must it be written as dropped?
-    bool asked_for(const Taken& taken, nb::handle reasons) const {
-        if (every_dropped_ && taken.reasons.find_first_not_of('\0') != std::string::npos) return true;
-        if (limits_.is_none()) return false;
-        if (!taken.excluded && (!look_below_ || taken.chance < *look_below_)) return true;
-        PyObject* const found = PyDict_GetItemWithError(limits_.ptr(), reasons.ptr());
-        if (!found && PyErr_Occurred()) throw nb::python_error();
-        const std::optional<std::uint64_t> limit = found ? limit_of(found) : std::nullopt;
-        return !limit || taken.chance < *limit;
-    }
-
     Pages pages_;
-    nb::object limits_ = nb::none();
     bool every_dropped_ = false;
-    std::optional<std::uint64_t> look_below_;
 };
 
 } // namespace
@@ -157,11 +132,12 @@ private:
 void bind_pages(nb::module_& module) {
     nb::class_<PagesOfPython>(module, "Pages", "What becomes of pages before deduplication, see `c4build.flow.pages`")
         .def(nb::init<const Steps&, const Units&, const nb::dict&>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
-        .def("begin", &PagesOfPython::begin, nb::arg("path"), nb::arg("limits").none(), nb::arg("every_dropped"))
-        .def("look_below", &PagesOfPython::look_below)
+        .def("begin", &PagesOfPython::begin, nb::arg("path"), nb::arg("samples"), nb::arg("every_dropped"))
         .def("take", &PagesOfPython::take)
         .def("counts", &PagesOfPython::counts)
         .def("counted_lines", &PagesOfPython::counted_lines)
+        .def("take_lowest", &PagesOfPython::take_lowest)
+        .def("looked", &PagesOfPython::looked)
         .def("take_columns", &PagesOfPython::take_columns)
         .def_prop_ro("rows", &PagesOfPython::rows)
         .def_prop_ro("size", &PagesOfPython::size);

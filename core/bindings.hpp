@@ -42,6 +42,7 @@ void bind_pages(nb::module_& module);
 void bind_phrases(nb::module_& parts);
 void bind_sentences(nb::module_& module);
 void bind_records(nb::module_& module);
+void bind_samples(nb::module_& module);
 void bind_steps(nb::module_& module);
 
 } // namespace c4

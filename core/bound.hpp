@@ -1,10 +1,13 @@
 // What more than one file of bindings knows.
 #pragma once
 
+#include <span>
+
 #include "bindings.hpp"
 #include "lines.hpp"
 #include "pages.hpp"
 #include "records.hpp"
+#include "samples.hpp"
 
 namespace c4 {
 
@@ -30,6 +33,78 @@ private:
     nb::bytes data_;
     Record record_;
     std::int64_t offset_;
+};
+
+// A column as (how many are null, its buffers as Arrow has them).
+template <class... Buffers>
+nb::object column_of(const Validity& validity, const Buffers&... buffers) {
+    const nb::object there = validity.nulls() ? nb::object(to_bytes(validity.bits())) : nb::none();
+    return nb::make_tuple(validity.nulls(), nb::make_tuple(there, buffers...));
+}
+
+inline nb::object column_of(const TextColumn& column) {
+    return column_of(column.validity(), to_bytes(column.offsets()), to_bytes(column.data()));
+}
+
+// The memory of bytes or an array of NumPy's, held as long as this is there.
+class Numbers {
+public:
+    explicit Numbers(nb::handle holder) {
+        if (PyObject_GetBuffer(holder.ptr(), &view_, PyBUF_SIMPLE)) throw nb::python_error();
+    }
+    ~Numbers() { PyBuffer_Release(&view_); }
+    Numbers(const Numbers&) = delete;
+    Numbers& operator=(const Numbers&) = delete;
+
+    template <class Number>
+    std::span<const Number> of() const {
+        const auto size = static_cast<std::size_t>(view_.len);
+        if (size % sizeof(Number) || reinterpret_cast<std::uintptr_t>(view_.buf) % alignof(Number))
+            throw nb::value_error("these are no such numbers");
+        return {static_cast<const Number*>(view_.buf), size / sizeof(Number)};
+    }
+
+private:
+    Py_buffer view_{};
+};
+
+// A column of texts: (all their bytes one behind the other, [n] int32: the size of each).
+class JoinedTexts {
+public:
+    explicit JoinedTexts(const nb::tuple& joined) : bytes_(joined[0]) {
+        const Numbers holder(joined[1]);
+        Text rest(bytes_.of<char>().data(), bytes_.of<char>().size());
+        texts.reserve(holder.of<std::int32_t>().size());
+        for (const std::int32_t size : holder.of<std::int32_t>()) {
+            if (size < 0 || static_cast<std::size_t>(size) > rest.size()) throw nb::value_error("sizes do not fit the bytes");
+            texts.push_back(rest.substr(0, static_cast<std::size_t>(size)));
+            rest.remove_prefix(static_cast<std::size_t>(size));
+        }
+    }
+
+    std::vector<Text> texts;
+
+private:
+    Numbers bytes_;
+};
+
+// `Lowest` of candidates that are tuples, as `Candidate` in c4build/flow/candidates.py.
+class LowestOfPython {
+public:
+    LowestOfPython(std::size_t most, std::size_t most_held, nb::bytes outside);
+    explicit LowestOfPython(Lowest lowest) : lowest(std::move(lowest)) {}
+
+    void add(nb::tuple candidate);
+    // Adds rows: of each field the column's values as they lie in memory, or (all texts' bytes one behind the other, [n] int32:
+    // the size of each).
+    void add_rows(nb::list columns);
+    bool wants(std::uint64_t chance, nb::bytes groups) const { return lowest.wants(chance, text_of(groups)); }
+    nb::object limit(nb::bytes groups) const;
+    nb::list groups_of(std::size_t at) const;
+    // All, in row groups that end where their bodies have so many bytes: [(rows, [columns as Arrow has them])].
+    nb::list row_groups(std::size_t bytes) const;
+
+    Lowest lowest;
 };
 
 } // namespace c4

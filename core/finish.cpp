@@ -96,6 +96,45 @@ Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pa
     return judge.outcomes();
 }
 
+void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of) {
+    const std::size_t rows = pages.running.size(), variants = outcomes.removed.size();
+    for (const std::size_t size : {pages.texts.size(), pages.keys.size(), of.chances.size(), of.numbers.size(), of.urls.size(), of.timestamps.size()})
+        check(size == rows, "columns of different lengths");
+    std::string groups(variants, '\0');
+    const auto none = [&] { groups.assign(variants, static_cast<char>(NO_GROUP)); };
+    const auto set = [&](Variants bits, std::uint8_t group) { each_bit(bits, [&](std::size_t bit) { groups.at(bit) = static_cast<char>(group); }); };
+    const auto take = [&](std::size_t row, Stage stage, Text body) {
+        lowest.take({of.chances[row], of.file, of.numbers[row]}, -1, groups, stage, of.urls[row], of.timestamps[row], body);
+    };
+    std::uint64_t first = 0;
+    for (std::size_t row = 0, low = 0; row < rows; row++) {
+        const std::uint64_t stop = first + pages.keys[row];
+        std::size_t high = low;
+        while (high < pages.positions.size() && pages.positions[high] < stop) high++;
+        if (high > low) {
+            const std::size_t picked = low + of.chances[row] % (high - low);
+            const Variants losing = pages.lost[picked] & pages.running[row];
+            none();
+            set(losing, REPEATED_GROUP);
+            if (losing && lowest.wants(of.chances[row], groups)) take(row, REPEATED, units.unit(pages.texts[row], pages.positions[picked] - first));
+        }
+        first = stop, low = high;
+    }
+    for (std::size_t n = 0; n < outcomes.rows.size(); n++) {
+        const Variants kept = outcomes.kept[n], gone = outcomes.before[n] & ~kept;
+        if (kept) {
+            none();
+            set(kept, 0);
+            take(outcomes.rows[n], KEPT, outcomes.texts[n]);
+        }
+        if (gone) {
+            none();
+            each_bit(gone, [&](std::size_t bit) { groups.at(bit) = static_cast<char>(outcomes.reasons[n * variants + bit]); });
+            take(outcomes.rows[n], CLEANED, outcomes.texts[n]);
+        }
+    }
+}
+
 Framer::Framer(
     const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
     std::span<const std::uint8_t> left_out)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "samples.hpp"
 #include "steps.hpp"
 #include "unicode.hpp"
 #include "units.hpp"
@@ -35,6 +36,18 @@ struct Outcomes {
 
 // Throws std::invalid_argument where the spans do not go together.
 Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants);
+
+// What is known of the pages of a row group besides, by page.
+struct Described {
+    std::int64_t file;
+    std::span<const std::uint64_t> chances;
+    std::span<const std::uint32_t> numbers;
+    std::span<const Text> urls, timestamps;
+};
+
+// Takes into `lowest` what becomes of the pages, and of the lines or spans that each lost one. Throws std::invalid_argument
+// where the spans do not go together.
+void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of);
 
 // The examples that a variant keeps of a row group, framed one behind the other, but for pages that are left out. An example
 // has the text first, then of each column the page's value.

@@ -63,6 +63,7 @@ NB_MODULE(_core, module) {
     c4::bind_phrases(parts);
     c4::bind_sentences(module);
     c4::bind_records(module);
+    c4::bind_samples(module);
     c4::bind_steps(module);
     c4::bind_finish(module);
 }

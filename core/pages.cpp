@@ -7,11 +7,24 @@
 
 namespace c4 {
 
-Pages::Pages(PageRules rules, const Steps& steps, const Units& units)
-    : rules_(std::move(rules)), steps_(steps), units_(units), counts_(rules_.tracks) {}
+namespace {
 
-void Pages::begin(Text path) {
+// What is outside of all rules.
+std::string outside(const PageRules& rules) {
+    return {static_cast<char>(rules.not_a_news_domain), static_cast<char>(rules.excluded)};
+}
+
+} // namespace
+
+Pages::Pages(PageRules rules, const Steps& steps, const Units& units)
+    : rules_(std::move(rules)), steps_(steps), units_(units), counts_(rules_.tracks), lowest_(0, rules_.most_held, outside(rules_)),
+      looked_(rules_.most_looked, rules_.most_looked_bytes) {}
+
+void Pages::begin(Text path, std::size_t samples) {
     path_ = path;
+    samples_ = samples;
+    lowest_ = {samples, rules_.most_held, outside(rules_)};
+    looked_ = {rules_.most_looked, rules_.most_looked_bytes};
     counts_.assign(rules_.tracks, {});
     lines_ = {};
     columns_ = {};
@@ -20,6 +33,18 @@ void Pages::begin(Text path) {
 }
 
 Taken Pages::take(const PageFields& page, std::uint32_t number) {
+    Taken taken = judge(page, number);
+    if (samples_) hold(page, number, taken);
+    return taken;
+}
+
+void Pages::hold(const PageFields& page, std::uint32_t number, const Taken& taken) {
+    lowest_.take({taken.chance, 0, number}, taken.row, taken.reasons, AS_READ, page.url, page.timestamp, page.body);
+    if (!taken.excluded && looked_.wants(taken.chance))
+        looked_.add({taken.chance, std::string(page.body), taken.url, taken.is_news});
+}
+
+Taken Pages::judge(const PageFields& page, std::uint32_t number) {
     const Variants all = rules_.clean | rules_.raw;
     Taken taken{normalize_url(page.url), 0, -1, std::string(rules_.tracks, '\0'), false, true};
     const Hash128 hash = murmur3(taken.url);
@@ -73,6 +98,8 @@ void Pages::count(Variants variants, Text reasons) {
         if (const auto reason = static_cast<std::uint8_t>(reasons[track])) counts_[track][reason]++;
     });
 }
+
+Lowest Pages::take_lowest() { return std::exchange(lowest_, {samples_, rules_.most_held, outside(rules_)}); }
 
 Columns Pages::take_columns() {
     rows_before_ += static_cast<std::int64_t>(columns_.rows());

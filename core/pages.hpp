@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "columns.hpp"
+#include "samples.hpp"
 #include "steps.hpp"
 #include "unicode.hpp"
 #include "units.hpp"
@@ -27,6 +28,8 @@ struct PageRules {
     std::uint8_t excluded, not_a_news_domain; // reasons
     // Of normalised URLs; empty where nobody asks.
     std::function<bool(Text)> is_excluded, is_news;
+    std::size_t most_held;                     // bytes of a page that may become a sample
+    std::size_t most_looked, most_looked_bytes; // see `Looked`
 };
 
 // What a page came to.
@@ -44,12 +47,14 @@ public:
 
     Pages(PageRules rules, const Steps& steps, const Units& units);
 
-    // Of a new file, by its path.
-    void begin(Text path);
+    // Of a new file, by its path. `samples`: how many pages of each reason are held, 0: none, and none is looked at.
+    void begin(Text path, std::size_t samples);
     // Takes a page, with its number in the file.
     Taken take(const PageFields& page, std::uint32_t number);
     const Counts& counts() const { return counts_; }
     const LineCounts& lines() const { return lines_; } // of the file
+    Lowest take_lowest(); // of the file's pages, at its end
+    const Looked& looked() const { return looked_; }
 
     // The rows since the last call.
     Columns take_columns();
@@ -57,6 +62,8 @@ public:
     std::size_t bytes() const { return bytes_; } // of their pages as read
 
 private:
+    Taken judge(const PageFields& page, std::uint32_t number);
+    void hold(const PageFields& page, std::uint32_t number, const Taken& taken);
     void add_texts(const PageFields& page, const PageRow& row, Text normalized, std::optional<Text> text, std::optional<Text> raw);
     void count(Variants variants, Text reasons);
 
@@ -67,6 +74,9 @@ private:
     Counts counts_;
     LineCounts lines_;
     Columns columns_;
+    std::size_t samples_ = 0;
+    Lowest lowest_;
+    Looked looked_;
     std::size_t bytes_ = 0;
     std::int64_t rows_before_ = 0; // of the file, that were taken
 };

@@ -1,6 +1,7 @@
 #include "units.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "hashes.hpp"
@@ -53,6 +54,26 @@ std::string Units::keys(Text text) const {
         }
         append_hash(made, murmur3(span));
     }
+    return made;
+}
+
+std::string Units::unit(Text text, std::size_t position) const {
+    std::size_t number = 0;
+    std::string made;
+    split(text, [&](Text line) {
+        if (!span_sentences_) {
+            if (number++ == position) made = line;
+            return;
+        }
+        for (const auto& [start, stop] : punkt_->spans(line)) {
+            if (number >= position && number < position + span_sentences_) {
+                if (number > position) made += ' ';
+                made += strip(line.substr(start, stop - start));
+            }
+            number++;
+        }
+    });
+    if (number < position + std::max<std::size_t>(span_sentences_, 1)) throw std::out_of_range("there are not so many units");
     return made;
 }
 

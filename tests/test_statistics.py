@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_explain import explained
 
 from c4build.corpora.explain import Explainer
-from c4build.flow.figures import Looked, Sketch
+from c4build.flow.figures import Looked, LookedAt, Sketch
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.write.samples import read_samples
 from c4build.write.statistics import MOST_COUNTED, MOST_JUDGED, Side, read_statistics
@@ -91,9 +91,9 @@ def test_the_pages_looked_at_are_those_of_the_lowest_hashes(pages):
     looked = Looked()
     for chance in chances:
         if chance < looked.limit:
-            looked.add(chance, None, 100)
-    assert sorted(chance for chance, _ in looked.pages()) == sorted(c for c in chances if c < looked.level.limit)
-    assert len(looked.pages()) <= MOST_COUNTED < sum(c < 2 * looked.level.limit for c in chances)
+            looked.add(LookedAt(chance, bytes(100), "", True))
+    assert sorted(page.chance for page in looked.pages) == sorted(c for c in chances if c < looked.level.limit)
+    assert len(looked.pages) <= MOST_COUNTED < sum(c < 2 * looked.level.limit for c in chances)
     judged = looked.judged().limit
     assert sum(c < judged for c in chances) <= MOST_JUDGED < sum(c < 2 * judged for c in chances)
 

@@ -4,19 +4,21 @@ Clean leaves such a table beside each page file, a unit one of its own, and `sam
 the corpus. What is lowest of all is lowest of its file: so nothing depends on which files or units there are.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import heappush, heappushpop
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from c4build.compiled import core
 from c4build.errors import CorruptFileError
+from c4build.flow.rows import arrow_column
 from c4build.rules.tables import CODE
 from c4build.write.files import FileSums
-from c4build.write.tables import TableReader, TableWriter, open_table, read_table
+from c4build.write.tables import TableWriter, joined, open_table, read_table
 
 EVERY = 1 << 64  # above all chances
 MOST_HELD = 1 << 16  # bytes of a page
@@ -71,20 +73,85 @@ def shortened(body: bytes, most: int = MOST_HELD) -> bytes:
     return body if len(body) <= most else body[:most].decode(errors="ignore").encode()
 
 
-class Lowest:
+class Lowest(Protocol):
     """Of each group the candidates with the lowest chances, `most` of them, or all where there are fewer."""
+
+    def wants(self, chance: int, groups: bytes) -> bool:
+        """False where a page of these groups would not be held; pages must come in order then."""
+        ...
+
+    def limit(self, groups: bytes) -> int | None:
+        """The chance that pages of these groups must lie below; None where any will do."""
+        ...
+
+    def add(self, candidate: Candidate): ...
+
+    def add_rows(self, rows: pa.RecordBatch):
+        """Adds those of a row group of a table."""
+        ...
+
+    def row_groups(self) -> Iterator[list[pa.Array]]:
+        """All, as they stand in a table."""
+        ...
+
+    def held(self) -> list[Candidate]:
+        """All, in the same order however they came."""
+        ...
+
+    def of(self, at: int, group: int) -> list[Candidate]:
+        """Those of a group, the lowest first."""
+        ...
+
+    def groups_of(self, at: int) -> list[int]: ...
+
+
+def lowest(most: int) -> Lowest:
+    """The compiled one, where there is one."""
+    return CompiledLowest(core.Lowest(most, MOST_HELD, bytes(_OUTSIDE))) if core else PlainLowest(most)
+
+
+class CompiledLowest:
+    """By `core/samples.cpp`."""
+
+    def __init__(self, compiled: Any):
+        self.compiled = compiled
+        self.wants: Callable[[int, bytes], bool] = compiled.wants
+        self.limit: Callable[[bytes], int | None] = compiled.limit
+        self.add: Callable[[Candidate], None] = compiled.add
+        self.groups_of: Callable[[int], list[int]] = compiled.groups_of
+
+    def add_rows(self, rows: pa.RecordBatch):
+        texts = (pa.string(), pa.binary())
+        self.compiled.add_rows([joined(one) if one.type in texts else one.to_numpy() for one in rows.columns])
+
+    def row_groups(self) -> Iterator[list[pa.Array]]:
+        for rows, columns in self.compiled.row_groups(_ROW_GROUP_BYTES):
+            yield [arrow_column(field.type, rows, column) for field, column in zip(_SCHEMA, columns)]
+
+    def held(self) -> list[Candidate]:
+        return [*map(Candidate._make, self.compiled.held())]
+
+    def of(self, at: int, group: int) -> list[Candidate]:
+        return [*map(Candidate._make, self.compiled.of(at, group))]
+
+
+class PlainLowest:
+    """In Python."""
 
     def __init__(self, most: int):
         self._most = most
         self._heaps: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
-        self.limits: dict[bytes, int] = {}  # by groups: a page with this chance or a higher one would not be held
+        self._limits: dict[bytes, int] = {}  # by groups
         self._held: dict[int, Candidate] = {}
         self._uses: dict[int, int] = {}
         self._ids = count()
 
     def wants(self, chance: int, groups: bytes) -> bool:
-        """False where a page of these groups would not be held; pages must come in order then."""
-        return chance < self.limits.get(groups, EVERY)
+        return chance < self._limits.get(groups, EVERY)
+
+    def limit(self, groups: bytes) -> int | None:
+        limit = self._limits.get(groups, EVERY)
+        return limit if limit < EVERY else None
 
     def add(self, candidate: Candidate):
         id, uses, limit = next(self._ids), 0, 0
@@ -102,7 +169,7 @@ class Lowest:
                 else:
                     self._let_go(gone)
             limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
-        self.limits[candidate.groups] = limit
+        self._limits[candidate.groups] = limit
         if uses:
             self._uses[id] = uses
         else:
@@ -113,12 +180,26 @@ class Lowest:
         if not self._uses[id]:
             del self._uses[id], self._held[id]
 
+    def add_rows(self, rows: pa.RecordBatch):
+        for candidate in _candidates_of(rows):
+            self.add(candidate)
+
+    def row_groups(self) -> Iterator[list[pa.Array]]:
+        waiting: list[Candidate] = []
+        size = 0
+        for candidate in self.held():
+            waiting.append(candidate)
+            size += len(candidate.body)
+            if size >= _ROW_GROUP_BYTES:
+                yield _columns_of(waiting)
+                waiting, size = [], 0
+        if waiting:
+            yield _columns_of(waiting)
+
     def held(self) -> list[Candidate]:
-        """All, in the same order however they came."""
         return sorted(self._held.values())
 
     def of(self, at: int, group: int) -> list[Candidate]:
-        """Those of a group, the lowest first."""
         return [self._held[id] for *_, id in sorted(self._heaps.get((at, group), []), reverse=True)]
 
     def groups_of(self, at: int) -> list[int]:
@@ -133,21 +214,13 @@ def candidates_file(page_file: str) -> str:
 @contextmanager
 def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="lz4", use_dictionary=False, write_statistics=False) as table:
+    with open_table(path, _SCHEMA, sums, compression="none", use_dictionary=False, write_statistics=False) as table:
         yield table
 
 
-def write_candidates(table: TableWriter, candidates: Sequence[Candidate]):
-    waiting: list[Candidate] = []
-    size = 0
-    for candidate in candidates:
-        waiting.append(candidate)
-        size += len(candidate.body)
-        if size >= _ROW_GROUP_BYTES:
-            _write(table, waiting)
-            waiting, size = [], 0
-    if waiting:
-        _write(table, waiting)
+def write_candidates(table: TableWriter, held: Lowest):
+    for columns in held.row_groups():
+        table.write(columns)
 
 
 class DroppedTable:
@@ -166,25 +239,30 @@ class DroppedTable:
 
     def flush(self):
         if self._waiting:
-            _write(self._table, self._waiting)
+            self._table.write(_columns_of(self._waiting))
         self._waiting, self._size = [], 0
 
 
-def _write(table: TableWriter, candidates: list[Candidate]):
+def _columns_of(candidates: list[Candidate]) -> list[pa.Array]:
     columns = zip(*candidates)
-    table.write([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)])
+    return [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)]
+
+
+def _candidates_of(rows: pa.RecordBatch) -> Iterator[Candidate]:
+    return map(Candidate._make, zip(*(column.to_pylist() for column in rows.columns)))
+
+
+@contextmanager
+def read_rows(path: str, content: str) -> Iterator[tuple[dict[str, Any], Iterator[pa.RecordBatch]]]:
+    """What is said with a table, and its row groups. Raises CorruptFileError, also where `content` is not what is said."""
+    with read_table(path) as found:
+        if found.fields["content"] != content:
+            raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
+        yield found.fields, (found.read(group) for group in range(len(found.groups)))
 
 
 @contextmanager
 def read_candidates(path: str, content: str) -> Iterator[tuple[dict[str, Any], Iterator[Candidate]]]:
-    """What is said with a table, and its candidates. Raises CorruptFileError, also where `content` is not what is said."""
-    with read_table(path) as found:
-        if found.fields["content"] != content:
-            raise CorruptFileError(f"{path}: it is another file than at the start; run the same command again")
-        yield found.fields, _candidates(found)
-
-
-def _candidates(table: TableReader) -> Iterator[Candidate]:
-    for group in range(len(table.groups)):
-        columns: Iterable[list] = (column.to_pylist() for column in table.read(group).columns)
-        yield from map(Candidate._make, zip(*columns))
+    """The same, with its candidates."""
+    with read_rows(path, content) as (said, groups):
+        yield said, (candidate for rows in groups for candidate in _candidates_of(rows))

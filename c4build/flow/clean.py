@@ -12,12 +12,11 @@ from functools import cache
 from typing import BinaryIO, NamedTuple, cast
 
 from c4build.errors import printable
-from c4build.flow.candidates import AS_READ, Candidate, DroppedTable, Lowest, shortened, write_candidates
-from c4build.flow.figures import Looked
-from c4build.flow.file_figures import FileFigures, LookedAt
+from c4build.flow.candidates import AS_READ, Candidate, DroppedTable, write_candidates
+from c4build.flow.file_figures import FileFigures
 from c4build.flow.kit import Damages, may_be_gone, read_once
 from c4build.flow.pagefiles import FORMAT, Report, find_page_file, open_page_file
-from c4build.flow.pages import PageRules, Taken, pages_of
+from c4build.flow.pages import PageRules, pages_of
 from c4build.flow.runs.marks import Task
 from c4build.page import Page
 from c4build.read.attempts import FetchError
@@ -104,7 +103,7 @@ class Cleaner:
         )
         self._provenance = settings.provenance
         self._samples, self._keep_dropped = settings.samples, settings.write_dropped != ""
-        self._figures = FileFigures(settings.rules, settings.bad_words) if settings.samples else None
+        self._figures = FileFigures(settings.rules, settings.tracks, settings.bad_words) if settings.samples else None
 
     def clean(self, source: Input, page_file: str, progress: str | None = None) -> Report:
         """Makes `page_file` of `source`, or finds it made before. `progress` is where a `Task` tells how far it is."""
@@ -129,9 +128,7 @@ class Cleaner:
         damages = Damages()
         others: Counter[str] = Counter()  # pages that do not come to the rules, by reason
         pages, complete = 0, True
-        self._lowest, self._looked = Lowest(self._samples), Looked()
-        limits = self._lowest.limits if self._samples else None
-        self._pages.begin(one_name(source.path), limits, self._keep_dropped)
+        self._pages.begin(one_name(source.path), self._samples, self._keep_dropped)
         waiting = self._pages.waiting
         with open_page_file(page_file, waiting, self._samples > 0, self._keep_dropped, self._provenance) as table:
             self._dropped = DroppedTable(table.dropped) if table.dropped else None
@@ -163,10 +160,9 @@ class Cleaner:
             table.flush()
             if self._dropped:
                 self._dropped.flush()
-            if table.samples:
-                write_candidates(table.samples, self._lowest.held())
             if self._figures and table.samples:
-                table.samples.fields = self._figures.of(self._looked)
+                write_candidates(table.samples, self._pages.take_lowest())
+                table.samples.fields = self._figures.of(self._pages.looked())
             report = Report(
                 page_file=page_file,
                 identity=source.identity,
@@ -208,31 +204,16 @@ class Cleaner:
     def _take(self, number: int, page: Page, others: Counter[str], damages: Damages, place: int):
         """Takes a page, with its number in the file, through the rules."""
         try:
-            if taken := self._pages.take(number, page):
-                self._hold(taken, number, page)
+            taken = self._pages.take(number, page)
+            if taken and self._dropped:
+                chance, row, reasons, *_ = taken
+                page_of = page.url, page.timestamp, page.body
+                self._dropped.add(Candidate(chance, 0, number, row, reasons, AS_READ, *page_of))
         except MemoryError:
             raise
         except Exception as error:  # no page may end the run: the others are taken
             damages.add(place, f"{page.url}: it cannot be judged: {type(error).__name__}: {error}")
             others["damaged"] += 1
-
-    def _hold(self, taken: Taken, number: int, page: Page):
-        """Takes the page for a sample, as far as there are not enough with lower chances, and for one that is dropped."""
-        chance, row, groups, url, excluded, is_news = taken
-        body = page.body
-
-        def candidate(body: bytes) -> Candidate:
-            return Candidate(chance, 0, number, row, groups, AS_READ, page.url, page.timestamp, body)
-
-        if self._dropped and any(groups):
-            self._dropped.add(candidate(body))
-        if not self._samples:
-            return
-        if self._lowest.wants(chance, groups):
-            self._lowest.add(candidate(shortened(body)))
-        if not excluded and chance < self._looked.limit:
-            self._looked.add(chance, LookedAt(page, url, is_news), len(body))
-            self._pages.look_below(self._looked.limit)
 
 
 def _by_reason(counts: Mapping[int, int], others: Mapping[str, int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from c4build.compiled import core
 from c4build.flow.candidates import EVERY
-from c4build.page import Page
+from c4build.page import page_text
 from c4build.rules.language import likeliest_language
 from c4build.rules.steps import count_sentences
 from c4build.rules.urls import public_suffixes
@@ -29,7 +29,7 @@ from c4build.write.statistics import (
 )
 
 _NAMES = 4000  # of domains that a sketch holds
-_MOST_BYTES = 1 << 25  # of the pages of a file that are counted: they wait for its end
+MOST_BYTES = 1 << 25  # of the pages of a file that are counted: they wait for its end
 
 Json = dict[str, Any]
 
@@ -43,9 +43,9 @@ class Counted(NamedTuple):
     bytes: int
 
 
-def count_page(page: Page) -> Counted:
-    """Of the page's text."""
-    return plain_count(page.text) if core is None else Counted(*core.count_page(page.body))
+def count_page(body: bytes) -> Counted:
+    """Of the text of a page with this body, see `Page`."""
+    return plain_count(page_text(body.decode())) if core is None else Counted(*core.count_page(body))
 
 
 def count_text(text: str) -> Counted:
@@ -200,32 +200,38 @@ class Level(NamedTuple):
         return 1 << self.halvings
 
 
+class LookedAt(NamedTuple):
+    """A page that figures are made of."""
+
+    chance: int
+    body: bytes
+    url: str  # normalised
+    is_news: bool  # or nobody asks
+
+
 class Looked:
-    """The pages of a file that are looked at, held up to its end: (chance, anything, bytes that it holds)."""
+    """The pages of a file that are looked at, held up to its end."""
 
-    def __init__(self) -> None:
-        self.level = Level(0)
-        self.limit = EVERY
-        self._pages: list[tuple[int, Any, int]] = []
-        self._size = 0
+    def __init__(self, halvings: int = 0, pages: Iterable[LookedAt] = ()):
+        self.level = Level(halvings)
+        self.limit = self.level.limit
+        self.pages = [*pages]
+        self._size = sum(len(page.body) for page in self.pages)
 
-    def add(self, chance: int, page: Any, size: int):
+    def add(self, page: LookedAt):
         """Adds a page whose chance is below `limit`."""
-        self._pages.append((chance, page, size))
-        self._size += size
-        while len(self._pages) > MOST_COUNTED or (self._size > _MOST_BYTES and len(self._pages) > 1):
+        self.pages.append(page)
+        self._size += len(page.body)
+        while len(self.pages) > MOST_COUNTED or (self._size > MOST_BYTES and len(self.pages) > 1):
             self.level = Level(self.level.halvings + 1)
             self.limit = self.level.limit
-            self._pages = [one for one in self._pages if one[0] < self.limit]
-            self._size = sum(size for *_, size in self._pages)
-
-    def pages(self) -> list[tuple[int, Any]]:
-        return [(chance, page) for chance, page, _ in self._pages]
+            self.pages = [one for one in self.pages if one.chance < self.limit]
+            self._size = sum(len(one.body) for one in self.pages)
 
     def judged(self) -> Level:
         """Which of them are judged too."""
         halvings = self.level.halvings
-        while sum(chance < EVERY >> halvings for chance, *_ in self._pages) > MOST_JUDGED:
+        while sum(page.chance < EVERY >> halvings for page in self.pages) > MOST_JUDGED:
             halvings += 1
         return Level(halvings)
 

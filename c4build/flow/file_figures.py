@@ -2,38 +2,37 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from c4build.flow.figures import Json, Looked, Tally, count_page, host_of, judge_text
-from c4build.page import Page
+from c4build.page import page_text
 from c4build.rules.alone import Alone
-from c4build.rules.tables import RuleSet
+from c4build.rules.tables import RuleSet, Variant
 
 
-class LookedAt(NamedTuple):
-    page: Page
-    url: str  # normalised
-    is_news: bool  # or nobody asks
+def asked_before(variants: Iterable[Variant]) -> list[str]:
+    """Of which pages figures are made before the rules: of all, and of those of news where a variant is of these."""
+    return ["all", *(["news"] if any(variant.news_only for variant in variants) else [])]
 
 
 class FileFigures:
     """One is made ready a process and used for many files."""
 
-    def __init__(self, rules: RuleSet, bad_words: Iterable[str]):
-        self._alone = Alone(rules, bad_words)
+    def __init__(self, rules: RuleSet, tracks: Iterable[Variant], bad_words: Iterable[str]):
+        self._alone, self._asked = Alone(rules, bad_words), asked_before(tracks)
 
     def of(self, looked: Looked) -> Json:
-        """What is said in the table of candidates of a file: levels, and figures of all its pages and of those of news."""
+        """What is said in the table of candidates of a file: levels, and figures of the pages that are asked for."""
         level, judged = looked.level, looked.judged()
-        found = {"all": BeforeFigures(), "news": BeforeFigures()}
-        for chance, (page, url, is_news) in looked.pages():
-            among = [found["all"], *([found["news"]] if is_news else [])]
-            counted, host = count_page(page), host_of(url)
+        found = {name: BeforeFigures() for name in self._asked}
+        for page in looked.pages:
+            among = [one for name, one in found.items() if page.is_news or name == "all"]
+            counted, host = count_page(page.body), host_of(page.url)
             for one in among:
                 one.tally.count(counted, host, level.weight)
-            if chance >= judged.limit:
+            if page.chance >= judged.limit:
                 continue
-            in_all, raw, dropping = judge_text(page.text), self._alone.of_raw(page.body), self._alone.of(page.body)
+            in_all = judge_text(page_text(page.body.decode()))
+            raw, dropping = self._alone.of_raw(page.body), self._alone.of(page.body)
             for one in among:
                 one.tally.judge(in_all, judged.weight)
                 one.dropping[dropping] += judged.weight

@@ -195,6 +195,8 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
     for watcher in watchers:
         wanted |= watcher.wanted(pages, outcomes)
     at = np.flatnonzero(wanted)
+    if not len(at):
+        return
     taken = pages.rows.select(Row._fields).take(pa.array(at))
     rows = map(Row._make, zip(*(column.to_pylist() for column in taken.columns)))
     texts = pages.rows.column("text")

@@ -7,7 +7,7 @@ different lines. Each is an outcome. `PlainJudge` takes page after page, `Compil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,23 +37,19 @@ class Surviving:
 
     @cached_property
     def _stops(self) -> np.ndarray:
-        return np.cumsum(self.keys, dtype=np.int64)
+        return np.cumsum(self.keys, dtype=np.uint32)
 
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        return self._stops - self.keys
-
-    @cached_property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """([rows] first, [rows] behind the last) of `positions` that are of each page."""
-        return np.searchsorted(self.positions, self._starts), np.searchsorted(self.positions, self._stops)
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """([n] first, [n] behind the last) of `positions` that are of each of some pages."""
+        stops = self._stops[rows]
+        return np.searchsorted(self.positions, stops - self.keys[rows]), np.searchsorted(self.positions, stops)
 
     def lost_by(self, rows: np.ndarray) -> Iterator[list[tuple[int, int]]]:
         """Yields of each of some pages (position in the page, variants) of all that it lost."""
-        starts, bounds = self._starts[rows].tolist(), (bounds[rows].tolist() for bounds in self.bounds)
-        positions, lost = self.positions.tolist(), self.lost.tolist()
+        starts, bounds = (self._stops[rows] - self.keys[rows]).tolist(), (side.tolist() for side in self.bounds(rows))
         for start, low, high in zip(starts, *bounds):
-            yield [(positions[at] - start, lost[at]) for at in range(low, high)]
+            positions = (position - start for position in self.positions[low:high].tolist())
+            yield [*zip(positions, self.lost[low:high].tolist())]
 
 
 class Outcomes(NamedTuple):
@@ -68,6 +64,9 @@ class Outcomes(NamedTuple):
     # (variant, names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) -> (the variant's
     # `tf.train.Example`s as they stand in a TFRecord file, how many); None where they are to be made one by one.
     frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], tuple[bytes, int]] | None = None
+    # (`core.Lowest`, the file's number): takes into it what becomes of the pages, and of the lines or spans that each lost
+    # one; None where they are to be taken one by one.
+    take_samples: Callable[[Any, int], None] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:
@@ -101,7 +100,14 @@ class CompiledJudge:
             np.frombuffer(found.removed, np.uint64),
             found.text,
             found.frames,
+            lambda lowest, file: found.take_samples(lowest, file, *_described(pages)),
         )
+
+
+def _described(pages: Surviving) -> tuple:
+    """(chances, numbers, URLs, timestamps) of the pages."""
+    numbers = pages.rows.column("number").to_numpy()
+    return pages.chances, numbers, *(joined(pages.rows.column(name)) for name in ("url", "timestamp"))
 
 
 class PlainJudge:

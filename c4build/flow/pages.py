@@ -6,19 +6,21 @@ There are two ways to the same, one in Python and one compiled: `pages_of` gives
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from c4build.compiled import core
 from c4build.dedup.keys import url_key
 from c4build.dedup.units import compiled_units, units_of
-from c4build.flow.candidates import EVERY
+from c4build.flow.candidates import AS_READ, MOST_HELD, Candidate, CompiledLowest, Lowest, PlainLowest, shortened
+from c4build.flow.figures import MOST_BYTES, Looked, LookedAt
 from c4build.flow.rows import CompiledRows, PlainRows, Row, Waiting
 from c4build.page import Page
 from c4build.rules.exclude import exclude_test
 from c4build.rules.steps import CompiledSteps, Steps, bits_of, steps_of
 from c4build.rules.tables import CODE, RuleSet, Variant
 from c4build.rules.urls import news_test
+from c4build.write.statistics import MOST_COUNTED
 
 _EXCLUDED = CODE["excluded"]
 
@@ -69,23 +71,26 @@ class Pages(ABC):
     waiting: Waiting  # the rows of a file, up to where they are written
 
     @abstractmethod
-    def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
+    def begin(self, path: str, samples: int, every_dropped: bool):
         """Goes on to another file.
 
         Args:
           path: the file's name, for its pages' provenance.
-          limits: of chances, by reasons: pages with lower ones are asked for as samples. None: no samples are, nor pages
-            to look at.
+          samples: so many pages of each reason are held, and pages to look at; 0: none.
           every_dropped: pages that are dropped are asked for.
         """
 
     @abstractmethod
-    def look_below(self, limit: int):
-        """Pages whose chance is below it are asked for, where samples are; in a new file all."""
-
-    @abstractmethod
     def take(self, number: int, page: Page) -> Taken | None:
         """Takes a page, with its number in the file; returns what it came to if that is asked for."""
+
+    @abstractmethod
+    def take_lowest(self) -> Lowest:
+        """The file's pages that may become samples; at its end."""
+
+    @abstractmethod
+    def looked(self) -> Looked:
+        """The file's pages that figures are made of."""
 
     @abstractmethod
     def counts(self) -> list[dict[int, int]]:
@@ -109,23 +114,33 @@ class PlainPages(Pages):
         self._is_news, self._is_excluded = of.news_test(), of.exclude_test()
         self._keys = units_of(of.rules).keys
 
-    def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
+    def begin(self, path: str, samples: int, every_dropped: bool):
         self._steps.counted_lines()  # of a file that came to no end
-        self._path, self._limits, self._every_dropped, self._look_below = path, limits, every_dropped, EVERY
+        self._path, self._every_dropped = path, every_dropped
         self._counts: list[Counter[int]] = [Counter() for _ in range(self._tracks)]
+        self._samples, self._lowest, self._looked = samples, PlainLowest(samples), Looked()
         self.waiting: PlainRows = PlainRows()
-
-    def look_below(self, limit: int):
-        self._look_below = limit
 
     def take(self, number: int, page: Page) -> Taken | None:
         taken = self._take(number, page)
-        if self._every_dropped and any(taken.reasons):
-            return taken
-        if self._limits is None:
-            return None
-        looked_at = not taken.excluded and taken.chance < self._look_below
-        return taken if looked_at or taken.chance < self._limits.get(taken.reasons, EVERY) else None
+        if self._samples:
+            self._hold(taken, number, page)
+        return taken if self._every_dropped and any(taken.reasons) else None
+
+    def _hold(self, taken: Taken, number: int, page: Page):
+        """Takes the page for a sample, as far as there are not enough with lower chances."""
+        chance, row, reasons, url, excluded, is_news = taken
+        if self._lowest.wants(chance, reasons):
+            body = shortened(page.body)
+            self._lowest.add(Candidate(chance, 0, number, row, reasons, AS_READ, page.url, page.timestamp, body))
+        if not excluded and chance < self._looked.limit:
+            self._looked.add(LookedAt(chance, page.body, url, is_news))
+
+    def take_lowest(self) -> Lowest:
+        return self._lowest
+
+    def looked(self) -> Looked:
+        return self._looked
 
     def _take(self, number: int, page: Page) -> Taken:
         steps, rows_of_dropped = self._steps, self._of.rows_of_dropped
@@ -189,19 +204,26 @@ class CompiledPages(Pages):
             "not_a_news_domain": CODE["not_a_news_domain"],
             "is_excluded": of.exclude_test(),
             "is_news": of.news_test(),
+            "most_held": MOST_HELD,
+            "most_looked": MOST_COUNTED,
+            "most_looked_bytes": MOST_BYTES,
         }
         self._pages = core.Pages(steps.compiled, compiled_units(of.rules), plan)
         self.waiting = CompiledRows(self._pages)
 
-    def begin(self, path: str, limits: Mapping[bytes, int] | None, every_dropped: bool):
-        self._pages.begin(path, limits, every_dropped)
-
-    def look_below(self, limit: int):
-        self._pages.look_below(limit)
+    def begin(self, path: str, samples: int, every_dropped: bool):
+        self._pages.begin(path, samples, every_dropped)
 
     def take(self, number: int, page: Page) -> Taken | None:
         found = self._pages.take(number, page)
         return found and Taken(*found)
+
+    def take_lowest(self) -> Lowest:
+        return CompiledLowest(self._pages.take_lowest())
+
+    def looked(self) -> Looked:
+        halvings, found = self._pages.looked()
+        return Looked(halvings, map(LookedAt._make, found))
 
     def counts(self) -> list[dict[int, int]]:
         return self._pages.counts()

@@ -87,6 +87,12 @@ class PlainRows:
         )
 
 
+def arrow_column(type: pa.DataType, rows: int, column: tuple[int, Sequence[bytes | None]]) -> pa.Array:
+    """A column as core/ gives it: (how many of its rows are null, its buffers)."""
+    nulls, buffers = column
+    return pa.Array.from_buffers(type, rows, [None if one is None else pa.py_buffer(one) for one in buffers], nulls)
+
+
 class CompiledRows:
     """In columns of `core/columns.cpp`."""
 
@@ -105,9 +111,7 @@ class CompiledRows:
         rows, columns = self._pages.rows, self._pages.take_columns()
 
         def column(name: str, type: pa.DataType) -> pa.Array:
-            nulls, buffers = columns[name]
-            made = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
-            return pa.Array.from_buffers(type, rows, made, nulls)
+            return arrow_column(type, rows, columns[name])
 
         return Columns(
             [column(field.name, field.type) for field in KEY_SCHEMA],

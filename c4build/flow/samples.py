@@ -14,8 +14,8 @@ from c4build.flow.candidates import (
     READ,
     REPEATED_GROUP,
     Candidate,
-    Lowest,
-    read_candidates,
+    lowest,
+    read_rows,
 )
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
@@ -23,7 +23,7 @@ from c4build.page import Page
 from c4build.read.paths import Input
 from c4build.rules.places import Place
 from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS
-from c4build.rules.told import Taken, Teller
+from c4build.rules.told import Teller
 from c4build.write.samples import (
     DROPPED_LINE,
     DROPPED_PAGE,
@@ -55,16 +55,16 @@ class SampleTeller:
     def __init__(self, settings: FinishSettings, inputs: Sequence[Input], units: Sequence[tuple[int, str]]):
         """`units`: each with what it was made from."""
         self._settings, self._inputs = settings, inputs
-        self._lowest = Lowest(settings.clean.samples)
+        self._lowest = lowest(settings.clean.samples)
         self._known: dict[tuple, _Told] = {}
         self._known_lines: dict[tuple, list[Sample]] = {}
-        variants = len(settings.variants)
+        variants = settings.variants
         self._figures = UnitFigures(variants)
         for unit, made_from in units:
-            with read_candidates(settings.run.samples_file(unit), made_from) as (said, candidates):
+            with read_rows(settings.run.samples_file(unit), made_from) as (said, groups):
                 self._figures.merge(UnitFigures(variants, said["figures"]))
-                for candidate in candidates:
-                    self._lowest.add(candidate)
+                for rows in groups:
+                    self._lowest.add_rows(rows)
 
     def of(self, variant: int) -> Iterator[Sample]:
         """The samples of a variant, by kind and rule, the lowest chances first."""
@@ -138,13 +138,8 @@ def _page_of(candidate: Candidate) -> Page:
 def _tell(of: Candidate, text: str, reason: int, teller: Teller) -> _Told:
     if reason in _NOT_BY_A_STEP:
         return _Told(_page_of(of).text if of.stage == AS_READ else text)
-    fate: str
-    taken: list[Taken]
-    if of.stage == CLEANED:
-        _, fate, taken = teller.after(text)
-    else:
-        _, fate, taken = teller.before(_page_of(of))
-    if fate != REASONS[reason]:
+    taken = teller.dropped_after(text) if of.stage == CLEANED else teller.dropped_before(_page_of(of))
+    if taken is None or taken.result != REASONS[reason]:
         return _Told(text, why=f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page")
-    seen = teller.tripped(taken[-1])
-    return _Told(taken[-1].text, taken[-1].step, seen.places, seen.remark)
+    seen = teller.tripped(taken)
+    return _Told(taken.text, taken.step, seen.places, seen.remark)

@@ -21,8 +21,9 @@ from c4build.flow.candidates import (
     REPEATED,
     REPEATED_GROUP,
     Candidate,
-    Lowest,
+    CompiledLowest,
     candidates_file,
+    lowest,
     open_candidates,
     read_candidates,
     shortened,
@@ -51,9 +52,9 @@ class Row(NamedTuple):
     timestamp: str
 
 
-def _below(chances: np.ndarray, limit: int) -> np.ndarray:
-    """[n] bool; `limit` may be above all that fit in 64 bits."""
-    return chances < np.uint64(limit) if limit < EVERY else np.ones(len(chances), bool)
+def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
+    """[n] bool; a limit of None is above all chances."""
+    return np.ones(len(chances), bool) if limit is None else chances < np.uint64(limit)
 
 
 class LostBy:
@@ -63,6 +64,7 @@ class LostBy:
         """`losses`: [n] of `loss_dtype`."""
         known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
         self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+        self.unlisted = bool(losses["unlisted"].any())  # some are not in the list of URLs
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
@@ -76,12 +78,12 @@ class UnitSamples:
         self._unit = unit
         self._variants = len(settings.variants)
         self._remover = units_of(settings.clean.rules)
-        self._lowest = Lowest(settings.clean.samples)
+        self._lowest = lowest(settings.clean.samples)
         self._most = settings.clean.samples
-        self._limits = self._lowest.limits  # looked up for every page
         self._groups = cache(self._groups_of)
-        self._figures = UnitFigures(self._variants)
+        self._figures = UnitFigures(settings.variants)
         self._looked = self._figures.limit  # pages with a chance below it are looked at
+        self._taken = False  # the pages of a row group, which need only be looked at then
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
@@ -126,39 +128,54 @@ class UnitSamples:
           row: its first.
           lost: [rows] int, the variants that each page of the unit lost.
         """
-        chances = batch.column("chance").to_numpy()
+        chances, gone = batch.column("chance").to_numpy(), np.flatnonzero(lost)
+        if not len(gone):
+            return
+        if not self._lost_by.unlisted:  # one reason for all
+            gone = self._lowest_of(gone, chances, *self._in_group(lost[gone], CODE["duplicate_url"]))
         chosen: set[int] = set()
         for bit in range(self._variants):
-            of_variant = np.flatnonzero(lost >> bit & 1)
+            of_variant = gone[lost[gone] >> bit & 1 != 0]
             chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
-        if not chosen:
+        groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
+        rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of)]
+        if not rows:
             return
-        rows = sorted(chosen)
         columns = (batch.column(name).take(pa.array(rows)).to_pylist() for name in _LOST)
         for at, (number, chance, url, timestamp, text, raw) in zip(rows, zip(*columns)):
-            groups = bytearray([NONE]) * self._variants
-            for bit, code in self._lost_by(row + at):
-                if lost[at] >> bit & 1:
-                    groups[bit] = code
-            if not self._lowest.wants(chance, bytes(groups)):
-                continue
-            body = raw if text is None else text.encode()
-            self._take(number, chance, bytes(groups), CLEANED, url, timestamp, body)
+            if self._lowest.wants(chance, groups[at]):
+                body = raw if text is None else text.encode()
+                self._take(number, chance, groups[at], CLEANED, url, timestamp, body)
+
+    def _groups_of_lost(self, row: int, lost: int) -> bytes:
+        groups = bytearray([NONE]) * self._variants
+        for bit, code in self._lost_by(row):
+            if lost >> bit & 1:
+                groups[bit] = code
+        return bytes(groups)
 
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
-        wanted = _below(pages.chances, self._looked)
+        wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
+        self._taken = isinstance(self._lowest, CompiledLowest) and outcomes.take_samples is not None
+        if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
+            outcomes.take_samples(self._lowest.compiled, self._file)
+        else:
+            self._choose(wanted, pages, outcomes)
+        return wanted & (pages.running != 0)
+
+    def _choose(self, wanted: np.ndarray, pages: Surviving, outcomes: Outcomes):
+        """Adds to `wanted` the pages that may be held."""
         rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
         wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
         out = np.flatnonzero(gone)
         wanted[self._lowest_of(rows[out], pages.chances, *self._in_groups(gone[out], outcomes.reasons[out]))] = True
-        first, behind = pages.bounds
+        first, behind = pages.bounds(np.arange(pages.rows.num_rows))
         losing = np.flatnonzero(behind > first)
         lost = (behind - first)[losing].astype(np.uint64)
         picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)
         repeated = self._in_group(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
         wanted[self._lowest_of(losing, pages.chances, *repeated)] = True
-        return wanted & (pages.running != 0)
 
     def _in_group(self, variants: np.ndarray, group: int) -> tuple[list[bytes], np.ndarray]:
         """(different groups, [n] which of them each has): `group` in `variants`, [n] uint64."""
@@ -179,19 +196,18 @@ class UnitSamples:
         for kind, groups in enumerate(kinds):
             if groups != self._groups(0, 0):
                 of = rows[kind_of == kind]
-                of = of[_below(chances[of], self._limits.get(groups, EVERY))]
+                of = of[_below(chances[of], self._lowest.limit(groups))]
                 chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
         return np.concatenate(chosen)
 
     def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept:
-            groups = self._groups(kept, 0)
-            if row.chance < self._limits.get(groups, EVERY):
-                self._take_row(row, groups, KEPT, text)
+            if not self._taken:
+                self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
                 self._look_into(row, kept, text if isinstance(text, str) else text.decode())
-        if before != kept:
+        if before != kept and not self._taken:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
@@ -211,7 +227,8 @@ class UnitSamples:
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
-        looked, held = row.chance < self._looked, row.chance < self._limits.get(groups, EVERY)
+        looked = row.chance < self._looked
+        held = not self._taken and self._lowest.wants(row.chance, groups)
         units = self._remover.listed(text) if looked or held else []
         for place, variants in lost if looked else ():
             self._figures.repeated(units[place].text, variants & running)
@@ -222,7 +239,7 @@ class UnitSamples:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
-        if row.chance < self._limits.get(groups, EVERY):
+        if self._lowest.wants(row.chance, groups):
             body = text.encode() if isinstance(text, str) else text
             self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
 
@@ -233,6 +250,6 @@ class UnitSamples:
         """Leaves all that is held in a table; `made_from` says what it came of."""
         sums: FileSums = {}
         with open_candidates(path, sums) as table:
-            write_candidates(table, self._lowest.held())
+            write_candidates(table, self._lowest)
             table.fields = {"content": made_from, "figures": self._figures.to_json()}
         return sums[base_name(path)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from c4build.flow.figures import Json, Judged, Level, Sketch, Tally, count_text, judge_text, matrix
-from c4build.flow.file_figures import BeforeFigures
+from c4build.flow.file_figures import BeforeFigures, asked_before
 from c4build.rules.alone import asked_alone
 from c4build.rules.steps import bits_of
 from c4build.rules.tables import RuleSet, Variant
@@ -16,9 +16,9 @@ _LINE_CHARACTERS = 200
 class UnitFigures:
     """Of the files of a unit, one after the other; or of all units, put together in their order."""
 
-    def __init__(self, variants: int, told: Json | None = None):
-        told = told or {"all": None, "news": None, "after": [None] * variants, "repeated": [(0, {})] * variants}
-        self.before = {name: BeforeFigures(told[name]) for name in ("all", "news")}
+    def __init__(self, variants: Sequence[Variant], told: Json | None = None):
+        told = told or {"after": [None] * len(variants), "repeated": [(0, {})] * len(variants)}
+        self.before = {name: BeforeFigures(told.get(name)) for name in asked_before(variants)}
         self.after = [Tally(one) for one in told["after"]]
         self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
         self._level = self._judged = Level(64)

@@ -122,7 +122,8 @@ def draw_histogram(bins: Sequence[tuple[str, int, int]], label: str) -> str:
 
     def bars(side: str, color: str, width: float) -> dict[str, Any]:
         y = {"field": side, "type": "quantitative", "title": None, "axis": axis, "scale": {"domain": [0, largest]}}
-        return {"mark": {"type": "bar", "color": color, "width": {"band": width}}, "encoding": {"y": y}}
+        mark = {"type": "bar", "color": color, "width": {"band": width}, "stroke": "var(--panel)"}
+        return {"mark": mark, "encoding": {"y": y}}
 
     spec = {
         "data": {"values": values},
@@ -131,7 +132,7 @@ def draw_histogram(bins: Sequence[tuple[str, int, int]], label: str) -> str:
         "autosize": "none",
         "padding": {"left": 68, "right": 22, "top": 8, "bottom": 24},
         "encoding": {"x": x},
-        "layer": [bars("before", "var(--left)", 1.0), bars("after", "var(--kept)", 0.55)],
+        "layer": [bars("before", "var(--before)", 1.0), bars("after", "var(--kept)", 0.55)],
         "config": _CONFIG,
     }
     return _render(spec, f"{label}; the numbers are in the table")

@@ -121,5 +121,6 @@ _MEANINGS = {
     "javascript": lambda *_: "the word “javascript” stands in it",
     "policy": lambda rules, _: f"{_either([p for p in rules['drop_lines_with'] if p != 'javascript'])} stands in it",
     "of_dropped_pages": lambda *_: "lines that passed, of pages that another of their lines dropped",
+    "repeated": lambda *_: "it stands on another page, which keeps it",
     "copy": lambda *_: "another has the same text",
 }

@@ -28,7 +28,7 @@ def _line_tests(rules: RuleSet, page_phrases: Collection[str]) -> _Tests:
     javascript = "javascript" in rules.drop_lines_with
 
     def has_too_long_word(line: str) -> bool:
-        return max(map(len, line.split()), default=0) > rules.max_word_chars > 0
+        return len(line) > rules.max_word_chars > 0 and max(map(len, line.split()), default=0) > rules.max_word_chars
 
     def without_citations(line: str) -> str:
         return _CITATION.sub("", line) if rules.remove_citations else line

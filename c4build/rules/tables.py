@@ -161,7 +161,7 @@ VARIANTS = {
 }
 
 
-_DROPPED_BY = {
+DROPPED_BY = {  # reasons that each step gives
     "lorem_ipsum": ("lorem_ipsum",),
     "curly_bracket": ("curly_bracket",),
     "bad_words": ("bad_words",),
@@ -174,7 +174,7 @@ _DROPPED_BY = {
 
 def reasons_in_order(rules: Mapping) -> tuple[str, ...]:
     """Why a page is dropped, in the order in which a cleaned page meets the rules (those of `RuleSet.to_json`)."""
-    before, after = ([reason for step in rules[when] for reason in _DROPPED_BY[step]] for when in ("before", "after"))
+    before, after = ([reason for step in rules[when] for reason in DROPPED_BY[step]] for when in ("before", "after"))
     copies = ["duplicate_url", "not_in_url_list"]
     # Where all copies of a URL are compared, an older one counts as such, whatever else is wrong with it.
     by_rule = [*copies, *before, *after] if rules["newest_of"] == "all" else [*before, *copies, *after]

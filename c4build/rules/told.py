@@ -4,16 +4,18 @@ The steps are those that a build takes, with a note of what each was given and g
 filter, one at a time.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
-from c4build.page import Page
+from c4build.page import Page, page_text
 from c4build.rules.badwords import bad_word_finder
 from c4build.rules.language import likely_languages
 from c4build.rules.lines import LOREM_IPSUM, line_judge, line_marks, lines_of
 from c4build.rules.places import Place, Seen, places_of
-from c4build.rules.steps import Drop, PlainSteps, Step, count_sentences
-from c4build.rules.tables import PAGE_PHRASES, REASONS, RuleSet, Variant
+from c4build.rules.steps import CompiledSteps, Drop, PlainSteps, Step, Steps, count_sentences, steps_of
+from c4build.rules.tables import DROPPED_BY, PAGE_PHRASES, REASONS, RuleSet, Variant
 
 
 class Taken(NamedTuple):
@@ -69,18 +71,66 @@ class _TellingSteps(PlainSteps):
         return text, left
 
 
+# Steps by the reasons that they give.
+_STEPS = {reason: step for step, reasons in DROPPED_BY.items() if step != "lines" for reason in reasons}
+
+
+def _dropping(taken: Sequence[Taken]) -> Taken | None:
+    """The last step of some, where it drops the page."""
+    return taken[-1] if taken and type(taken[-1].result) is Drop else None
+
+
 class Teller:
     """Tells what the rules do to the pages of one variant."""
 
     def __init__(self, rules: RuleSet, variant: Variant, bad_words: Iterable[str]):
         bad_words = list(bad_words)
         self.variant = variant
-        self._rules = rules
-        self._steps = _TellingSteps(rules, [variant], bad_words if "bad_words" in variant.steps else [])
+        self._rules, self._bad_words = rules, bad_words if "bad_words" in variant.steps else []
         self._find_bad_words = bad_word_finder(bad_words)
         self._judge_line = line_judge(rules, variant.steps & set(PAGE_PHRASES))
         self._marks = line_marks(rules)
         self._tell = self._ways_to_tell()
+
+    @cached_property
+    def _steps(self) -> _TellingSteps:
+        return _TellingSteps(self._rules, [self.variant], self._bad_words)
+
+    @cached_property
+    def _building(self) -> Steps:
+        """The steps that a build takes, which note nothing."""
+        return steps_of(self._rules, [self.variant], self._bad_words)
+
+    @cached_property
+    def _cleaning(self) -> Steps:
+        """The step `lines` of them alone, where the variant has it, which drops no page then."""
+        lines = Variant(self.variant.name, "", self.variant.steps & {"lines"})
+        return steps_of(self._rules, [lines], [])
+
+    def dropped_before(self, page: Page) -> Taken | None:
+        """The step that drops the page before deduplication, as `before` notes it; None where none does."""
+        if not isinstance(self._building, CompiledSteps):
+            return _dropping(self.before(page)[-1])
+        reasons = bytearray(1)
+        self._building.before(page.body, self._building.all, reasons)
+        if not reasons[0]:
+            return None
+        drop = Drop(REASONS[reasons[0]])
+        if drop in PAGE_PHRASES and self._rules.page_phrases_in_lines:
+            return Taken("lines", "\n".join(lines_of(page.body.decode())), drop)
+        names, step = [name for name, _ in self._building.plan_before], _STEPS[drop]
+        if "lines" not in names[: names.index(step)]:
+            return Taken(step, page_text(page.body.decode()), drop)
+        return Taken(step, self._cleaning.before(page.body, self._cleaning.all, bytearray(1)) or "", drop)
+
+    def dropped_after(self, text: str) -> Taken | None:
+        """The same behind deduplication, as `after` notes it."""
+        if not isinstance(self._building, CompiledSteps):
+            return _dropping(self.after(text)[-1])
+        reasons = bytearray(1)
+        self._building.after(text, self._building.all, reasons)
+        drop = Drop(REASONS[reasons[0]])
+        return Taken(_STEPS[drop], text, drop) if reasons[0] else None
 
     def before(self, page: Page) -> tuple[str | None, str, list[Taken]]:
         """(the text that stays up to deduplication, None where the page goes; its fate; the steps it took)."""
@@ -149,8 +199,13 @@ class Teller:
             least = f"{rules.language} at {rules.min_language_probability} or more"
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
+        marks = re.compile("|".join(map(re.escape, (*rules.curly_brackets, "["))))
+
         def of_page(text: str) -> Seen:
-            dropping = next((line for line in text.split("\n") if self._judge_line(line)[0] in PAGE_PHRASES), None)
+            lines = text.split("\n")
+            if LOREM_IPSUM not in text.lower():  # it may come to be where a citation mark goes
+                lines = [line for line in lines if marks.search(line)]
+            dropping = next((line for line in lines if self._judge_line(line)[0] in PAGE_PHRASES), None)
             return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
         return {

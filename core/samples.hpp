@@ -1,0 +1,110 @@
+// Pages that may become samples, and those that are looked at. As `PlainLowest` in c4build/flow/candidates.py and `Looked` in
+// c4build/flow/figures.py, which say what is what.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "unicode.hpp"
+
+namespace c4 {
+
+// Which page it is: the lower, the sooner it is a sample.
+struct Rank {
+    std::uint64_t chance;
+    std::int64_t file, number;
+    auto operator<=>(const Rank&) const = default;
+};
+
+enum Stage : std::uint8_t { AS_READ, CLEANED, KEPT, REPEATED };                      // what a body is
+enum Group : std::uint8_t { NO_GROUP = 255, READ_GROUP = 254, REPEATED_GROUP = 251 }; // besides reasons
+
+struct Candidate {
+    Rank rank;
+    std::int64_t row;
+    std::string groups; // of each track or variant
+    Stage stage;
+    std::string url, timestamp, body;
+};
+
+// Of each group the candidates with the lowest ranks, `most` of them.
+class Lowest {
+public:
+    // `most_held`: bytes of a page; `outside`: reasons of pages that reach no rule.
+    Lowest(std::size_t most, std::size_t most_held, Text outside) : most_(most), most_held_(most_held), outside_(outside) {}
+
+    // False where a page of these groups would not be held; pages must come in order then.
+    bool wants(std::uint64_t chance, Text groups) const {
+        const auto limit = this->limit(groups);
+        return !limit || chance < *limit;
+    }
+
+    // The chance that pages of these groups must lie below; nothing where any will do.
+    std::optional<std::uint64_t> limit(Text groups) const {
+        const auto found = limits_.find(groups);
+        return found == limits_.end() ? std::nullopt : found->second;
+    }
+
+    void add(Candidate candidate);
+    // Adds a page where it is wanted, as much of its body as may be held.
+    void take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
+
+    std::vector<const Candidate*> held() const; // in their order
+    std::vector<const Candidate*> of(std::size_t at, std::uint8_t group) const; // those of a group, the lowest first
+    std::vector<std::uint8_t> groups_of(std::size_t at) const;
+
+private:
+    using Place = std::pair<std::size_t, std::uint8_t>; // a track or variant, and a group
+    struct Item {
+        Rank rank;
+        std::uint64_t back_id; // of two of one rank the first is the higher
+        auto operator<=>(const Item&) const = default;
+    };
+    struct Held {
+        Candidate candidate;
+        std::size_t uses; // heaps that have it
+    };
+    bool push(const Place& place, const Item& item, std::optional<std::uint64_t>& limit);
+    void let_go(std::uint64_t id);
+
+    std::size_t most_, most_held_;
+    std::string outside_;
+    std::uint64_t next_ = 0;
+    std::map<Place, std::vector<Item>> heaps_; // the highest first
+    std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_;
+    std::unordered_map<std::uint64_t, Held> held_;
+};
+
+struct LookedAt {
+    std::uint64_t chance;
+    std::string body, url;
+    bool is_news;
+};
+
+// The pages of a file that are looked at, held up to its end: those with a chance below a limit, which falls by half
+// wherever they become too many or too large.
+class Looked {
+public:
+    Looked(std::size_t most, std::size_t most_bytes) : most_(most), most_bytes_(most_bytes) {}
+
+    bool wants(std::uint64_t chance) const { return !halvings_ || chance < limit(); }
+    void add(LookedAt page); // that is wanted
+
+    const std::vector<LookedAt>& pages() const { return pages_; }
+    unsigned halvings() const { return halvings_; } // of the limit, from above all chances
+
+private:
+    std::uint64_t limit() const { return halvings_ > 64 ? 0 : std::uint64_t{1} << (64 - halvings_); }
+
+    std::size_t most_, most_bytes_, bytes_ = 0;
+    unsigned halvings_ = 0;
+    std::vector<LookedAt> pages_;
+};
+
+} // namespace c4
