@@ -2,6 +2,9 @@
 itself imports most of it late, for the sake of its help, so that each is named here."""
 
 import gc
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as a command has it, so that it has no threads when it forks its workers
 
 import apache_beam.runners.direct.direct_runner  # noqa: F401
 import boto3  # noqa: F401

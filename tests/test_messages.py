@@ -32,8 +32,11 @@ def all_commands() -> list[str]:
     from c4build.commands.main import app
 
     def below(command, name: str) -> list[str]:
-        inner = getattr(command, "commands", {})
-        return [name, *(found for one in inner for found in below(inner[one], f"{name} {one}".strip()))]
+        inner = command.list_commands(None) if hasattr(command, "list_commands") else []
+        return [
+            name,
+            *(found for one in inner for found in below(command.get_command(None, one), f"{name} {one}".strip())),
+        ]
 
     return below(typer.main.get_command(app), "")
 

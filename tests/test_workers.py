@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import psutil
 import pytest
 import steps_that_fail
 import wet_files
-from command import Command, processes_of_group
+from command import _CONTEXT, Command, processes_of_group
 from steps_that_fail import flow
 
 from c4build import errors
 from c4build.flow.local import run_flow
+from c4build.flow.workers import process
+from c4build.write.lock import lock, unlock
 
 # Threads of Beam fail with the connection they read from, when workers are ended.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -94,23 +98,99 @@ def gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
     return psutil.wait_procs(processes, seconds)[1] == []
 
 
-def socket_folder(worker: psutil.Process) -> Path:
-    while True:
-        line = worker.cmdline()
-        if "c4build.flow.workers.process" in line:
-            return Path(line[-1])
+def socket_folder(command: Command) -> Path:
+    while command.running():
+        for found in psutil.Process(command.pid).net_connections("unix"):
+            if found.laddr.endswith("/beam"):
+                return Path(found.laddr).parent
         time.sleep(0.005)
+    raise AssertionError("it had no socket")
 
 
-@pytest.mark.parametrize("seconds", [0, 2])  # before it could connect, at work
+@pytest.mark.parametrize("seconds", [0.2, 2])  # when it was just told to connect, at work
 def test_workers_end_when_their_parent_is_killed(long, tmp_path, seconds):
     command = Command(*long, "--out", tmp_path)
     workers = workers_of(command)
-    folder = socket_folder(workers[0])
+    folder = socket_folder(command)
     time.sleep(seconds)
     os.kill(command.pid, signal.SIGKILL)
     assert gone(workers)
     assert not folder.exists()
+
+
+def test_workers_that_wait_to_be_told_what_to_do_end_with_their_parent(tmp_path):
+    starting = _CONTEXT.Process(target=_wait_with_workers, args=(tmp_path / "workers",))
+    starting.start()
+    while not (tmp_path / "workers").exists():
+        time.sleep(0.01)
+    workers = [psutil.Process(int(pid)) for pid in (tmp_path / "workers").read_text().split()]
+    assert len(workers) == 2
+    starting.kill()
+    assert gone(workers)
+
+
+def _wait_with_workers(told: Path):
+    with process.forked(2):
+        found = [str(child.pid) for child in psutil.Process().children()]
+        told.with_suffix(".part").write_text(" ".join(found))
+        told.with_suffix(".part").rename(told)
+        time.sleep(_SECONDS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a fork is safe on Linux alone")
+def test_workers_of_a_command_are_copies_of_it_which_hold_nothing_of_its_but_memory(long, tmp_path):
+    command = Command(*long, "--out", tmp_path)
+    workers = workers_of(command)
+    socket_folder(command)
+    for worker in workers:
+        assert worker.cmdline() == psutil.Process(command.pid).cmdline()
+        assert [file.path for file in worker.open_files() if file.path.endswith("/lock")] == []
+    workers[0].suspend()
+    os.kill(command.pid, signal.SIGKILL)
+    command.finish()
+    lock(str(tmp_path / ".c4build"), str(tmp_path))  # which that worker, who lives, does not keep
+    unlock(str(tmp_path / ".c4build"))
+    workers[0].resume()
+    assert gone(workers)
+
+
+@pytest.mark.timeout(_SECONDS)
+@pytest.mark.skipif(sys.platform != "linux", reason="a fork is safe on Linux alone")
+@pytest.mark.parametrize(
+    "call, kind, text",
+    [
+        (("ours", "a: one\nb: two"), "DamageError", "a: one\nb: two"),
+        (("end", 5), "WorkerError", "a worker process died (exit code 5), "),
+        (("stop_python", 0), "C4BuildError", "step Do failed: RuntimeError: SystemExit: 0; "),
+        (("fault", "a"), "C4BuildError", 'step Do failed: KeyError: "a"; the whole report is in '),
+    ],
+)
+def test_what_fails_in_a_forked_worker_is_told_as_from_any_other(tmp_path, call, kind, text):
+    running = _CONTEXT.Process(target=_fail_forked, args=(tmp_path, call, ("sleep", 0)))
+    running.start()
+    running.join(_SECONDS)
+    said = (tmp_path / "said").read_text()
+    assert said.startswith(f"{kind}: {text}")
+
+
+def _fail_forked(folder: Path, *calls):
+    assert process.can_fork()
+    with process.forked(2) as ready:
+        try:
+            run_flow(flow(*calls), str(folder), len(calls), 2, ready=ready)
+        except errors.C4BuildError as error:
+            assert ready == [] and psutil.Process().children() == []
+            (folder / "said").write_text(f"{type(error).__name__}: {error}")
+    os._exit(0)
+
+
+def test_a_process_with_threads_is_not_forked():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    assert not process.can_fork()
+    stop.set()
+    thread.join()
 
 
 def test_a_worker_that_is_killed_before_it_has_connected_ends_the_run(long, tmp_path):

@@ -10,6 +10,7 @@ import typer
 from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores, keeps_nothing
 from c4build.corpora.options import Format, MaxConnections, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
+from c4build.flow.lean import import_beam
 
 
 def attach(app: typer.Typer):
@@ -227,7 +228,9 @@ def status(
 
 
 def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
-    """Fails before any work where the way to run it is wrong."""
+    """Fails before any work where the way to run it is wrong. It imports Beam."""
+    if runner in (None, "DirectRunner", "DaskRunner"):
+        import_beam()
     from c4build.flow.beam_options import check_options
     from c4build.flow.local import check_runner
 
@@ -286,7 +289,7 @@ def run_shown(
     from c4build.flow.local import run_watched
 
     workers = min(workers or cores(), len(prepared.inputs))
-    ended = run_watched(prepared, add, doing, workers, runner, beam_options, Progress)
+    ended = run_watched(prepared, add, doing, workers, runner, beam_options, Progress, share=lambda: None)
     if not ended:
         print(HANDED_OVER)
     return ended

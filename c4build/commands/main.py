@@ -1,6 +1,7 @@
 """The command line: thin. Exit codes: 0 done, 1 done but inputs were damaged or missing, 2 the command was wrong, 3 it failed,
 130 interrupted."""
 
+import importlib
 import io
 import logging
 import os
@@ -9,11 +10,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from c4build import __version__
 from c4build.commands.commandline import (
@@ -29,19 +31,51 @@ from c4build.commands.commandline import (
     keeps_nothing,
 )
 from c4build.commands.corpora import attach, check, run_collect
-from c4build.commands.diff import diff
-from c4build.commands.dropped import dropped
-from c4build.commands.explain import explain
-from c4build.commands.overlap import overlap
-from c4build.commands.plan import plan
-from c4build.commands.report import report
 from c4build.corpora.options import Format, LeaveOneOut, Request, Rules, Runner, Workers
 from c4build.errors import C4BuildError, DamageError, UsageError, say, visible
 from c4build.rules.tables import VARIANTS
-from c4build.t5.cli import ablate
-from c4build.t5.cli import app as trainer
+
+# Commands whose modules are imported when they are called, or all are listed.
+_ELSEWHERE = {
+    "plan": "c4build.commands.plan",
+    "explain": "c4build.commands.explain",
+    "diff": "c4build.commands.diff",
+    "overlap": "c4build.commands.overlap",
+    "dropped": "c4build.commands.dropped",
+    "report": "c4build.commands.report",
+    "ablate": "c4build.t5.cli",
+    "t5": "c4build.t5.cli",
+}
+_GO_ON = ("plan", "ablate", "t5")  # of these, those that an interrupt does not make begin anew
+
+
+class Commands(TyperGroup):
+    """The commands, and those elsewhere."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        self._import(_ELSEWHERE)
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:
+            self._import([cmd_name] if cmd_name in _ELSEWHERE else _ELSEWHERE)  # all, to say which is meant
+        return super().get_command(ctx, cmd_name)
+
+    def _import(self, names: Iterable[str]):
+        for name in names:
+            if name in self.commands:
+                continue
+            module, group = importlib.import_module(_ELSEWHERE[name]), typer.Typer(add_completion=False)
+            if name == "t5":
+                group.add_typer(module.app, name=name)
+            else:
+                command = getattr(module, name)
+                group.command(name)(command if name in _GO_ON else keeps_nothing(command))
+            self.commands[name] = typer.main.get_group(group).commands[name]
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -131,11 +165,6 @@ def _next_commands(out: str) -> str:
 
 
 attach(app)
-app.command()(plan)
-for looking in (explain, diff, overlap, dropped, report):
-    app.command()(keeps_nothing(looking))
-app.add_typer(trainer, name="t5")
-app.command()(ablate)
 
 
 def run_build(
@@ -149,7 +178,6 @@ def run_build(
     from c4build.compiled import SLOW, core
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
-    from c4build.report.card import write_card
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)
@@ -159,9 +187,11 @@ def run_build(
         print_complete(prepared.folders)
     else:
         useful = max(len(prepared.inputs), prepared.plan.run.shards)
-        if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress):
+        if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress, may_fork=True):
             print(HANDED_OVER)
             return 0
+    from c4build.report.card import write_card
+
     summaries = read_summary(prepared.folders)
     if not prepared.complete:
         for line in dict.fromkeys(line for summary in summaries.values() for line in summary["made_again"]):

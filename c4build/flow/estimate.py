@@ -161,7 +161,7 @@ def estimate(of: Projection) -> dict[str, dict[str, Quantity]]:
     cpu = {
         "reading and rules": of.total([cost.cpu for cost in costs]),
         "keys": last.keys_cpu * (compared / max((rows + keys).sum(), 1)) ** KEYS_POWER + sample.lists_cpu,
-        "finish and writing": of.total(last.finish_cpu),
+        "finish and writing": of.total(last.finish_cpu) + last.publish_cpu,
         "the start": np.full_like(compared, whole.start + whole.start_worker * (whole.workers > 1) * whole.workers),
     }
     cpu["all"] = sum(cpu.values())

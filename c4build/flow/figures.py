@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import tldextract
-
 from c4build.compiled import core
 from c4build.flow.candidates import EVERY
 from c4build.page import page_text
 from c4build.rules.language import likeliest_language
 from c4build.rules.steps import count_sentences
+from c4build.rules.urls import public_suffixes
 from c4build.write.statistics import (
     BINS,
     HISTOGRAMS,
@@ -69,15 +68,10 @@ def judge_text(text: str) -> Judged:
     return Judged(count_sentences(text, by_line=True), *(likeliest_language(text) or ("", 0.0)))
 
 
-@lru_cache(maxsize=1)
-def _extractor() -> tldextract.TLDExtract:
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # that which it ships: nothing is downloaded
-
-
 @lru_cache(maxsize=1 << 14)
 def domain_of(host: str) -> tuple[str, str]:
     """(registered domain, public suffix) of a host; an address has no suffix."""
-    found = _extractor()(host)
+    found = public_suffixes()(host)
     suffix = found.suffix[:100]
     return (f"{found.domain}.{suffix}" if suffix else found.domain or host)[:100], suffix
 

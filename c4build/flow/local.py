@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -21,7 +22,9 @@ from c4build.flow.beam_options import is_waited_for
 from c4build.flow.kit import Prepared
 from c4build.flow.runs.run import RunRecord, work_folder
 from c4build.flow.web import build_corpus
+from c4build.flow.workers import process
 from c4build.flow.workers.runner import WorkersRunner
+from c4build.rules.steps import steps_of
 from c4build.write.files import is_local
 from c4build.write.lock import lock, unlock
 
@@ -54,9 +57,12 @@ def run(
     runner: str | None = None,
     options: Sequence[str] = (),
     show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+    may_fork: bool = False,
 ) -> bool:
     """Runs a build to its end; see `run_watched`."""
-    return run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show)
+    clean = prepared.plan.finish.clean
+    share = partial(steps_of, clean.rules, clean.tracks, clean.bad_words) if may_fork else None
+    return run_watched(prepared, build_corpus, ("cleaning", "pages"), workers, runner, options, show, share)
 
 
 def run_watched(
@@ -67,6 +73,7 @@ def run_watched(
     runner: str | None = None,
     options: Sequence[str] = (),
     show: Callable[[RunRecord], AbstractContextManager] = nullcontext,
+    share: Callable[[], object] | None = None,
 ) -> bool:
     """Runs what was prepared, and leaves in OUT how far it is, for `c4build status`, and a log; see `run_flow`.
 
@@ -76,6 +83,7 @@ def run_watched(
       doing: what is done with the inputs, and what they hold.
       workers, runner, options: see `run_flow`.
       show: a context in which a person is shown how far the run is.
+      share: makes what workers have in common; given by a command of c4build, whose process its workers may be copies of.
 
     Returns, raises: as `run_flow` does.
     """
@@ -85,13 +93,24 @@ def run_watched(
     out, _, _ = work_folder(work).rpartition("/")
     lock(work_folder(work), out)  # which is taken already: no other run begins before this one has told of its end
     try:
-        with RunRecord(prepared, engine, local, doing) as record, show(record):
+        with (
+            _forked(share, workers if local else 1) as ready,
+            RunRecord(prepared, engine, local, doing) as record,
+            show(record),
+        ):
             plan = record.prepared.plan
-            ended = run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options)
+            ended = run_flow(lambda root: add(root, plan), work, len(prepared.inputs), workers, runner, options, ready)
             record.handed_over = not ended
             return ended
     finally:
         unlock(work_folder(work))
+
+
+def _forked(share: Callable[[], object] | None, workers: int) -> AbstractContextManager[list[process.Forked]]:
+    if share is None or workers == 1 or not process.can_fork():
+        return nullcontext([])
+    share()
+    return process.forked(workers)
 
 
 def run_flow(
@@ -101,6 +120,7 @@ def run_flow(
     workers: int = 1,
     runner: str | None = None,
     options: Sequence[str] = (),
+    ready: list[process.Forked] | None = None,
 ) -> bool:
     """Runs a flow to its end.
 
@@ -111,6 +131,7 @@ def run_flow(
       workers: processes on this machine; 1 is this very process. Other runners have their own options for it.
       runner: a Beam runner's name; None or DirectRunner is this machine.
       options: passed to Beam untouched.
+      ready: workers that are there already; they are taken from the list.
 
     Returns:
       False where `options` ask for a job that is handed over, and not waited for.
@@ -125,7 +146,7 @@ def run_flow(
         if runner in (None, LOCAL):
             if PipelineOptions(list(options)).view_as(DirectOptions).direct_running_mode != "in_memory":
                 raise errors.UsageError("--direct_running_mode: c4build has workers of its own; give --workers")
-            beam_runner = fn_runner.FnApiRunner() if workers == 1 else WorkersRunner(log)
+            beam_runner = fn_runner.FnApiRunner() if workers == 1 else WorkersRunner(log, ready or [])
             extra = [f"--direct_num_workers={workers}"]
         else:
             beam_runner = _FULL_NAMES.get(runner, runner)

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,11 +20,14 @@ from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.flow import web
 from c4build.flow.candidates import candidates_file
 from c4build.flow.clean import Cleaner
+from c4build.flow.corpus import validation_shard_of
+from c4build.flow.finish import UnitResult
 from c4build.flow.keyfiles import Sent, Slice
 from c4build.flow.keysteps import Cut, Newest, RepeatKeys, Repeats, UrlKeys
 from c4build.flow.kit import Prepared
 from c4build.flow.pagefiles import Report, dropped_file, key_file
-from c4build.flow.stages import Keyed
+from c4build.flow.publish import publish
+from c4build.flow.stages import Keyed, Validation
 from c4build.read.paths import Input, identify
 from c4build.write.files import join, make_folder
 
@@ -59,6 +63,7 @@ class Level(NamedTuple):
     keys_cpu: float  # seconds of all steps between reading and finishing
     finish_cpu: np.ndarray  # [files] seconds
     samples: np.ndarray  # [files] bytes of what may become samples of a shard
+    publish_cpu: float = 0.0  # seconds of what comes when all shards are there; of the whole sample alone
 
 
 class Sample(NamedTuple):
@@ -113,13 +118,15 @@ def measure(prepared: Prepared, costs: Sequence[FileCost], seed: int, say: Calla
         for number, drawn in enumerate(np.array_split(order, len(costs) // files)):
             block = np.sort(drawn)  # of two copies the first by name stays
             folder = join(prepared.plan.run.work, f"block-{files}-{number}")
-            found = _deduplicate(prepared.plan, folder, [costs[file].report for file in block], lists)
+            taken = [costs[file] for file in block]
+            ended = [cost.source for cost in taken] if len(taken) == len(costs) else None
+            found = _deduplicate(prepared.plan, folder, [cost.report for cost in taken], lists, ended)
             shutil.rmtree(folder)
             level.others[block] = sizes[block].sum() - sizes[block]
             for of_all, of_block in zip(level[2:6], found[2:6]):
                 of_all[block] = of_block
             level.finish_cpu[block], level.samples[block] = found.finish_cpu, found.samples
-            level = level._replace(keys_cpu=level.keys_cpu + found.keys_cpu)
+            level = level._replace(keys_cpu=level.keys_cpu + found.keys_cpu, publish_cpu=found.publish_cpu)
         levels.append(level)
     return Sample(names, costs, missing, levels, lists.cpu)
 
@@ -157,8 +164,10 @@ class _Lists:
         return self._dealt[buckets.urls]
 
 
-def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: _Lists) -> Level:
-    """Takes cleaned files through all that follows, with a shard for each, below `folder`.
+def _deduplicate(
+    plan: web.Plan, folder: str, reports: Sequence[Report], lists: _Lists, inputs: Sequence[Input] | None = None
+) -> Level:
+    """Takes cleaned files through all that follows, with a shard for each, below `folder`; to the very end where `inputs` are given.
 
     Follows the picture in `web`: what a step gives is grouped by its key, and given to the next.
     """
@@ -185,6 +194,7 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
     keys_cpu, finisher, variants = watch.cpu, web.Finish(plan), len(finish.variants)
     found = _empty_level(files, files, len(finish.variants))._replace(keys_cpu=keys_cpu)
     finisher.setup()
+    results = []
     for unit, parts in units:
         ((_, lost, gone),) = parts
         found.losses[unit] = _size(lost) // loss_dtype(variants).itemsize
@@ -193,10 +203,25 @@ def _deduplicate(plan: web.Plan, folder: str, reports: Sequence[Report], lists: 
         ((_, (_, result)),) = finisher.process((unit, parts))
         found.finish_cpu[unit] = time.process_time() - start
         found.samples[unit] = result.samples.get("bytes", 0)
+        results.append(result)
         for at, variant in enumerate(finish.variants):
             found.kept[unit, at] = result.lengths[variant.name] + result.validation[variant.name]
             found.written[unit, at] = sum(file.bytes for file in result.written(variant.name).sums.values())
+    if inputs:
+        counts: Counter = sum((value for group, (_, value) in decided if group < 0), Counter())
+        found = found._replace(publish_cpu=_publish(plan, inputs, reports, counts, results))
     return found
+
+
+def _publish(
+    plan: web.Plan, inputs: Sequence[Input], reports: Sequence[Report], counts: Counter, results: Sequence[UnitResult]
+) -> float:
+    """CPU seconds of what `Validation` and `Publish` do."""
+    start, held_out = time.process_time(), [(result.unit, result.for_validation) for result in results]
+    by_shard = _by_key((validation_shard_of(unit, len(results)), (unit, said)) for unit, said in held_out)
+    written = [one for shard in by_shard for _, (_, one) in Validation(plan).process(shard)]
+    publish(plan.finish, inputs, reports, counts, results, [shard for _, shard in sorted(written)])
+    return time.process_time() - start
 
 
 def _size(sent: Sent) -> int:

@@ -10,10 +10,6 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
-from requests import RequestException
-from urllib3.exceptions import HTTPError, MaxRetryError
-from urllib3.util import Retry
-
 from c4build.errors import printable
 from c4build.read.hosts import Transport, backoff, count, host_of
 from c4build.read.stores import UNKNOWN, Answer, State, state_in, store_of
@@ -177,6 +173,8 @@ def status_of(answer: Answer) -> str:
 
 def seconds_asked(text: str) -> float:
     """What Retry-After says, in seconds or as a date; 0 where it says nothing that can be understood."""
+    from urllib3.util import Retry
+
     try:
         return Retry().parse_retry_after(text) if text else 0
     except Exception:  # there is no telling what a server writes there
@@ -185,6 +183,9 @@ def seconds_asked(text: str) -> float:
 
 def reason(error: Exception) -> str:
     """What an error says, on one line."""
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError, MaxRetryError
+
     if isinstance(error, RequestException) and error.args and isinstance(error.args[0], HTTPError):
         error = error.args[0]  # which says the same, without so many words around
     if isinstance(error, MaxRetryError) and error.reason:

@@ -7,8 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from smart_open.transport import get_transport
-
 from c4build.errors import UsageError, printable
 from c4build.read import attempts
 from c4build.read.attempts import FetchError, InputError, reason
@@ -124,6 +122,8 @@ def _alternatives(endings: tuple[str, ...]) -> str:
 def _check_schemes(paths: Iterable[str]):
     """Fails where an address is of a kind that smart-open does not read, or not without a package more."""
     for scheme, path in {path.partition("://")[0]: path for path in paths if "://" in path}.items():
+        from smart_open.transport import get_transport
+
         try:
             get_transport(scheme)
         except Exception as error:

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 import google_crc32c
 from requests.structures import CaseInsensitiveDict
 
-from c4build.read.stores import Answer, Http, Listing, bucket_and_key
+from c4build.read.http import Http
+from c4build.read.stores import Answer, Listing, bucket_and_key
 
 _RECEIVED = re.compile(r"bytes=0-(\d+)")
 

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from typing import BinaryIO, NamedTuple
 
-import smart_open
-
 from c4build.errors import UsageError, printable
 from c4build.read.attempts import InputError, reason
 from c4build.read.hosts import Transport
@@ -152,6 +150,10 @@ def open_file(source: Input, settings: Transport | None = None) -> BinaryIO | Re
     if source.path.partition("://")[0] in SCHEMES and "://" in source.path:
         return open_remote(source.path, source.version, source.size, settings)
     try:
+        if "://" not in source.path:
+            return open(source.path, "rb")
+        import smart_open
+
         return smart_open.open(source.path, "rb", compression="disable")
     except Exception as error:
         raise InputError(f"cannot be opened: {reason(error)}", 0) from error

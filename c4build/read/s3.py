@@ -5,7 +5,8 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
-from c4build.read.stores import POOL, USER_AGENT, Answer, Http, Listing, bucket_and_key
+from c4build.read.http import Http
+from c4build.read.stores import POOL, USER_AGENT, Answer, Listing, bucket_and_key
 
 
 class S3:

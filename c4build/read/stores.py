@@ -1,27 +1,19 @@
 """What bytes come from: HTTP servers, S3 and Google Cloud Storage, each asked in its own way, once; see `transport`.
 
-The libraries' own retrying is switched off: all three fail and are tried again in one place. What S3 (`s3`) and Google
-(`gcs`) need is imported when the first of their addresses is opened; objects can be written there, too.
+The libraries' own retrying is switched off: all three fail and are tried again in one place. What HTTP (`http`), S3 (`s3`) and
+Google (`gcs`) need is imported when the first of their addresses is opened; objects can be written to the latter two, too.
 """
 
-import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, MutableMapping
-from http.client import HTTPException
 from typing import Any, NamedTuple
-
-import requests
-from requests.adapters import HTTPAdapter
-from requests.exceptions import TooManyRedirects
-from urllib3.exceptions import HTTPError
 
 from c4build import __version__
 
 SCHEMES = ("http", "https", "s3", "gs")
 USER_AGENT = f"c4build/{__version__}"
 POOL = 10  # connections kept for one server
-_AS_STORED = {"Accept-Encoding": "identity"}
 
 
 class State(NamedTuple):
@@ -69,66 +61,6 @@ def state_in(headers: Mapping[str, str]) -> State:
     return State(int(size) if size.isascii() and size.isdigit() and len(size) < 19 else -1, version[:500])
 
 
-class Http:
-    """Addresses that start with http:// or https://."""
-
-    transient: tuple = (OSError, HTTPError, HTTPException)  # those of requests are OSErrors
-    permanent: tuple = (ValueError, TooManyRedirects)  # also where they are OSErrors: the address is wrong
-
-    def __init__(self, timeouts: tuple[float, float]):
-        self._timeouts = timeouts
-        self._session = self.signed(requests.Session())
-
-    @staticmethod
-    def signed(session: requests.Session) -> requests.Session:
-        session.headers["User-Agent"] = USER_AGENT
-        for prefix in ("http://", "https://"):
-            session.mount(prefix, HTTPAdapter(pool_maxsize=POOL))
-        return session
-
-    def get(self, path: str, start: int, version: str, seen: Mapping[str, str], last: bool = False) -> Answer:
-        """Asks for the bytes from `start` on, of the file that was seen with these headers where it is still the same.
-
-        Args:
-          path: the address.
-          start: the first byte.
-          version: that of the file which is wanted, or empty.
-          seen: headers that came with earlier bytes of it; empty if none did.
-          last: the connection is to be closed behind the body.
-        """
-        headers = _AS_STORED | self._from(start, seen)
-        if not last:
-            return self._send("GET", path, headers)
-        with self.signed(requests.Session()) as session:  # else the connection is kept, and used again as it is closed
-            return self._send("GET", path, headers | {"Connection": "close"}, session)
-
-    def head(self, path: str) -> Answer:
-        """Asks for the headers alone."""
-        return self._send("HEAD", path, _AS_STORED)
-
-    def close_idle(self):
-        """Closes the connections that are kept for another request; others can be made."""
-        self._session.close()
-
-    @staticmethod
-    def _from(start: int, seen: Mapping[str, str]) -> dict[str, str]:
-        if not start:
-            return {}
-        etag = seen.get("ETag", "")
-        condition = etag if etag and not etag.startswith("W/") else seen.get("Last-Modified", "")  # RFC 9110, 13.1.5
-        return {"Range": f"bytes={start}-"} | ({"If-Range": condition} if condition else {})
-
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], session: Any = None, data: bytes = b""
-    ) -> Answer:
-        said = (session or self._session).request(
-            method, url, data=data, headers=headers, timeout=self._timeouts, stream=True, allow_redirects=True
-        )
-        # `read1` hands on what has come: nothing of it is lost where the rest does not. Nothing is unpacked.
-        read = functools.partial(said.raw.read1, decode_content=False)
-        return Answer(said.status_code, said.headers, read, said.close)
-
-
 def _kind_of(scheme: str) -> type:
     if scheme == "s3":
         from c4build.read.s3 import S3
@@ -138,6 +70,8 @@ def _kind_of(scheme: str) -> type:
         from c4build.read.gcs import Google
 
         return Google
+    from c4build.read.http import Http
+
     return Http
 
 
@@ -167,7 +101,7 @@ def close_idle():
     with _lock:
         stores = list(_stores.values())
     for store in stores:
-        if isinstance(store, Http):
+        if hasattr(store, "close_idle"):
             store.close_idle()
 
 

@@ -4,9 +4,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-import tldextract
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 _SCHEME = re.compile(r"https?://(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
@@ -37,15 +39,19 @@ def load_domains(text: str) -> dict[str, bool | list[str]]:
     return domains
 
 
-def news_test(domains: Mapping[str, bool | Collection[str]]) -> Callable[[str], bool]:
-    """A test of normalised URLs: is its domain, with an allowed subdomain where those are listed, in `domains`?
+@cache
+def public_suffixes() -> "TLDExtract":
+    """What tells a URL's or host's domain, by the list of public suffixes that tldextract ships: nothing is downloaded."""
+    import tldextract  # not where no page is asked for its domain
 
-    Public suffixes are those of the list that tldextract ships: nothing is downloaded.
-    """
-    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def news_test(domains: Mapping[str, bool | Collection[str]]) -> Callable[[str], bool]:
+    """A test of normalised URLs: is its domain, with an allowed subdomain where those are listed, in `domains`?"""
 
     def is_news(url: str) -> bool:
-        found = extract(url)
+        found = public_suffixes()(url)
         domain = found.domain + "." + found.suffix
         if domain not in domains:
             return False

@@ -11,13 +11,11 @@ import os
 import queue
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import apache_beam
 import grpc
@@ -45,11 +43,12 @@ class WorkersRunner(fn_runner.FnApiRunner):
 
     Args:
       log: a file for what the workers have to say; None: nowhere.
+      ready: workers that wait to be told what to do, which are taken from the list; without them new ones are started.
     """
 
-    def __init__(self, log: str | None):
+    def __init__(self, log: str | None, ready: list[process.Forked]):
         super().__init__()  # Beam takes the steps for its own process, should it not know our workers
-        self._log = log
+        self._log, self._ready = log or os.devnull, ready
 
     def run_stages(self, stage_context, stages):
         """Runs what Beam has made of the pipeline.
@@ -65,7 +64,7 @@ class WorkersRunner(fn_runner.FnApiRunner):
         managers: list[_Manager] = []
 
         def make(*arguments) -> "_Manager":
-            managers.append(_Manager(self._log, *arguments))
+            managers.append(_Manager(self._log, self._ready, *arguments))
             return managers[-1]
 
         before, fn_runner.WorkerHandlerManager = fn_runner.WorkerHandlerManager, make  # type: ignore[assignment, misc]
@@ -97,10 +96,10 @@ class _Failure:
 class _Manager(worker_handlers.WorkerHandlerManager):
     """Starts the workers when Beam asks for them, and ends them when it has done or something fails."""
 
-    def __init__(self, log: str | None, *arguments):
+    def __init__(self, log: str, ready: list[process.Forked], *arguments):
         super().__init__(*arguments)
         self.failure = _Failure()
-        self._log = log
+        self._log, self._ready = log, ready
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._closed = threading.Event()
@@ -155,14 +154,11 @@ class _Manager(worker_handlers.WorkerHandlerManager):
     def socket(self) -> str:
         return "unix:" + urllib.parse.quote(os.path.join(self.folder, "beam"))
 
-    @contextmanager
-    def log(self) -> Iterator:
-        try:
-            file = open(self._log or os.devnull, "ab")
-        except OSError:  # there may be no room for it
-            file = open(os.devnull, "ab")
-        with file:
-            yield file
+    def new_process(self, worker_id: str) -> process.Process:
+        """A worker process that is at work."""
+        started = self._ready.pop() if self._ready else process.start(self._log)
+        process.tell(started, process.Told(worker_id, self.socket, self.folder, self._log))
+        return started
 
     def _serve(self):
         self.folder = _private_folder()
@@ -200,16 +196,15 @@ class _Worker(worker_handlers.WorkerHandler):
     def __init__(self, manager: _Manager):
         super().__init__(None, manager.data, manager.state_servicer, None)  # type: ignore[arg-type]  # only Beam's own workers use it
         self._manager = manager
-        self._process: subprocess.Popen | None = None
+        self._process: process.Process | None = None
         self.control_conn: _Connection = _Connection()  # type: ignore[assignment]  # Beam calls its `push` alone
         self.data_conn = manager.data.get_conn_by_worker_id(self.worker_id)
 
     def start_worker(self):
-        with self._manager.log() as log:
-            self._process = process.start(self.worker_id, self._manager.socket, self._manager.folder, log)
+        self._process = self._manager.new_process(self.worker_id)
         threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
 
-    def _watch(self, started: subprocess.Popen):
+    def _watch(self, started: process.Process):
         code = started.wait()
         self._manager.fail(died=f"signal {-code}" if code < 0 else f"exit code {code}")
 
@@ -223,7 +218,6 @@ class _Worker(worker_handlers.WorkerHandler):
         self.kill()
         self.control_conn.fail("closed")
         if self._process is not None:
-            assert self._process.stdin is not None  # it is a pipe
             self._process.stdin.close()
             self._process.wait()
 

@@ -1,0 +1,87 @@
+"""Beam without what a run on this machine has no use for: half of its start-up time, and a third of its memory.
+
+Beam tries to import what follows, and does without it where it is not installed: data frames, databases, and file systems
+of its own, of which c4build has others (`read.stores`). Its workers and its runner use none of it.
+"""
+
+import gc
+import importlib
+import importlib.util
+import logging
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+from functools import wraps
+
+NEWEST_TRIED = (2, 77)  # of Beam
+_UNUSED = (
+    "apache_beam.io.aws.s3filesystem",
+    "apache_beam.io.gcp.bigquery",
+    "apache_beam.io.gcp.gcsfilesystem",
+    "bson",  # for MongoDB
+    "pandas",
+)
+
+
+def import_beam():
+    """Imports Beam, unless it is there, as if what it can do without were not installed; all of it where nobody has tried that
+    Beam yet.
+
+    To be called in processes of c4build's own only: PyArrow takes pandas for missing from then on.
+    """
+    if "apache_beam" in sys.modules:
+        return
+    gc.set_threshold(200_000, 50, 1000)  # what is loaded stays: to look for cycles in it again and again takes long
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and a fork has no threads
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what is freed from all others
+    finder = _Without(_UNUSED if _version_of_beam() <= NEWEST_TRIED else ())
+    sys.meta_path.insert(0, finder)
+    quiet, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL  # it warns of what it lacks
+    try:
+        importlib.import_module("apache_beam")
+        importlib.import_module("pyarrow").array([0])  # looks for pandas, once
+    finally:
+        sys.meta_path.remove(finder)
+        logging.root.manager.disable = quiet
+    look_once_for_state()
+
+
+def look_once_for_state():
+    """Beam looks for state and timers in every method of every step, eight times a step and more; here it looks once."""
+    userstate = importlib.import_module("apache_beam.transforms.userstate")
+    look = getattr(userstate, "get_dofn_specs", None)
+    if look is None:
+        return
+    found: dict = {}
+
+    @wraps(look)
+    def look_once(step):
+        # A step of one function is told from another by that alone.
+        known = step if hasattr(step, "_inspect_process") else type(step)
+        if known not in found:
+            found[known] = look(step)
+        return found[known]
+
+    userstate.get_dofn_specs = look_once  # type: ignore[attr-defined]
+
+
+def _version_of_beam() -> tuple[int, ...]:
+    """Its first two numbers, without importing it; high ones where it does not say."""
+    spec = importlib.util.find_spec("apache_beam")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if found := re.search(r"__version__ = .(\d+)\.(\d+)", pathlib.Path(folder, "version.py").read_text()):
+            return tuple(map(int, found.groups()))
+    return (sys.maxsize,)
+
+
+class _Without:
+    """Finds no modules of some names, and leaves all others to the finders behind it."""
+
+    def __init__(self, names: Sequence[str]):
+        self._names = frozenset(names)
+
+    def find_spec(self, name: str, path=None, target=None) -> None:
+        if name in self._names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
