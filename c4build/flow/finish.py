@@ -136,6 +136,8 @@ class Finisher:
                     outcomes = self._judge(pages)
                     _count(outcomes, counts)
                     repeats += outcomes.removed
+                    if samples:
+                        samples.take(pages, outcomes)
                     _show(pages, outcomes, watchers)
                     shards.write(pages, outcomes)
         written = shards.written()

@@ -154,13 +154,16 @@ class UnitSamples:
                 groups[bit] = code
         return bytes(groups)
 
-    def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
-        """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
-        wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
+    def take(self, pages: Surviving, outcomes: Outcomes):
+        """Takes all that may be held of a row group, where that is compiled: its pages need only be looked at then."""
         self._taken = isinstance(self._lowest, CompiledLowest) and outcomes.take_samples is not None
         if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
             outcomes.take_samples(self._lowest.compiled, self._file)
-        else:
+
+    def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
+        """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
+        wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
+        if not self._taken:
             self._choose(wanted, pages, outcomes)
         return wanted & (pages.running != 0)
 

@@ -59,8 +59,14 @@ void finish(const Steps& steps, const Units& units, Text text, Text body) {
     const std::array<Text, 2> texts{text, text}, raws{body, body}, names{"text", "url"};
     const std::array<Variants, 2> running{7, 3}, lost{3, 1};
     const std::array<std::uint32_t, 2> each{keys, keys}, positions{keys / 2, keys};
-    const Outcomes outcomes = outcomes_of(
-        steps, units, {.texts = texts, .raws = raws, .running = running, .keys = each, .positions = positions, .lost = lost}, 4, 3);
+    const Surviving pages{.texts = texts, .raws = raws, .running = running, .keys = each, .positions = positions, .lost = lost};
+    const Outcomes outcomes = outcomes_of(steps, units, pages, 4, 3);
+    const std::array<std::uint64_t, 2> chances{body.size(), text.size()};
+    const std::array<std::uint32_t, 2> numbers{0, 1};
+    Lowest lowest(1, 9, "");
+    take_samples(lowest, units, pages, outcomes, {0, chances, numbers, texts, raws});
+    for (const Candidate* held : lowest.held())
+        if (held->body.size() > 9) std::abort();
     const std::vector<std::vector<Text>> columns{{body, text}};
     const std::array<std::uint8_t, 2> left_out{};
     for (std::size_t variant = 0; variant < 3; variant++) {

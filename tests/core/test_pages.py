@@ -104,7 +104,7 @@ def test_another_thread_works_while_a_page_is_taken(tmp_path):
     pages = pages_of(PageRules(rules, tracks, (), None, "", False))
     with open(path, "rb") as file:
         (page,) = read_pages(file, rules.records, rules.max_page_chars)
-    pages.begin("one", None, False)
+    pages.begin("one", 0, False)
     go, seen = threading.Lock(), []
     go.acquire()
     other = threading.Thread(target=lambda: (go.acquire(), seen.append(True)))
