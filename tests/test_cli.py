@@ -347,3 +347,27 @@ def test_inputs_are_read_from_s3(crawl, tmp_path):
     assert (done.code, done.error_lines) == (0, [])
     assert build(crawl, tmp_path / "local", crawl).code == 0
     assert shards(tmp_path / "s3") == shards(tmp_path / "local")
+
+
+def test_an_interrupt_that_comes_while_an_object_is_taken_down_is_not_lost():
+    """Python ends exceptions there: a command would go on as if nobody had pressed Ctrl-C."""
+    code = """
+import os, signal, time
+from c4build.commands.main import end_with
+
+class Going:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+
+def command():
+    going = Going()
+    del going
+    time.sleep(60)
+    return 0
+
+end_with(command)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "\nc4build: interrupted; run the same command again and it goes on from here\n"

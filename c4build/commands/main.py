@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -46,6 +47,7 @@ _ELSEWHERE = {
     "ablate": "c4build.t5.cli",
     "t5": "c4build.t5.cli",
 }
+_AGAIN = 0.01  # seconds
 _GO_ON = ("plan", "ablate", "t5")  # of these, those that an interrupt does not make begin anew
 
 
@@ -220,6 +222,14 @@ def _quiet_logs():
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger().setLevel(logging.CRITICAL)
     threading.excepthook = lambda failure: None
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(failure: Any):
+    """Ctrl-C that came while Python took an object down, where exceptions end, comes once more."""
+    if failure.exc_type is KeyboardInterrupt:
+        main_thread = threading.main_thread().ident
+        threading.Timer(_AGAIN, signal.pthread_kill, [main_thread, signal.SIGINT]).start()
 
 
 def main():

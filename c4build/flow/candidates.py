@@ -214,7 +214,7 @@ def candidates_file(page_file: str) -> str:
 @contextmanager
 def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="none", use_dictionary=False, write_statistics=False) as table:
+    with open_table(path, _SCHEMA, sums, compression="lz4", use_dictionary=False, write_statistics=False) as table:
         yield table
 
 
