@@ -156,9 +156,10 @@ class UnitSamples:
 
     def take(self, pages: Surviving, outcomes: Outcomes):
         """Takes all that may be held of a row group, where that is compiled: its pages need only be looked at then."""
-        self._taken = isinstance(self._lowest, CompiledLowest) and outcomes.take_samples is not None
+        self._taken = False
         if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
             outcomes.take_samples(self._lowest.compiled, self._file)
+            self._taken = True
 
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""

@@ -88,13 +88,12 @@ def tables_said(numbers) -> str:
 
 def notes(rows) -> list[str]:
     numbers = sorted({paper.TABLE_OF[row["paper_row"]] for row in rows if row["paper"]})
-    found = [
+    return [
         "Mean and standard deviation over seeds. `loss` is the last training loss, in nats a target token; `repeats` how",
         f"often the corpus was repeated after its first epoch. The paper's numbers: {paper.SOURCE}, "
         f"{tables_said([1, *numbers])}; ten of its baseline runs spread by",
         ", ".join(f"{column} {deviation}" for column, deviation in zip(paper.COLUMNS, paper.DEVIATION)) + ".",
     ]
-    return found
 
 
 def exact_table(rows) -> list[str]:
