@@ -1,9 +1,14 @@
 """Two builds into one folder at once: the second is told who is there, the first goes on, the dead hold nothing."""
 
+import fcntl
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +27,10 @@ from corpus_folders import (
     temporary_files,
     write_library,
 )
+
+from c4build.errors import InUseError
+from c4build.write.lease import identity, this_process
+from c4build.write.lock import lock, unlock
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +152,33 @@ def test_two_builds_started_at_the_same_moment_are_one_that_works_and_one_that_i
     works, told = sorted(both, key=lambda command: done[command].code)
     assert_told_of(done[told], works)
     assert_same(tmp_path, wanted)
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["empty", "says who had it before"])
+def test_who_has_taken_the_lock_but_not_yet_said_so_is_waited_for(tmp_path, stale):
+    """A lock is taken first and says by whom a moment later: until then its file is empty, or tells of a run long over."""
+    path = tmp_path / "lock"
+    if stale:
+        lock(str(tmp_path), "out")
+        unlock(str(tmp_path))
+        over = subprocess.Popen([sys.executable, "-c", ""])
+        over.wait()
+        path.write_text(json.dumps({**json.loads(path.read_text()), "pid": over.pid}))
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        says = {**this_process(), **identity(), "host": "a-host", "since": "12:00"}
+        later = threading.Timer(0.3, path.write_text, [json.dumps(says)])
+        later.start()
+        with pytest.raises(InUseError, match=f"process {os.getpid()} on a-host since 12:00"):
+            lock(str(tmp_path), "out")
+        later.join()
+
+
+def test_who_never_says_so_is_another_process(tmp_path):
+    with (tmp_path / "lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InUseError, match="out is being written to by another process: wait"):
+            lock(str(tmp_path), "out")
 
 
 def test_books_into_the_folder_of_a_running_build_are_told_of_it(inputs, library, wanted, tmp_path):

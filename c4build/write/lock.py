@@ -4,6 +4,7 @@ import errno
 import functools
 import json
 import os
+import time
 from collections.abc import Callable
 
 from c4build.errors import InUseError, OutputError
@@ -12,6 +13,7 @@ from c4build.write.files import is_local, join, make_folder, output_errors, swee
 from c4build.write.storage import storage_of
 
 _LOCK = "lock"
+_PATIENCE = 2.0  # seconds, for who has just taken a lock to say so
 
 claimed_folders: set[str] = set()  # remote folders that this process writes to
 _held: dict[str, tuple[Callable[[], object], int]] = {}  # by folder: what gives the lock back, how often it was taken
@@ -79,7 +81,7 @@ def _lock_file(work: str, out: str) -> Callable[[], object] | None:
         raise InUseError(f"{out} is being written to by {holder}: wait for it, stop it, or give another --out")
     with output_errors(path):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(lease.this_process()).encode() + b"\n", 0)
+        os.pwrite(handle, json.dumps({**lease.this_process(), **lease.identity()}).encode() + b"\n", 0)
     return functools.partial(os.close, handle)
 
 
@@ -98,7 +100,15 @@ def _take(handle: int) -> bool:
 
 
 def _holder(handle: int) -> str:
-    try:
-        return lease.told(json.loads(os.pread(handle, 1 << 12, 0)))
-    except (OSError, ValueError):
-        return "another process"
+    """Who has a lock, in words. Who has just taken it says so a moment later: until then the file tells of a run before."""
+    over = time.monotonic() + _PATIENCE
+    while True:
+        who, known = None, False
+        try:
+            who = json.loads(os.pread(handle, 1 << 12, 0))
+            known = not lease.has_ended(who)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        if known or time.monotonic() > over:
+            return lease.told(who)
+        time.sleep(0.02)
