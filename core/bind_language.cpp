@@ -1,3 +1,4 @@
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include "bindings.hpp"
@@ -43,6 +44,16 @@ void bind_language(nb::module_& module) {
                 if (answer.language < 0) return nb::none();
                 return nb::make_tuple(detector.name(answer.language), answer.probability);
             })
+        .def("judge",
+            [](const LanguageDetector& detector, const nb::bytes& text, const std::string& language, double least) -> std::optional<const char*> {
+                switch (unlocked([&] { return detector.judge(text_of(text), detector.number(language), least); })) {
+                case LanguageVerdict::UNKNOWN: return "language_unknown";
+                case LanguageVerdict::UNSURE: return "language_unsure";
+                case LanguageVerdict::OTHER: return "other_language";
+                case LanguageVerdict::SAME: break;
+                }
+                return std::nullopt;
+            }, "text"_a, "language"_a, "least"_a, "What `language_test` in c4build/rules/language.py says of a text")
         .def("likely",
             [](const LanguageDetector& detector, const nb::bytes& text) {
                 nb::list found;

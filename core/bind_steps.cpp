@@ -108,8 +108,6 @@ private:
             .bad_words = texts("bad_words"),
             .least_sentences = number("min_sentences"),
             .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",
-            .language = nb::cast<std::string>(plan["language"]),
-            .least_probability = nb::cast<double>(plan["min_language_probability"]),
             .codes = {
                 code("lorem_ipsum"), code("curly_bracket"), code("bad_words"), code("too_few_sentences"),
                 code("language_unknown"), code("language_unsure"), code("other_language"), code("nothing_left"),
@@ -119,10 +117,9 @@ private:
             .after = planned(nb::list(plan["after"])),
             .look_for_lorem = nb::cast<Variants>(plan["look_for_lorem"]),
             .look_for_curly = nb::cast<Variants>(plan["look_for_curly"]),
-            .detect = [detector](Text text) -> std::optional<Language> {
-                const LanguageDetector::Answer answer = detector->detect(text);
-                if (answer.language < 0) return std::nullopt;
-                return Language{detector->name(answer.language), answer.probability};
+            .judge_language = [detector, language = detector->number(nb::cast<std::string>(plan["language"])),
+                                  least = nb::cast<double>(plan["min_language_probability"])](Text text) {
+                return detector->judge(text, language, least);
             },
         };
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace c4 {
@@ -210,7 +211,12 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
     return count;
 }
 
-bool LanguageDetector::judge(Text text, double* mean) const {
+struct LanguageDetector::Grams {
+    std::uint16_t numbers[3 * MOST_CHARACTERS + 1];
+    std::uint32_t count;
+};
+
+bool LanguageDetector::read(Text text, Grams& grams) const {
     std::string changed;
     Text seen = text.substr(0, MOST_BYTES);
     if (seen.find("://") != Text::npos) seen = changed = without_urls(text);
@@ -218,37 +224,89 @@ bool LanguageDetector::judge(Text text, double* mean) const {
     if (seen.substr(0, MOST_BYTES).find('@') != Text::npos) seen = changed = without_mail(seen);
     if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
 
-    std::uint16_t symbols[MOST_CHARACTERS], grams[3 * MOST_CHARACTERS + 1];
+    std::uint16_t symbols[MOST_CHARACTERS];
     int length = read_symbols<false>(seen, symbols);
     if (length < 0) length = read_symbols<true>(seen, symbols);
-    const int count = find_grams(symbols, length, grams);
-    if (count == 0) return false;
-    const int languages = names.size();
-    const Features features{weights.data(), rows.data(), grams, static_cast<std::uint32_t>(count), languages, compensated};
+    grams.count = static_cast<std::uint32_t>(find_grams(symbols, length, grams.numbers));
+    return grams.count > 0;
+}
+
+Features LanguageDetector::features_of(const Grams& grams) const {
+    return {weights.data(), rows.data(), grams.numbers, grams.count, most_share, static_cast<int>(names.size()), compensated};
+}
+
+void LanguageDetector::add_trials(const Grams& grams, double* mean) const {
+    const Features features = features_of(grams);
     Random random(words, features);
     alignas(64) double trial[COLUMNS];
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
-        for (int j = 0; j < languages; j++) mean[j] += trial[j] / TRIALS;
+        for (int j = 0; j < features.languages; j++) mean[j] += trial[j] / TRIALS;
     }
-    return true;
 }
 
-LanguageDetector::Answer LanguageDetector::detect(Text text) const {
-    double mean[COLUMNS] = {};
-    if (!judge(text, mean)) return {-1, 0.0};
+LanguageDetector::Answer LanguageDetector::answer_of(const double* mean) const {
     const int best = std::max_element(mean, mean + names.size()) - mean;
     return {mean[best] > LEAST ? best : -1, mean[best]};
 }
 
-std::vector<LanguageDetector::Answer> LanguageDetector::likely(Text text) const {
+LanguageDetector::Answer LanguageDetector::detect(Text text) const {
+    Grams grams;
+    if (!read(text, grams)) return {-1, 0.0};
     double mean[COLUMNS] = {};
-    judge(text, mean);
+    add_trials(grams, mean);
+    return answer_of(mean);
+}
+
+std::vector<LanguageDetector::Answer> LanguageDetector::likely(Text text) const {
+    Grams grams;
+    double mean[COLUMNS] = {};
+    if (read(text, grams)) add_trials(grams, mean);
     std::vector<Answer> answers;
     for (int i = 0; i < static_cast<int>(names.size()); i++)
         if (mean[i] > LEAST) answers.push_back({i, mean[i]});
     std::stable_sort(answers.begin(), answers.end(), [](auto& a, auto& b) { return a.probability > b.probability; });
     return answers;
+}
+
+LanguageVerdict LanguageDetector::judge(Text text, int language, double least) const {
+    Grams grams;
+    if (!read(text, grams)) return LanguageVerdict::UNKNOWN;
+    if (const auto verdict = judge_quickly(grams, language, least)) return *verdict;
+    double mean[COLUMNS] = {};
+    add_trials(grams, mean);
+    return verdict_of(answer_of(mean), language, least);
+}
+
+LanguageVerdict LanguageDetector::verdict_of(const Answer& answer, int language, double least) {
+    if (answer.language < 0) return LanguageVerdict::UNKNOWN;
+    if (answer.probability < least) return LanguageVerdict::UNSURE;
+    return answer.language == language ? LanguageVerdict::SAME : LanguageVerdict::OTHER;
+}
+
+std::optional<LanguageVerdict> LanguageDetector::judge_quickly(const Grams& grams, int language, double least) const {
+    const auto is_near = [](double a, double b) { return std::abs(a - b) < 2 * TRIAL_ERROR; };
+    const Features features = features_of(grams);
+    Random random(words, features);
+    alignas(64) double trial[COLUMNS], mean[COLUMNS] = {};
+    double best = 0.0;
+    for (int i = 1; i <= TRIALS; i++) {
+        if (!run_quick_trial(features, random, trial)) return std::nullopt;
+        for (int j = 0; j < COLUMNS; j++) mean[j] += trial[j] / TRIALS;
+        best = *std::max_element(mean, mean + COLUMNS);
+        // Whatever the other trials say.
+        if (best > LEAST + 2 * TRIAL_ERROR && best + static_cast<double>(TRIALS - i) / TRIALS < least - 2 * TRIAL_ERROR)
+            return LanguageVerdict::UNSURE;
+    }
+    if (is_near(best, LEAST) || is_near(best, least)) return std::nullopt;
+    const auto near_best = [&](double one) { return is_near(one, best); };
+    if (best > least && std::count_if(mean, mean + COLUMNS, near_best) > 1) return std::nullopt;
+    return verdict_of(answer_of(mean), language, least);
+}
+
+int LanguageDetector::number(Text name) const {
+    const auto found = std::find(names.begin(), names.end(), name);
+    return found == names.end() ? -1 : static_cast<int>(found - names.begin());
 }
 
 } // namespace c4

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct LanguageRules {
     bool compensated;              // whether Python's sum() makes up for lost bits, as it does from 3.12 on
 };
 
+// What a rule asks of a text: whether it is of a language.
+enum class LanguageVerdict : std::uint8_t { SAME, OTHER, UNSURE, UNKNOWN };
+
 class LanguageDetector {
 public:
     // Raises std::invalid_argument for other profiles than langdetect's.
@@ -35,9 +39,13 @@ public:
         double probability;
     };
     Answer detect(Text text) const;
+    // Whether `detect` gives the language of this number, -1: none of them, with a probability of `least` or more; UNSURE: gives
+    // one with less, UNKNOWN: gives none. It takes less time.
+    LanguageVerdict judge(Text text, int language, double least) const;
     std::vector<Answer> likely(Text text) const; // all that langdetect finds likely, the likeliest first
 
     const std::string& name(int language) const { return names[language]; }
+    int number(Text name) const; // -1 where it is none of langdetect's languages
     std::uint32_t normalized(std::uint32_t code) const; // langdetect's NGram.normalize
 
 private:
@@ -62,7 +70,13 @@ private:
     void make_letters(const std::vector<std::uint32_t>& known);
     void make_grams(const std::vector<Gram>& grams);
     void make_near();
-    bool judge(Text text, double* mean) const; // adds to each language's probability; false without letters to go by
+    struct Grams;
+    bool read(Text text, Grams& grams) const; // false without letters to go by
+    Features features_of(const Grams& grams) const;
+    void add_trials(const Grams& grams, double* mean) const; // to each language's probability
+    Answer answer_of(const double* mean) const;
+    static LanguageVerdict verdict_of(const Answer& answer, int language, double least);
+    std::optional<LanguageVerdict> judge_quickly(const Grams& grams, int language, double least) const; // nothing where it cannot tell
     std::string with_vietnamese(Text text) const;
     static unsigned read_ascii(Text run, std::uint16_t* symbols);
     template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
@@ -79,6 +93,7 @@ private:
     std::vector<std::uint64_t> near;
     std::vector<std::uint32_t> rows;     // [n-grams]: where their weights begin
     std::vector<double> weights;         // of each n-gram: the languages that have it, as bits, and how often each does
+    double most_share = 0.0;             // of all weights
     std::vector<std::uint32_t> words;
     std::u32string vietnamese_letters, vietnamese_marks;
     std::vector<std::u32string> vietnamese;

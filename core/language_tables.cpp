@@ -269,9 +269,11 @@ void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
         weights.push_back(std::bit_cast<double>(is_full ? ALL_LANGUAGES : languages));
         const std::size_t row = weights.size();
         if (is_full) weights.resize(row + COLUMNS);
-        for (std::size_t i = start; i < end; i++)
+        for (std::size_t i = start; i < end; i++) {
+            most_share = std::max(most_share, grams[i].share);
             if (is_full) weights[row + grams[i].language()] = grams[i].share;
             else weights.push_back(grams[i].share);
+        }
     }
     const auto is_alone = [](const Gram& gram) { return !(gram.key & 0xFFFFFF); };
     std::uint64_t last = 0;

@@ -88,7 +88,13 @@ std::uint8_t Steps::judge(Step step, Text text) const {
     case Step::SENTENCES:
         return punkt_->sentences_in_lines(text, rules_.least_sentences) ? 0 : codes.too_few_sentences;
     case Step::LANGUAGE:
-        return judge_language(text);
+        switch (rules_.judge_language(text)) {
+        case LanguageVerdict::SAME: return 0;
+        case LanguageVerdict::OTHER: return codes.other_language;
+        case LanguageVerdict::UNSURE: return codes.language_unsure;
+        case LanguageVerdict::UNKNOWN: return codes.language_unknown;
+        }
+        break;
     case Step::SENTENCES_LEFT:
         if (text.empty()) return codes.nothing_left;
         return (rules_.sentences_left_in_text ? punkt_->has_sentences(text, rules_.least_sentences)
@@ -99,13 +105,6 @@ std::uint8_t Steps::judge(Step step, Text text) const {
         break;
     }
     return 0;
-}
-
-std::uint8_t Steps::judge_language(Text text) const {
-    const std::optional<Language> found = rules_.detect(text);
-    if (!found) return rules_.codes.language_unknown;
-    if (found->probability < rules_.least_probability) return rules_.codes.language_unsure;
-    return found->name == rules_.language ? 0 : rules_.codes.other_language;
 }
 
 } // namespace c4

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "language.hpp"
 #include "lines.hpp"
 #include "phrases.hpp"
 #include "sentences.hpp"
@@ -34,11 +35,6 @@ struct ReasonCodes {
         nothing_left, too_few_sentences_left;
 };
 
-struct Language {
-    std::string name;
-    double probability;
-};
-
 struct Planned {
     Step step;
     Variants variants; // that take it
@@ -49,13 +45,10 @@ struct StepRules {
     std::vector<std::string> bad_words;
     std::size_t least_sentences;
     bool sentences_left_in_text; // else line by line
-    std::string language;
-    double least_probability;
     ReasonCodes codes;
     std::vector<Planned> before, after;
     Variants look_for_lorem, look_for_curly; // the variants for which the step `lines` looks for these
-    // The likeliest language of a text; nothing without letters to go by.
-    std::function<std::optional<Language>(Text)> detect;
+    std::function<LanguageVerdict(Text)> judge_language;
 };
 
 class Steps {
@@ -71,7 +64,6 @@ public:
 
 private:
     std::uint8_t judge(Step step, Text text) const; // a reason, 0 where the text stays
-    std::uint8_t judge_language(Text text) const;
     std::optional<std::string> take_lines(
         Text body, Variants taking, Variants& running, std::span<std::uint8_t> reasons, LineCounts& counts) const;
 

@@ -60,7 +60,15 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const auto answer = detector->detect(Text(reinterpret_cast<const char*>(data), size));
+    const Text text(reinterpret_cast<const char*>(data), size);
+    const auto answer = detector->detect(text);
     if (answer.language >= 0 && detector->name(answer.language).empty()) std::abort();
+    // What is judged is what was detected, also where that is near what is asked for.
+    for (const double least : {0.99, answer.probability, answer.probability + 1e-12}) {
+        const auto wanted = answer.language < 0 ? LanguageVerdict::UNKNOWN
+                            : answer.probability < least ? LanguageVerdict::UNSURE
+                                                         : LanguageVerdict::SAME;
+        if (detector->judge(text, answer.language, least) != wanted) std::abort();
+    }
     return 0;
 }

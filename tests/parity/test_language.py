@@ -1,5 +1,6 @@
 """Each of the language detectors answers as langdetect does, to the last bit."""
 
+import math
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from langdetect.utils.ngram import NGram
 from c4build.compiled import core
 from c4build.read.wet import read_pages
 from c4build.rules.language import (
+    Detect,
     compiled_detector,
     fastest_detector,
     language_test,
@@ -81,6 +83,33 @@ def sample_texts() -> list[str]:
 @given(st.one_of(texts, mixed, foreign))
 def test_the_compiled_detector_answers_as_langdetect_does(text):
     assert fastest_detector()(text) == library_detector(langdetect)(text)
+
+
+@compiled_only
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(texts, mixed, foreign))
+def test_a_text_is_judged_by_what_langdetect_answers(text):
+    check_judgements(text, library_detector(langdetect), compiled_detector())
+
+
+@compiled_only
+@pytest.mark.parametrize("compensated", [False, True])
+def test_pages_are_judged_by_what_is_detected(compensated):
+    detector = compiled_detector(compensated=compensated)
+    for text in sample_texts():
+        # Parts too: many languages come and go before the trials of a short text end.
+        for part in (text, text[:300], text[-60:]):
+            check_judgements(part, lambda text: detector(text.encode()), detector)
+
+
+def check_judgements(text: str, detect: Detect, judging):
+    """Also where it is a matter of the last bit, which the quick way cannot see."""
+    found = detect(text) or ("en", 0.5)
+    language, probability = found
+    near = [probability + away for away in (-1e-9, -1e-12, 0, 1e-16, 1e-12, 1e-9)]
+    for least in (0.0, 0.1, 0.5, 0.99, 1.0, math.nextafter(probability, 2), math.nextafter(probability, 0), *near):
+        for asked in {language, "en", "xx"}:
+            assert judging.judge(text.encode(), asked, least) == language_test(asked, least, detect)(text)
 
 
 @settings(max_examples=200)
