@@ -1,3 +1,4 @@
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
 #include <array>
@@ -10,28 +11,39 @@ namespace c4 {
 
 namespace {
 
-// By the names of `Row`.
-nb::dict to_dict(const Columns& columns) {
-    const Validity all;
+// By the names of `Row`: columns as `column_of` gives them, whose buffers lie where they were filled.
+nb::dict to_dict(Columns filled) {
+    const auto held = new Columns(std::move(filled));
+    const nb::capsule owner(held, [](void* columns) noexcept { delete static_cast<Columns*>(columns); });
+    const Columns& columns = *held;
+    const auto memory = [&](const void* data, std::size_t bytes) {
+        return nb::cast(nb::ndarray<nb::numpy, const std::uint8_t, nb::ndim<1>>(data, {bytes}, owner));
+    };
+    const auto bytes_of = [&](Text text) { return memory(text.data(), text.size()); };
+    const auto numbers_of = [&](const auto& numbers) { return memory(numbers.data(), numbers.size() * sizeof numbers[0]); };
+    const auto numbers = [&](const auto& all) { return column_of(Validity(), numbers_of(all)); };
+    const auto texts = [&](const TextColumn& column) {
+        return column_of(column.validity(), numbers_of(column.offsets()), bytes_of(column.data()));
+    };
     nb::dict made;
-    made["reasons"] = column_of(columns.reasons);
-    made["number"] = column_of(all, to_bytes(columns.numbers));
-    made["chance"] = column_of(all, to_bytes(columns.chances));
-    made["url_hash"] = column_of(all, to_bytes(columns.hashes));
-    made["timestamp"] = column_of(columns.timestamps);
-    made["url"] = column_of(columns.urls);
-    made["content_type"] = column_of(columns.content_types);
-    made["content_length"] = column_of(columns.content_lengths);
-    made["validation"] = column_of(columns.validations.validity, to_bytes(columns.validations.values.bits()));
-    made["rank"] = column_of(all, to_bytes(columns.ranks));
-    made["keys"] = column_of(columns.keys);
-    made["key_count"] = column_of(all, to_bytes(columns.key_counts));
-    made["text"] = column_of(columns.texts);
-    made["raw"] = column_of(columns.raws);
-    made["record_id"] = column_of(columns.record_ids);
-    made["refers_to"] = column_of(columns.refers_to);
-    made["path"] = column_of(columns.paths);
-    made["offset"] = column_of(columns.offsets);
+    made["reasons"] = texts(columns.reasons);
+    made["number"] = numbers(columns.numbers);
+    made["chance"] = numbers(columns.chances);
+    made["url_hash"] = column_of(Validity(), bytes_of(columns.hashes));
+    made["timestamp"] = texts(columns.timestamps);
+    made["url"] = texts(columns.urls);
+    made["content_type"] = texts(columns.content_types);
+    made["content_length"] = texts(columns.content_lengths);
+    made["validation"] = column_of(columns.validations.validity, bytes_of(columns.validations.values.bits()));
+    made["rank"] = numbers(columns.ranks);
+    made["keys"] = texts(columns.keys);
+    made["key_count"] = numbers(columns.key_counts);
+    made["text"] = texts(columns.texts);
+    made["raw"] = texts(columns.raws);
+    made["record_id"] = texts(columns.record_ids);
+    made["refers_to"] = texts(columns.refers_to);
+    made["path"] = texts(columns.paths);
+    made["offset"] = texts(columns.offsets);
     return made;
 }
 
