@@ -2,6 +2,7 @@
 
 #include "bound.hpp"
 #include "finish.hpp"
+#include "repeats.hpp"
 
 namespace c4 {
 
@@ -78,6 +79,11 @@ void bind_finish(nb::module_& module) {
         .def("text", &OutcomesOfPython::text)
         .def("frames", &OutcomesOfPython::frames)
         .def("take_samples", &OutcomesOfPython::take_samples);
+    module.def("lost_repeats", [](nb::handle keys, std::size_t size, nb::handle groups) {
+        const Numbers held[] = {Numbers(keys), Numbers(groups)};
+        const auto bytes = held[0].of<char>();
+        return to_bytes(unlocked([&] { return lost_repeats(Text(bytes.data(), bytes.size()), size, held[1].of<std::uint32_t>()); }));
+    });
 }
 
 } // namespace c4

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, url_key_dtype
+from c4build.compiled import core
+from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, repeat_key_dtype, url_key_dtype
 from c4build.dedup.newest import newest
-from c4build.dedup.repeats import repeats
+from c4build.dedup.repeats import lost_repeats, plain_lost_repeats, repeats
 from c4build.rules.tables import REASONS
 
 VARIANTS = 3
@@ -46,6 +47,22 @@ def test_of_repeated_keys_the_one_of_the_smallest_rank_file_and_position_stays(r
         for place, variants in np.frombuffer(data, REPEAT).tolist()
     } == dict(wanted)
     assert all(np.all(np.diff(np.frombuffer(data, REPEAT)["position"].astype(int)) > 0) for data in got.values())
+
+
+@pytest.mark.skipif(core is None, reason="there was no compiler at installation")
+@given(st.sampled_from([1, 8, 9, 20, 60]), st.integers(0, 2**32 - 1), st.integers(0, 3000))
+def test_the_compiled_decision_on_lines_is_that_of_python(variants, seed, count):
+    random = np.random.default_rng(seed)
+    keys = np.zeros(count, repeat_key_dtype(variants))
+    # Hashes of one first half and different second ones, and neighbours, are told apart.
+    keys["high"] = random.choice(np.array([0, 1, 2**63, *random.integers(0, 2**63, 500)], np.uint64), count)
+    keys["low"], keys["rank"] = random.integers(0, 3, count), random.integers(0, 4, count)
+    keys["position"] = random.integers(0, 2**32, count)
+    keys["variants"] = random.integers(0, 2**variants, count)
+    groups = random.integers(0, 4, count).astype(np.uint32)
+    found = lost_repeats(keys, groups, variants)
+    assert found.dtype == keys["variants"].dtype
+    np.testing.assert_array_equal(found, plain_lost_repeats(keys, groups, variants))
 
 
 keys_of_urls = st.lists(

@@ -114,6 +114,8 @@ class Dealt(NamedTuple):
 
 
 def deal(keys: np.ndarray, buckets: int) -> Dealt:
+    if buckets == 1:
+        return Dealt(keys, np.array([0, len(keys)]))
     bucket = (keys["high"] % np.uint64(buckets)).astype(np.uint16)
     order = np.argsort(bucket, kind="stable")
     return Dealt(keys[order], np.searchsorted(bucket[order], np.arange(buckets + 1)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from c4build.compiled import core
 from c4build.dedup.keys import (
     by_group,
     group_numbers,
@@ -46,6 +47,14 @@ def combine(keys: np.ndarray, variants: int) -> tuple[np.ndarray, np.ndarray]:
 
 def lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
     """[n] of `bits_dtype`: the variants that each key loses to another, a bit each."""
+    if core is None:
+        return plain_lost_repeats(keys, groups, variants)
+    found = core.lost_repeats(np.ascontiguousarray(keys).data.cast("B"), keys.itemsize, np.ascontiguousarray(groups))
+    return np.frombuffer(found, np.uint64).astype(keys["variants"].dtype)
+
+
+def plain_lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
+    """In Python."""
     lost = np.zeros_like(keys["variants"])
     shared = meeting(keys)
     some = keys[shared]
