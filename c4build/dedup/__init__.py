@@ -1,1 +1,1 @@
-"""Keys in arrays: the newest copy of a URL, repeated lines and spans. Pure NumPy; the flow is in `corpus`."""
+"""Keys in arrays: the newest copy of a URL, repeated lines and spans, in NumPy; the flow is in `corpus`."""
