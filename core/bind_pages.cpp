@@ -2,10 +2,13 @@
 #include <nanobind/stl/string.h>
 
 #include <array>
-#include <limits>
+#include <functional>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "bound.hpp"
+#include "urls.hpp"
 
 namespace c4 {
 
@@ -65,6 +68,27 @@ Known known_of(nb::handle page) {
         text("record_id"), text("refers_to"), nb::cast<std::int64_t>(page.attr("offset"))};
     return known;
 }
+
+// A test of Python's that goes by a URL's host, with the answers of hosts that were asked for before.
+class HostTest {
+public:
+    explicit HostTest(std::function<bool(Text)> test) : test_(std::move(test)) {}
+
+    bool operator()(Text url) {
+        const std::string host(plain_host(url));
+        if (host.empty()) return test_(url);
+        const auto found = known_.find(host);
+        if (found != known_.end()) return found->second;
+        if (known_.size() == MOST_KNOWN) known_.clear();
+        return known_[host] = test_(url);
+    }
+
+private:
+    static constexpr std::size_t MOST_KNOWN = 1 << 16;
+
+    std::function<bool(Text)> test_;
+    std::unordered_map<std::string, bool> known_;
+};
 
 class PagesOfPython {
 public:
@@ -128,7 +152,7 @@ private:
             .excluded = nb::cast<std::uint8_t>(plan["excluded"]),
             .not_a_news_domain = nb::cast<std::uint8_t>(plan["not_a_news_domain"]),
             .is_excluded = asking("is_excluded"),
-            .is_news = asking("is_news"),
+            .is_news = HostTest(asking("is_news")),
             .most_held = nb::cast<std::size_t>(plan["most_held"]),
             .most_looked = nb::cast<std::size_t>(plan["most_looked"]),
             .most_looked_bytes = nb::cast<std::size_t>(plan["most_looked_bytes"]),

@@ -43,4 +43,12 @@ std::string normalize_url(Text url) {
     return made;
 }
 
+Text plain_host(Text normalized) {
+    const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-'; };
+    std::size_t size = 0;
+    while (size < normalized.size() && is_plain(normalized[size])) size++;
+    const bool ends = size == normalized.size() || Text("/?#").find(normalized[size]) != Text::npos;
+    return ends ? normalized.substr(0, size) : Text();
+}
+
 } // namespace c4

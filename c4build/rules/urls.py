@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,14 +58,4 @@ def news_test(domains: Mapping[str, bool | Collection[str]]) -> Callable[[str], 
         allowed = domains[domain]
         return not isinstance(allowed, list) or found.subdomain in allowed
 
-    is_news_host = lru_cache(maxsize=1 << 16)(is_news)
-
-    def test(url: str) -> bool:
-        host = _HOST.match(url)
-        return is_news_host(host.group()) if host else is_news(url)
-
-    return test
-
-
-# What stands before the first of / ? # decides the answer, for a URL that starts with a plain host.
-_HOST = re.compile(r"[A-Za-z0-9.-]+(?=[/?#]|$)")
+    return is_news

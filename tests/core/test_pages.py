@@ -30,6 +30,19 @@ def odd_file(path: Path) -> str:
     """Pages that are read in Python, and others that are not, among damaged ones."""
     choose = random.Random(8)
     written = wet_files.pages(0, 20) + wet_files.pages(20, 10, "news.example.com")
+    of_news = (
+        "NEWS.example.com#a",
+        "news.example.com?b",
+        "news.example.com:80/c",
+        "me@news.example.com/d",
+        "news.example.com./e",
+        "news.example.com",
+        "example.com",
+        "news.example.com%2f",
+        "193.0.0.1/",
+        "n\u00e9ws.example.com/f",
+    )
+    written += [wet_files.Written(f"http://{url}", wet_files.text(60 + n)) for n, url in enumerate(of_news)]
     written += [
         wet_files.Written("http://example.org/x?utm_x=1\u00e9\u2028/", wet_files.text(31) + "\r\nThe caf\u00e9 was closed again.\r"),
         wet_files.Written("http://example.org/header", "Content-Length: 3\r\n" + wet_files.text(32)),
