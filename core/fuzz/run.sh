@@ -24,7 +24,7 @@ END
 sources=$(ls ./*.cpp | grep -v -e /bind_ -e /module.cpp)
 for target in fuzz/fuzz_*.cpp; do
   name=$(basename "$target" .cpp)
-  "$clang" -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GLIBCXX_ASSERTIONS \
+  "$clang" -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GLIBCXX_ASSERTIONS -Wno-psabi \
     -I"$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
     "$target" $sources -o "$built/$name" \
     -L"$library" -Wl,-rpath,"$library" -lpython"$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LDVERSION"))')"
