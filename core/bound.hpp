@@ -16,6 +16,8 @@ Text utf8_of(nb::handle text);
 
 nb::dict to_dict(const LineCounts& counts); // those that are not 0
 
+LineRules line_rules(const nb::dict& rules); // of `RuleSet.to_json()`
+
 // A page's record that is nothing out of the ordinary, with the bytes that it lies in; what `Page` in c4build/page.py is.
 class RecordOfPython {
 public:

@@ -22,7 +22,7 @@ std::size_t begins_with(unsigned first, unsigned second) { return (first & 0x3F)
 // All that have letters, spaces or marks; the other planes are for private use, or not given out.
 constexpr std::uint32_t PLANES[] = {0, 1, 2, 3, 14};
 
-constexpr std::uint32_t I_WITH_DOT = 0x130, CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
+constexpr std::uint32_t CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
 
 // What decides whether a sigma is the last letter of a word. Python says it of no character: it is asked with a text
 // around each. Made when the first capital sigma is met.

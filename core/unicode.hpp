@@ -24,6 +24,7 @@ enum Kind : std::uint8_t {
 };
 
 constexpr std::uint32_t CODE_POINTS = 0x110000;
+constexpr std::uint32_t I_WITH_DOT = 0x130; // the one character whose lower case is two: i and U+0307
 
 // Fills the tables from the running Python. Called once, when the module is imported.
 void make_unicode_tables();

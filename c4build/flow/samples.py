@@ -1,10 +1,8 @@
 """The samples of each corpus, from what its units held: of each group those with the lowest chances, told by the rules."""
 
 from collections.abc import Iterator, Sequence
-from heapq import nsmallest
 from typing import NamedTuple
 
-from c4build.dedup.keys import hash_text
 from c4build.flow.candidates import (
     AS_READ,
     CLEANED,
@@ -17,12 +15,13 @@ from c4build.flow.candidates import (
     lowest,
     read_rows,
 )
+from c4build.flow.line_samples import line_samples
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
 from c4build.page import Page
 from c4build.read.paths import Input
 from c4build.rules.places import Place
-from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS
+from c4build.rules.tables import CODE, REASONS
 from c4build.rules.told import Teller
 from c4build.write.samples import (
     DROPPED_LINE,
@@ -35,7 +34,6 @@ from c4build.write.samples import (
 )
 from c4build.write.statistics import Statistics
 
-_LINE_FATES = ("no_end_mark", "too_few_words", "too_long_word", "javascript", "policy", "lorem_ipsum", "curly_bracket")
 _NOT_BY_A_STEP = {CODE[name] for name in ("not_a_news_domain", "duplicate_url", "not_in_url_list", "excluded")}
 _NEAR = {NEAR_LANGUAGE: ("language", "language_unsure"), NEAR_SENTENCES: ("sentences", "too_few_sentences")}
 
@@ -106,29 +104,19 @@ class SampleTeller:
 
     def _lines_of(self, pages: Sequence[Candidate], teller: Teller) -> list[Sample]:
         """The samples of lines, told once for all variants that have the same pages and judge their lines alike."""
-        key = (tuple((of.file, of.number) for of in pages), teller.variant.steps & set(PAGE_PHRASES))
+        key = (tuple((of.file, of.number) for of in pages), teller.phrases)
         if key not in self._known_lines:
             self._known_lines[key] = list(self._lines(pages, teller))
         return self._known_lines[key]
 
     def _lines(self, pages: Sequence[Candidate], teller: Teller) -> Iterator[Sample]:
         """Lines that the rules drop, and some that they nearly drop, of pages as they were read."""
-        by_rule: dict[tuple[str, str], list[tuple[bytes, int, int, str]]] = {}
-        least = self._settings.clean.rules.min_words_per_line
-        for at, of in enumerate(pages):
-            for number, (line, fate, left) in enumerate(teller.fates(_page_of(of))):
-                if fate in _LINE_FATES:
-                    where = by_rule.setdefault((DROPPED_LINE, fate), [])
-                elif fate == "kept" and len(left.split(None, least)) == least:
-                    where = by_rule.setdefault((NEAR_LINE, "too_few_words"), [])
-                else:
-                    continue
-                where.append((hash_text(f"{of.chance} {number}"), at, number, line))
-        for (kind, rule), found in by_rule.items():
-            for _, at, number, line in nsmallest(self._settings.clean.samples, found):
-                seen = teller.seen_in_line(line, rule)
-                places = seen.places if kind == DROPPED_LINE else ()
-                yield cut(self._sample(pages[at], kind, rule, _Told(line, places=places, why=seen.remark), number))
+        clean = self._settings.clean
+        for fate, page, number, line in line_samples(clean.rules, teller.phrases, clean.samples).of(pages):
+            kind, rule = (NEAR_LINE, "too_few_words") if fate == "kept" else (DROPPED_LINE, fate)
+            seen = teller.seen_in_line(line, rule)
+            places = seen.places if kind == DROPPED_LINE else ()
+            yield cut(self._sample(pages[page], kind, rule, _Told(line, places=places, why=seen.remark), number))
 
 
 def _page_of(candidate: Candidate) -> Page:

@@ -4,7 +4,6 @@ The steps are those that a build takes, with a note of what each was given and g
 filter, one at a time.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from c4build.page import Page, page_text
 from c4build.rules.badwords import bad_word_finder
 from c4build.rules.language import likely_languages
-from c4build.rules.lines import LOREM_IPSUM, line_judge, line_marks, lines_of
+from c4build.rules.lines import LOREM_IPSUM, dropping_line, line_judge, line_marks, lines_of
 from c4build.rules.places import Place, Seen, places_of
 from c4build.rules.steps import CompiledSteps, Drop, PlainSteps, Step, Steps, count_sentences, steps_of
 from c4build.rules.tables import DROPPED_BY, PAGE_PHRASES, REASONS, RuleSet, Variant
@@ -86,9 +85,10 @@ class Teller:
     def __init__(self, rules: RuleSet, variant: Variant, bad_words: Iterable[str]):
         bad_words = list(bad_words)
         self.variant = variant
+        self.phrases = variant.steps & set(PAGE_PHRASES)  # that drop a page
         self._rules, self._bad_words = rules, bad_words if "bad_words" in variant.steps else []
         self._find_bad_words = bad_word_finder(bad_words)
-        self._judge_line = line_judge(rules, variant.steps & set(PAGE_PHRASES))
+        self._judge_line = line_judge(rules, self.phrases)
         self._marks = line_marks(rules)
         self._tell = self._ways_to_tell()
 
@@ -106,6 +106,10 @@ class Teller:
         """The step `lines` of them alone, where the variant has it, which drops no page then."""
         lines = Variant(self.variant.name, "", self.variant.steps & {"lines"})
         return steps_of(self._rules, [lines], [])
+
+    @cached_property
+    def _dropping_line(self) -> Callable[[str], str]:
+        return dropping_line(self._rules, self.phrases)
 
     def dropped_before(self, page: Page) -> Taken | None:
         """The step that drops the page before deduplication, as `before` notes it; None where none does."""
@@ -149,11 +153,6 @@ class Teller:
     def lines(self, page: Page) -> list[LineTold]:
         """The lines of the page that are not empty, as they were read; of a variant that keeps the raw text, all kept."""
         return self._told(lines_of(page.body.decode()))
-
-    def fates(self, page: Page) -> list[tuple[str, str, str]]:
-        """(text, fate, what stays) of the same lines, of a variant that does not keep the raw text."""
-        lines = lines_of(page.body.decode())
-        return [(line, *self._judge_line(line)) for line in lines]
 
     def seen_in_line(self, line: str, rule: str) -> Seen:
         """What of a line a rule of lines goes by."""
@@ -199,13 +198,8 @@ class Teller:
             least = f"{rules.language} at {rules.min_language_probability} or more"
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
-        marks = re.compile("|".join(map(re.escape, (*rules.curly_brackets, "["))))
-
         def of_page(text: str) -> Seen:
-            lines = text.split("\n")
-            if LOREM_IPSUM not in text.lower():  # it may come to be where a citation mark goes
-                lines = [line for line in lines if marks.search(line)]
-            dropping = next((line for line in lines if self._judge_line(line)[0] in PAGE_PHRASES), None)
+            dropping = self._dropping_line(text)
             return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
         return {
