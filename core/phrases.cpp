@@ -216,20 +216,9 @@ void BadWords::grow(const std::vector<std::string>& words) {
     nodes_[0].is_word = false;
 }
 
-bool BadWords::stands_in(Text text) const {
-    if (nodes_[0].children == 0 && !empty_) return false;
-    if (is_ascii(text) || next_change(text, 0) == text.size()) return find(text);
-    return find(lower(text));
-}
-
-bool BadWords::may_begin(Text text, std::size_t at) const {
-    if (text.size() - at < 4 || begins_short_[folded(text, at)]) return true;
-    const std::uint32_t hash = hash_of_four(text.data() + at);
-    return may_begin_[hash / 64] >> hash % 64 & 1;
-}
-
-bool BadWords::find(Text text) const {
-    if (empty_ && has_empty_place(text)) return true;
+// Calls `take` with each place where a word may stand, in order, until it returns true; returns whether it did.
+template <class Take>
+bool BadWords::any_start(Text text, Take take) const {
     constexpr std::size_t BLOCK = 64;
     std::uint64_t after_word = 0; // 1: the byte before the block belongs to a word of ASCII
     for (std::size_t block = 0; block < text.size(); block += BLOCK) {
@@ -240,10 +229,24 @@ bool BadWords::find(Text text) const {
         after_word = words >> 63;
         for (; starts; starts &= starts - 1) {
             const std::size_t at = block + static_cast<std::size_t>(std::countr_zero(starts));
-            if (may_begin(text, at) && end_at(text, at)) return true;
+            if (may_begin(text, at) && take(at)) return true;
         }
     }
     return false;
+}
+
+bool BadWords::stands_in(Text text) const {
+    if (nodes_[0].children == 0 && !empty_) return false;
+    const auto stands = [&](Text low) {
+        return (empty_ && has_empty_place(low)) || any_start(low, [&](std::size_t at) { return end_at(low, at) > 0; });
+    };
+    return is_ascii(text) || next_change(text, 0) == text.size() ? stands(text) : stands(lower(text));
+}
+
+bool BadWords::may_begin(Text text, std::size_t at) const {
+    if (text.size() - at < 4 || begins_short_[folded(text, at)]) return true;
+    const std::uint32_t hash = hash_of_four(text.data() + at);
+    return may_begin_[hash / 64] >> hash % 64 & 1;
 }
 
 // Where the shortest word that stands at `at` ends; 0 where none does. The text is folded as it is read.
@@ -264,16 +267,19 @@ std::size_t BadWords::end_at(Text text, std::size_t at) const {
 std::vector<Place> BadWords::places(Text text) const {
     const std::string low = lower(text);
     std::vector<Place> found; // bytes of `low`
-    std::size_t at = 0;
+    std::size_t from = 0;
     if (!low.empty()) { // the expression takes a character before a word where it can: at the beginning too
         const std::size_t second = char_at(low, 0).size;
-        if (end_at(low, second)) at = second;
+        if (end_at(low, second)) from = second;
     }
-    while (at < low.size()) {
-        const std::size_t end = end_at(low, at);
-        if (end) found.emplace_back(at, end);
-        at = std::max(at, end) + 1; // what stands behind a word may be before the next one
-    }
+    any_start(low, [&](std::size_t at) {
+        const std::size_t end = at < from ? 0 : end_at(low, at);
+        if (end) {
+            found.emplace_back(at, end);
+            from = end + 1; // what stands behind a word may be before the next one
+        }
+        return false;
+    });
     for (Lowered walk(text, low); auto& [start, stop] : found) {
         start = walk.character_of(start);
         stop = walk.character_of(stop);

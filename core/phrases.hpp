@@ -54,7 +54,8 @@ private:
     };
 
     void grow(const std::vector<std::string>& words);
-    bool find(Text text) const;
+    template <class Take>
+    bool any_start(Text text, Take take) const;
     bool may_begin(Text text, std::size_t at) const;
     std::size_t end_at(Text text, std::size_t at) const;
     bool has_empty_place(Text text) const;

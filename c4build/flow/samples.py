@@ -126,7 +126,8 @@ def _page_of(candidate: Candidate) -> Page:
 def _tell(of: Candidate, text: str, reason: int, teller: Teller) -> _Told:
     if reason in _NOT_BY_A_STEP:
         return _Told(_page_of(of).text if of.stage == AS_READ else text)
-    taken = teller.dropped_after(text) if of.stage == CLEANED else teller.dropped_before(_page_of(of))
+    known = REASONS[reason] if len(of.body) < MOST_HELD - 3 else ""  # nothing of the page is missing
+    taken = teller.dropped_after(text, known) if of.stage == CLEANED else teller.dropped_before(_page_of(of), known)
     if taken is None or taken.result != REASONS[reason]:
         return _Told(text, why=f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page")
     seen = teller.tripped(taken)

@@ -13,7 +13,7 @@ from c4build.rules.badwords import bad_word_finder
 from c4build.rules.language import likely_languages
 from c4build.rules.lines import LOREM_IPSUM, dropping_line, line_judge, line_marks, lines_of
 from c4build.rules.places import Place, Seen, places_of
-from c4build.rules.steps import CompiledSteps, Drop, PlainSteps, Step, Steps, count_sentences, steps_of
+from c4build.rules.steps import Drop, PlainSteps, Step, Steps, are_compiled, count_sentences, steps_of
 from c4build.rules.tables import DROPPED_BY, PAGE_PHRASES, REASONS, RuleSet, Variant
 
 
@@ -111,30 +111,35 @@ class Teller:
     def _dropping_line(self) -> Callable[[str], str]:
         return dropping_line(self._rules, self.phrases)
 
-    def dropped_before(self, page: Page) -> Taken | None:
-        """The step that drops the page before deduplication, as `before` notes it; None where none does."""
-        if not isinstance(self._building, CompiledSteps):
-            return _dropping(self.before(page)[-1])
-        reasons = bytearray(1)
-        self._building.before(page.body, self._building.all, reasons)
-        if not reasons[0]:
-            return None
-        drop = Drop(REASONS[reasons[0]])
-        if drop in PAGE_PHRASES and self._rules.page_phrases_in_lines:
-            return Taken("lines", "\n".join(lines_of(page.body.decode())), drop)
-        names, step = [name for name, _ in self._building.plan_before], _STEPS[drop]
-        if "lines" not in names[: names.index(step)]:
-            return Taken(step, page_text(page.body.decode()), drop)
-        return Taken(step, self._cleaning.before(page.body, self._cleaning.all, bytearray(1)) or "", drop)
+    def dropped_before(self, page: Page, reason: str = "") -> Taken | None:
+        """The step that drops the page before deduplication, as `before` notes it; None where none does.
 
-    def dropped_after(self, text: str) -> Taken | None:
+        `reason`: why it goes, where that is known.
+        """
+        if not are_compiled(self._rules):
+            return _dropping(self.before(page)[-1])
+        reason = reason or self._reason(lambda steps, reasons: steps.before(page.body, steps.all, reasons))
+        if not reason:
+            return None
+        if reason in PAGE_PHRASES and self._rules.page_phrases_in_lines:
+            return Taken("lines", "\n".join(lines_of(page.body.decode())), Drop(reason))
+        step, before = _STEPS[reason], self._rules.before
+        if self.variant.raw or before.index(step) < before.index("lines"):
+            return Taken(step, page_text(page.body.decode()), Drop(reason))
+        return Taken(step, self._cleaning.before(page.body, self._cleaning.all, bytearray(1)) or "", Drop(reason))
+
+    def dropped_after(self, text: str, reason: str = "") -> Taken | None:
         """The same behind deduplication, as `after` notes it."""
-        if not isinstance(self._building, CompiledSteps):
+        if not are_compiled(self._rules):
             return _dropping(self.after(text)[-1])
+        reason = reason or self._reason(lambda steps, reasons: steps.after(text, steps.all, reasons))
+        return Taken(_STEPS[reason], text, Drop(reason)) if reason else None
+
+    def _reason(self, judge: Callable[[Steps, bytearray], object]) -> str:
+        """Why a page goes, "" where it does not."""
         reasons = bytearray(1)
-        self._building.after(text, self._building.all, reasons)
-        drop = Drop(REASONS[reasons[0]])
-        return Taken(_STEPS[drop], text, drop) if reasons[0] else None
+        judge(self._building, reasons)
+        return REASONS[reasons[0]] if reasons[0] else ""
 
     def before(self, page: Page) -> tuple[str | None, str, list[Taken]]:
         """(the text that stays up to deduplication, None where the page goes; its fate; the steps it took)."""

@@ -15,7 +15,7 @@ Texts, URLs and `why` are other people's: whoever shows them has to make them sa
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import FileSums, join, read_checked, whole_file
@@ -60,16 +60,16 @@ def cut(sample: Sample) -> Sample:
     start = max(0, min(first - most // 3, len(sample.text) - most))
     stop = start + most
     places = [(a - start, min(b, stop) - start) for a, b in sample.places if start <= a < stop]
-    return replace(
-        sample,
-        url=sample.url[:_URL_CHARACTERS],
-        date=sample.date[:_URL_CHARACTERS],
-        text=sample.text[start:stop],
-        start=start,
-        characters=len(sample.text),
-        places=places[:_MOST_PLACES],
-        why=sample.why[:_WHY_CHARACTERS],
-    )
+    as_cut = {
+        "url": sample.url[:_URL_CHARACTERS],
+        "date": sample.date[:_URL_CHARACTERS],
+        "text": sample.text[start:stop],
+        "start": start,
+        "characters": len(sample.text),
+        "places": places[:_MOST_PLACES],
+        "why": sample.why[:_WHY_CHARACTERS],
+    }
+    return Sample(**{**vars(sample), **as_cut})
 
 
 def samples_name(format: str) -> str:
