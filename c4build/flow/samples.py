@@ -30,7 +30,7 @@ from c4build.write.samples import (
     NEAR_LINE,
     NEAR_PAGE,
     Sample,
-    cut,
+    cut_sample,
 )
 from c4build.write.statistics import Statistics
 
@@ -74,7 +74,7 @@ class SampleTeller:
                 yield from () if meant.raw else self._lines_of(found, teller)
                 continue
             for candidate in found:
-                yield cut(self._page(candidate, group, teller))
+                yield self._page(candidate, group, teller)
 
     def statistics_of(self, variant: int) -> Statistics:
         return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
@@ -97,9 +97,9 @@ class SampleTeller:
         return self._sample(of, DROPPED_PAGE, REASONS[group], self._known[key])
 
     def _sample(self, of: Candidate, kind: str, rule: str, told: _Told, line: int | None = None) -> Sample:
-        return Sample(
-            kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text,
-            places=list(told.places), why=told.why, step=told.step, line=line,
+        return cut_sample(
+            kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text, told.places,
+            told.why, told.step, line,
         )  # fmt: skip
 
     def _lines_of(self, pages: Sequence[Candidate], teller: Teller) -> list[Sample]:
@@ -116,7 +116,7 @@ class SampleTeller:
             kind, rule = (NEAR_LINE, "too_few_words") if fate == "kept" else (DROPPED_LINE, fate)
             seen = teller.seen_in_line(line, rule)
             places = seen.places if kind == DROPPED_LINE else ()
-            yield cut(self._sample(pages[page], kind, rule, _Told(line, places=places, why=seen.remark), number))
+            yield self._sample(pages[page], kind, rule, _Told(line, places=places, why=seen.remark), number)
 
 
 def _page_of(candidate: Candidate) -> Page:
