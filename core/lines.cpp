@@ -74,13 +74,7 @@ LineFilter::LineFilter(LineRules rules)
     if (rules_.citations) may_end_[static_cast<unsigned char>(']')] = true;
     for (const std::string& mark : rules_.end_marks)
         if (mark.size() == 1) ends_[static_cast<unsigned char>(mark[0])] = true;
-    std::string space;
-    for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
-        if (!is(code, SPACE)) continue;
-        space.clear();
-        append_char(space, code);
-        may_end_[static_cast<unsigned char>(space.back())] = true;
-    }
+    for (std::size_t byte = 0; byte < unicode_space_ends.size(); byte++) may_end_[byte] |= unicode_space_ends[byte];
 }
 
 bool LineFilter::ends_well(Text line) const {
@@ -125,8 +119,11 @@ Text LineFilter::dropping_line(Text text, std::uint8_t phrases) const {
     Text found;
     std::string holder;
     split(text, [&](Text line) {
+        if (!found.empty()) return;
+        // A phrase may also come to be where a citation mark goes.
+        if (line.find('[') == Text::npos && !any_phrase_.may_stand_in(line)) return;
         Text left = line;
-        if (found.empty() && fate_of(left, phrases, holder) >= LineFate::LOREM_IPSUM) found = line;
+        if (fate_of(left, phrases, holder) >= LineFate::LOREM_IPSUM) found = line;
     });
     return found;
 }

@@ -1,6 +1,7 @@
 // Text as Python sees it: code points, their kinds by the running Python's own Unicode data, strip, split, lower.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,8 @@ void make_unicode_tables();
 
 extern std::vector<std::uint8_t> unicode_kinds;     // [CODE_POINTS]
 extern std::vector<std::int32_t> unicode_to_lower;  // [CODE_POINTS]: what is to be added; nothing for U+0130, which becomes two
+
+extern std::array<bool, 256> unicode_space_ends;    // is this the last byte of a space?
 
 inline std::uint8_t kinds_of(std::uint32_t code) { return unicode_kinds[code]; }
 inline bool is(std::uint32_t code, std::uint8_t kinds) { return unicode_kinds[code] & kinds; }

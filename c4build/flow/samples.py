@@ -80,20 +80,18 @@ class SampleTeller:
         return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
 
     def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
-        text = of.body.decode()
         if group == REPEATED_GROUP:
-            return self._sample(
-                of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it")
-            )
+            told = _Told(of.body.decode(), why="it stands on another page, which keeps it")
+            return self._sample(of, DROPPED_LINE, "repeated", told)
         if group in _NEAR:
-            step, rule = _NEAR[group]
+            (step, rule), text = _NEAR[group], of.body.decode()
             return self._sample(of, NEAR_PAGE, rule, _Told(text, step, why=teller.seen(step, text).remark))
         if not group:
-            return self._sample(of, KEPT_PAGE, "kept", _Told(text))
+            return self._sample(of, KEPT_PAGE, "kept", _Told(of.body.decode()))
         # What is the same for all variants that clean a text is told once.
         key = (of.file, of.number, of.stage, group, teller.variant.raw)
         if key not in self._known:
-            self._known[key] = _tell(of, text, group, teller)
+            self._known[key] = _tell(of, group, teller)
         return self._sample(of, DROPPED_PAGE, REASONS[group], self._known[key])
 
     def _sample(self, of: Candidate, kind: str, rule: str, told: _Told, line: int | None = None) -> Sample:
@@ -123,12 +121,17 @@ def _page_of(candidate: Candidate) -> Page:
     return Page(candidate.url, candidate.body, candidate.timestamp, "", "")
 
 
-def _tell(of: Candidate, text: str, reason: int, teller: Teller) -> _Told:
+def _tell(of: Candidate, reason: int, teller: Teller) -> _Told:
+    page = _page_of(of)
     if reason in _NOT_BY_A_STEP:
-        return _Told(_page_of(of).text if of.stage == AS_READ else text)
+        return _Told(page.text if of.stage == AS_READ else of.body.decode())
     known = REASONS[reason] if len(of.body) < MOST_HELD - 3 else ""  # nothing of the page is missing
-    taken = teller.dropped_after(text, known) if of.stage == CLEANED else teller.dropped_before(_page_of(of), known)
+    if of.stage == CLEANED:
+        taken = teller.dropped_after(of.body.decode(), known)
+    else:
+        taken = teller.dropped_before(page, known)
     if taken is None or taken.result != REASONS[reason]:
-        return _Told(text, why=f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page")
+        why = f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page"
+        return _Told(of.body.decode(), why=why)
     seen = teller.tripped(taken)
     return _Told(taken.text, taken.step, seen.places, seen.remark)
