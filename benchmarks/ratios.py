@@ -23,8 +23,12 @@ from collections.abc import Sequence
 
 from throughput import SAMPLE, count, enlarge, write_smallest
 
-from c4build.corpora.c4 import Request, prepare
-from c4build.flow.local import run
+from c4build.flow.lean import import_beam
+
+import_beam()  # all that a build needs of Beam is loaded before the forks, as a command loads it
+
+from c4build.corpora.c4 import Request, prepare  # noqa: E402
+from c4build.flow.local import run  # noqa: E402
 
 RULES = "c4-3.1.0"
 KINDS = {

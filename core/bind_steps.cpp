@@ -39,6 +39,22 @@ nb::dict to_dict(const LineCounts& counts) {
     return found;
 }
 
+LineRules line_rules(const nb::dict& rules) {
+    const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(rules[name]); };
+    const auto number = [&](const char* name) { return nb::cast<std::size_t>(rules[name]); };
+    const auto flag = [&](const char* name) { return nb::cast<bool>(rules[name]); };
+    return {
+        .end_marks = texts("end_marks"),
+        .refused_endings = texts("refused_endings"),
+        .least_words = number("min_words_per_line"),
+        .most_word_chars = number("max_word_chars"),
+        .citations = flag("remove_citations"),
+        .page_phrases = flag("page_phrases_in_lines"),
+        .curly_brackets = texts("curly_brackets"),
+        .drop_lines_with = texts("drop_lines_with"),
+    };
+}
+
 namespace {
 
 // A str, or bytes that are UTF-8.
@@ -91,20 +107,10 @@ private:
     static StepRules rules(const nb::dict& plan, const std::shared_ptr<const LanguageDetector>& detector) {
         const auto texts = [&](const char* name) { return nb::cast<std::vector<std::string>>(plan[name]); };
         const auto number = [&](const char* name) { return nb::cast<std::size_t>(plan[name]); };
-        const auto flag = [&](const char* name) { return nb::cast<bool>(plan[name]); };
         const nb::dict codes(plan["codes"]);
         const auto code = [&](const char* name) { return nb::cast<std::uint8_t>(codes[name]); };
         return {
-            .lines = {
-                .end_marks = texts("end_marks"),
-                .refused_endings = texts("refused_endings"),
-                .least_words = number("min_words_per_line"),
-                .most_word_chars = number("max_word_chars"),
-                .citations = flag("remove_citations"),
-                .page_phrases = flag("page_phrases_in_lines"),
-                .curly_brackets = texts("curly_brackets"),
-                .drop_lines_with = texts("drop_lines_with"),
-            },
+            .lines = line_rules(plan),
             .bad_words = texts("bad_words"),
             .least_sentences = number("min_sentences"),
             .sentences_left_in_text = nb::cast<std::string>(plan["duplicates"]) == "lines",

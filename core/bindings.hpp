@@ -38,8 +38,9 @@ auto unlocked(Work work) {
 
 void bind_finish(nb::module_& module);
 void bind_language(nb::module_& module);
+void bind_lines(nb::module_& module);
 void bind_pages(nb::module_& module);
-void bind_phrases(nb::module_& parts);
+void bind_phrases(nb::module_& module, nb::module_& parts);
 void bind_sentences(nb::module_& module);
 void bind_records(nb::module_& module);
 void bind_samples(nb::module_& module);

@@ -16,6 +16,8 @@ Text utf8_of(nb::handle text);
 
 nb::dict to_dict(const LineCounts& counts); // those that are not 0
 
+LineRules line_rules(const nb::dict& rules); // of `RuleSet.to_json()`
+
 // A page's record that is nothing out of the ordinary, with the bytes that it lies in; what `Page` in c4build/page.py is.
 class RecordOfPython {
 public:
@@ -98,6 +100,11 @@ public:
     // Adds rows: of each field the column's values as they lie in memory, or (all texts' bytes one behind the other, [n] int32:
     // the size of each).
     void add_rows(nb::list columns);
+    // Takes some rows of a page file's row group, each with its groups, where they are wanted. All else are whole columns:
+    // chances, numbers, where the body is the raw text; and joined texts.
+    void take_rows(
+        std::int64_t file, std::uint8_t stage, const std::vector<std::size_t>& rows, const nb::list& groups, nb::handle chances, nb::handle numbers,
+        nb::handle from_raw, const nb::tuple& urls, const nb::tuple& timestamps, const nb::tuple& texts, const nb::tuple& raws);
     bool wants(std::uint64_t chance, nb::bytes groups) const { return lowest.wants(chance, text_of(groups)); }
     nb::object limit(nb::bytes groups) const;
     nb::list groups_of(std::size_t at) const;

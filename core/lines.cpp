@@ -1,5 +1,7 @@
 #include "lines.hpp"
 
+#include <array>
+#include <numeric>
 #include <utility>
 
 namespace c4 {
@@ -72,13 +74,7 @@ LineFilter::LineFilter(LineRules rules)
     if (rules_.citations) may_end_[static_cast<unsigned char>(']')] = true;
     for (const std::string& mark : rules_.end_marks)
         if (mark.size() == 1) ends_[static_cast<unsigned char>(mark[0])] = true;
-    std::string space;
-    for (std::uint32_t code = 0; code < CODE_POINTS; code++) {
-        if (!is(code, SPACE)) continue;
-        space.clear();
-        append_char(space, code);
-        may_end_[static_cast<unsigned char>(space.back())] = true;
-    }
+    for (std::size_t byte = 0; byte < unicode_space_ends.size(); byte++) may_end_[byte] |= unicode_space_ends[byte];
 }
 
 bool LineFilter::ends_well(Text line) const {
@@ -91,43 +87,73 @@ bool LineFilter::ends_well(Text line) const {
     return true;
 }
 
+LineFate LineFilter::judge(Text& line, std::string& holder) const {
+    if (rules_.most_word_chars && has_longer_word(line, rules_.most_word_chars)) return LineFate::TOO_LONG_WORD;
+    if (line.empty() || !may_end_[static_cast<unsigned char>(line.back())]) return LineFate::NO_END_MARK;
+    line = strip(line);
+    if (rules_.citations && line.find('[') != Text::npos) line = holder = without_citations(line);
+    if (!ends_well(line)) return LineFate::NO_END_MARK;
+    return has_words(line, rules_.least_words) ? LineFate::KEPT : LineFate::TOO_FEW_WORDS;
+}
+
+// Most lines have none of the phrases, which one search tells.
+LineFate LineFilter::judge_phrases(Text line, std::uint8_t phrases) const {
+    if (!any_phrase_.may_stand_in(line)) return LineFate::KEPT;
+    const std::string low = lower(line);
+    if (rules_.page_phrases && phrases & LOREM && low.find(LOREM_IPSUM) != std::string::npos) return LineFate::LOREM_IPSUM;
+    if (javascript_ && low.find(JAVASCRIPT) != std::string::npos) return LineFate::JAVASCRIPT;
+    if (rules_.page_phrases && phrases & CURLY)
+        for (const std::string& bracket : rules_.curly_brackets)
+            if (line.find(bracket) != Text::npos) return LineFate::CURLY_BRACKET;
+    return dropping_.stands_in(low) ? LineFate::POLICY : LineFate::KEPT;
+}
+
+LineFate LineFilter::fate_of(Text& line, std::uint8_t phrases, std::string& holder) const {
+    LineFate fate = judge(line, holder);
+    if (fate == LineFate::KEPT) fate = judge_phrases(line, phrases);
+    line = fate == LineFate::KEPT ? strip(line) : Text();
+    return fate;
+}
+
+Text LineFilter::dropping_line(Text text, std::uint8_t phrases) const {
+    Text found;
+    std::string holder;
+    split(text, [&](Text line) {
+        if (!found.empty()) return;
+        // A phrase may also come to be where a citation mark goes.
+        if (line.find('[') == Text::npos && !any_phrase_.may_stand_in(line)) return;
+        Text left = line;
+        if (fate_of(left, phrases, holder) >= LineFate::LOREM_IPSUM) found = line;
+    });
+    return found;
+}
+
 LineFilter::Kept LineFilter::keep(Text body, std::uint8_t phrases, LineCounts& counts) const {
     Kept found;
     found.text.reserve(body.size());
-    std::uint64_t read = 0, kept = 0, too_long_word = 0, too_few_words = 0;
-    const auto take_ended = [&](Text line) {
-        if (!ends_well(line)) return;
-        if (has_words(line, rules_.least_words))
-            append_line(found.text, !kept++, line);
-        else
-            too_few_words++;
-    };
+    std::array<std::uint64_t, LINE_FATES> fates{};
+    std::string holder;
     const auto take = [&](Text line) {
         if (line.empty()) return;
-        read++;
-        if (rules_.most_word_chars && has_longer_word(line, rules_.most_word_chars)) {
-            too_long_word++;
-            return;
-        }
-        if (!may_end_[static_cast<unsigned char>(line.back())]) return;
-        line = strip(line);
-        if (rules_.citations && line.find('[') != Text::npos)
-            take_ended(without_citations(line));
-        else
-            take_ended(line);
+        const LineFate fate = judge(line, holder);
+        std::uint64_t& of_fate = fates[static_cast<std::size_t>(fate)];
+        if (fate == LineFate::KEPT) append_line(found.text, !of_fate, line);
+        of_fate++;
     };
     if (may_have_more_line_ends(body))
         for (const Text line : splitlines(body)) split(line, take); // in what is no UTF-8 some hold a \n
     else
         split(body, take);
 
-    counts.read += read;
-    counts.too_long_word += too_long_word;
-    counts.too_few_words += too_few_words;
-    counts.no_end_mark += read - too_long_word - too_few_words - kept;
+    const auto counted = [&](LineFate fate) { return fates[static_cast<std::size_t>(fate)]; };
+    const std::uint64_t kept = counted(LineFate::KEPT);
+    counts.read += std::accumulate(fates.begin(), fates.end(), std::uint64_t{0});
+    counts.no_end_mark += counted(LineFate::NO_END_MARK);
+    counts.too_long_word += counted(LineFate::TOO_LONG_WORD);
+    counts.too_few_words += counted(LineFate::TOO_FEW_WORDS);
     if (!kept) return found;
     if (any_phrase_.may_stand_in(found.text)) {
-        found.dropped_by = judge_phrases(kept, phrases, counts, found.text);
+        found.dropped_by = keep_by_phrases(kept, phrases, counts, found.text);
         if (found.dropped_by) return found;
     } else {
         counts.kept += kept;
@@ -139,38 +165,20 @@ LineFilter::Kept LineFilter::keep(Text body, std::uint8_t phrases, LineCounts& c
 
 // Line by line: most pages have none of the phrases, and never get here. `text` is that of so many lines, and becomes that
 // of those that stay.
-PagePhrase LineFilter::judge_phrases(
+PagePhrase LineFilter::keep_by_phrases(
     std::size_t lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const {
     std::string left;
     std::uint64_t kept = 0, javascript = 0, policy = 0;
     PagePhrase dropped_by = NO_PHRASE;
-    const auto has_curly = [&](Text line) {
-        for (const std::string& bracket : rules_.curly_brackets)
-            if (line.find(bracket) != Text::npos) return true;
-        return false;
-    };
     split(text, [&](Text line) {
         if (dropped_by) return;
-        if (any_phrase_.may_stand_in(line)) {
-            const std::string low = lower(line);
-            if (rules_.page_phrases && phrases & LOREM && low.find(LOREM_IPSUM) != std::string::npos) {
-                dropped_by = LOREM;
-                return;
-            }
-            if (javascript_ && low.find(JAVASCRIPT) != std::string::npos) {
-                javascript++;
-                return;
-            }
-            if (rules_.page_phrases && phrases & CURLY && has_curly(line)) {
-                dropped_by = CURLY;
-                return;
-            }
-            if (dropping_.stands_in(low)) {
-                policy++;
-                return;
-            }
+        switch (judge_phrases(line, phrases)) {
+        case LineFate::LOREM_IPSUM: dropped_by = LOREM; break;
+        case LineFate::CURLY_BRACKET: dropped_by = CURLY; break;
+        case LineFate::JAVASCRIPT: javascript++; break;
+        case LineFate::POLICY: policy++; break;
+        default: append_line(left, !kept++, line);
         }
-        append_line(left, !kept++, line);
     });
     counts.javascript += javascript;
     counts.policy += policy;

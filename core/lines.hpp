@@ -10,6 +10,10 @@
 
 namespace c4 {
 
+// What becomes of a line; a page goes with one of the last two.
+enum class LineFate : std::uint8_t { KEPT, NO_END_MARK, TOO_LONG_WORD, TOO_FEW_WORDS, JAVASCRIPT, POLICY, LOREM_IPSUM, CURLY_BRACKET };
+constexpr std::size_t LINE_FATES = 8;
+
 // Phrases in a line that drop the whole page, bits.
 enum PagePhrase : std::uint8_t { NO_PHRASE = 0, LOREM = 1, CURLY = 2 };
 
@@ -40,9 +44,18 @@ public:
     };
     Kept keep(Text body, std::uint8_t phrases, LineCounts& counts) const;
 
+    // The fate of a page that is this line alone. `line` becomes what stays of it, and may lie in `holder` then.
+    LineFate fate_of(Text& line, std::uint8_t phrases, std::string& holder) const;
+    // The first of the text's lines with which its page goes; empty where none is such.
+    Text dropping_line(Text text, std::uint8_t phrases) const;
+
+    std::size_t least_words() const { return rules_.least_words; }
+
 private:
     bool ends_well(Text line) const;
-    PagePhrase judge_phrases(std::size_t lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const;
+    LineFate judge(Text& line, std::string& holder) const;          // by the line itself
+    LineFate judge_phrases(Text line, std::uint8_t phrases) const; // of what `judge` leaves
+    PagePhrase keep_by_phrases(std::size_t lines, std::uint8_t phrases, LineCounts& counts, std::string& text) const;
 
     LineRules rules_;
     Phrases any_phrase_, dropping_;

@@ -59,8 +59,9 @@ NB_MODULE(_core, module) {
     c4::bind_parts(parts);
     c4::bind_counts(module);
     c4::bind_language(module);
+    c4::bind_lines(module);
     c4::bind_pages(module);
-    c4::bind_phrases(parts);
+    c4::bind_phrases(module, parts);
     c4::bind_sentences(module);
     c4::bind_records(module);
     c4::bind_samples(module);

@@ -79,6 +79,29 @@ std::uint64_t word_bytes(Text bytes) {
     return bits;
 }
 
+// A text and its lower case side by side.
+class Lowered {
+public:
+    Lowered(Text text, Text low) : text_(text), low_(low) {}
+
+    // The number of the character whose lower case byte `place` of `low` belongs to. Places must come in order.
+    std::size_t character_of(std::size_t place) {
+        while (at_ < text_.size() && low_at_ < low_.size()) {
+            const Char one = char_at(text_, at_);
+            const std::size_t size = one.code == I_WITH_DOT ? 3 : char_at(low_, low_at_).size;
+            if (place < low_at_ + size) break;
+            at_ += one.size;
+            low_at_ += size;
+            number_++;
+        }
+        return number_;
+    }
+
+private:
+    Text text_, low_;
+    std::size_t at_ = 0, low_at_ = 0, number_ = 0;
+};
+
 bool word_char_before(Text text, std::size_t at) { return at > 0 && is(char_before(text, at).code, WORD); }
 bool word_char_at(Text text, std::size_t at) { return at < text.size() && is(char_at(text, at).code, WORD); }
 
@@ -193,20 +216,9 @@ void BadWords::grow(const std::vector<std::string>& words) {
     nodes_[0].is_word = false;
 }
 
-bool BadWords::stands_in(Text text) const {
-    if (nodes_[0].children == 0 && !empty_) return false;
-    if (is_ascii(text) || next_change(text, 0) == text.size()) return find(text);
-    return find(lower(text));
-}
-
-bool BadWords::may_begin(Text text, std::size_t at) const {
-    if (text.size() - at < 4 || begins_short_[folded(text, at)]) return true;
-    const std::uint32_t hash = hash_of_four(text.data() + at);
-    return may_begin_[hash / 64] >> hash % 64 & 1;
-}
-
-bool BadWords::find(Text text) const {
-    if (empty_ && has_empty_place(text)) return true;
+// Calls `take` with each place where a word may stand, in order, until it returns true; returns whether it did.
+template <class Take>
+bool BadWords::any_start(Text text, Take take) const {
     constexpr std::size_t BLOCK = 64;
     std::uint64_t after_word = 0; // 1: the byte before the block belongs to a word of ASCII
     for (std::size_t block = 0; block < text.size(); block += BLOCK) {
@@ -217,25 +229,62 @@ bool BadWords::find(Text text) const {
         after_word = words >> 63;
         for (; starts; starts &= starts - 1) {
             const std::size_t at = block + static_cast<std::size_t>(std::countr_zero(starts));
-            if (may_begin(text, at) && stands_at(text, at)) return true;
+            if (may_begin(text, at) && take(at)) return true;
         }
     }
     return false;
 }
 
-// True if a word stands at `at`. The text is folded as it is read.
-bool BadWords::stands_at(Text text, std::size_t at) const {
+bool BadWords::stands_in(Text text) const {
+    if (nodes_[0].children == 0 && !empty_) return false;
+    const auto stands = [&](Text low) {
+        return (empty_ && has_empty_place(low)) || any_start(low, [&](std::size_t at) { return end_at(low, at) > 0; });
+    };
+    return is_ascii(text) || next_change(text, 0) == text.size() ? stands(text) : stands(lower(text));
+}
+
+bool BadWords::may_begin(Text text, std::size_t at) const {
+    if (text.size() - at < 4 || begins_short_[folded(text, at)]) return true;
+    const std::uint32_t hash = hash_of_four(text.data() + at);
+    return may_begin_[hash / 64] >> hash % 64 & 1;
+}
+
+// Where the shortest word that stands at `at` ends; 0 where none does. The text is folded as it is read.
+std::size_t BadWords::end_at(Text text, std::size_t at) const {
     const Node* node = nodes_.data();
     for (std::size_t end = at; end < text.size();) {
         const unsigned char byte = folded(text, end);
         const Node *child = nodes_.data() + node->first_child, *last = child + node->children;
         while (child != last && child->byte != byte) child++;
-        if (child == last) return false;
+        if (child == last) return 0;
         node = child;
         end++;
-        if (node->is_word && !word_char_at(text, end)) return !word_char_before(text, at);
+        if (node->is_word && !word_char_at(text, end)) return word_char_before(text, at) ? 0 : end;
     }
-    return false;
+    return 0;
+}
+
+std::vector<Place> BadWords::places(Text text) const {
+    const std::string low = lower(text);
+    std::vector<Place> found; // bytes of `low`
+    std::size_t from = 0;
+    if (!low.empty()) { // the expression takes a character before a word where it can: at the beginning too
+        const std::size_t second = char_at(low, 0).size;
+        if (end_at(low, second)) from = second;
+    }
+    any_start(low, [&](std::size_t at) {
+        const std::size_t end = at < from ? 0 : end_at(low, at);
+        if (end) {
+            found.emplace_back(at, end);
+            from = end + 1; // what stands behind a word may be before the next one
+        }
+        return false;
+    });
+    for (Lowered walk(text, low); auto& [start, stop] : found) {
+        start = walk.character_of(start);
+        stop = walk.character_of(stop);
+    }
+    return found;
 }
 
 // True if two characters beside each other, or the ends of the text, are no word characters.

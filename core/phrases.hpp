@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "unicode.hpp"
@@ -30,6 +31,8 @@ private:
     std::array<std::uint8_t, 4096> shifts_{};
 };
 
+using Place = std::pair<std::size_t, std::size_t>; // from, to: characters of a text
+
 // Words of a list: does one stand in the lower case of a text, between characters that are no word characters, or its
 // ends? The answer of the regular expression (?:\W|^)(one|two|...)(?:\W|$) of Python, searched in `text.lower()`.
 class BadWords {
@@ -37,6 +40,9 @@ public:
     explicit BadWords(const std::vector<std::string>& words);
 
     bool stands_in(Text text) const;
+
+    // Where words stand, in order, as the expression finds them one after the other; the empty word has no place.
+    std::vector<Place> places(Text text) const;
 
 private:
     // A tree of the words' bytes; the children of a node are neighbours, in the order of their bytes.
@@ -48,9 +54,10 @@ private:
     };
 
     void grow(const std::vector<std::string>& words);
-    bool find(Text text) const;
+    template <class Take>
+    bool any_start(Text text, Take take) const;
     bool may_begin(Text text, std::size_t at) const;
-    bool stands_at(Text text, std::size_t at) const;
+    std::size_t end_at(Text text, std::size_t at) const;
     bool has_empty_place(Text text) const;
 
     std::vector<Node> nodes_;

@@ -12,6 +12,7 @@ namespace c4 {
 
 std::vector<std::uint8_t> unicode_kinds;
 std::vector<std::int32_t> unicode_to_lower;
+std::array<bool, 256> unicode_space_ends;
 
 namespace {
 
@@ -22,7 +23,7 @@ std::size_t begins_with(unsigned first, unsigned second) { return (first & 0x3F)
 // All that have letters, spaces or marks; the other planes are for private use, or not given out.
 constexpr std::uint32_t PLANES[] = {0, 1, 2, 3, 14};
 
-constexpr std::uint32_t I_WITH_DOT = 0x130, CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
+constexpr std::uint32_t CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2;
 
 // What decides whether a sigma is the last letter of a word. Python says it of no character: it is asked with a text
 // around each. Made when the first capital sigma is met.
@@ -124,10 +125,12 @@ void make_unicode_tables() {
             if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
             if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
             unicode_kinds[code] = kinds;
-            if (code >= 0x80 && kinds & CHANGES) {
+            if (kinds & (SPACE | CHANGES)) {
                 std::string bytes;
                 append_char(bytes, code);
-                may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
+                if (kinds & SPACE) unicode_space_ends[static_cast<unsigned char>(bytes.back())] = true;
+                if (kinds & CHANGES && code >= 0x80)
+                    may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
             }
             unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
         }

@@ -1,6 +1,7 @@
 // Text as Python sees it: code points, their kinds by the running Python's own Unicode data, strip, split, lower.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,12 +25,15 @@ enum Kind : std::uint8_t {
 };
 
 constexpr std::uint32_t CODE_POINTS = 0x110000;
+constexpr std::uint32_t I_WITH_DOT = 0x130; // the one character whose lower case is two: i and U+0307
 
 // Fills the tables from the running Python. Called once, when the module is imported.
 void make_unicode_tables();
 
 extern std::vector<std::uint8_t> unicode_kinds;     // [CODE_POINTS]
 extern std::vector<std::int32_t> unicode_to_lower;  // [CODE_POINTS]: what is to be added; nothing for U+0130, which becomes two
+
+extern std::array<bool, 256> unicode_space_ends;    // is this the last byte of a space?
 
 inline std::uint8_t kinds_of(std::uint32_t code) { return unicode_kinds[code]; }
 inline bool is(std::uint32_t code, std::uint8_t kinds) { return unicode_kinds[code] & kinds; }

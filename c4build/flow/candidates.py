@@ -4,7 +4,7 @@ Clean leaves such a table beside each page file, a unit one of its own, and `sam
 the corpus. What is lowest of all is lowest of its file: so nothing depends on which files or units there are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import heappush, heappushpop
@@ -43,6 +43,7 @@ _SCHEMA = pa.schema(
         ("body", pa.binary()),
     ]
 )
+_OF_ROW = ("chance", "number", "url", "timestamp", "text", "raw")  # of a page file
 
 
 class Candidate(NamedTuple):
@@ -90,6 +91,10 @@ class Lowest(Protocol):
         """Adds those of a row group of a table."""
         ...
 
+    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
+        """Takes some pages of a row group of a page file, each with its groups, where they are wanted."""
+        ...
+
     def row_groups(self) -> Iterator[list[pa.Array]]:
         """All, as they stand in a table."""
         ...
@@ -123,6 +128,13 @@ class CompiledLowest:
     def add_rows(self, rows: pa.RecordBatch):
         texts = (pa.string(), pa.binary())
         self.compiled.add_rows([joined(one) if one.type in texts else one.to_numpy() for one in rows.columns])
+
+    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
+        if at:
+            numbers = (rows.column(name).to_numpy() for name in ("chance", "number"))
+            texts = (joined(rows.column(name)) for name in ("url", "timestamp", "text", "raw"))
+            from_raw = rows.column("text").is_null().to_numpy(zero_copy_only=False)
+            self.compiled.take_rows(file, stage, at, groups, *numbers, from_raw, *texts)
 
     def row_groups(self) -> Iterator[list[pa.Array]]:
         for rows, columns in self.compiled.row_groups(_ROW_GROUP_BYTES):
@@ -183,6 +195,13 @@ class PlainLowest:
     def add_rows(self, rows: pa.RecordBatch):
         for candidate in _candidates_of(rows):
             self.add(candidate)
+
+    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
+        for place, of in zip(at, groups):
+            chance, number, url, timestamp, text, raw = (rows.column(name)[place].as_py() for name in _OF_ROW)
+            if self.wants(chance, of):
+                body = shortened(raw if text is None else text.encode())
+                self.add(Candidate(chance, file, number, -1, of, stage, url, timestamp, body))
 
     def row_groups(self) -> Iterator[list[pa.Array]]:
         waiting: list[Candidate] = []

@@ -1,10 +1,8 @@
 """The samples of each corpus, from what its units held: of each group those with the lowest chances, told by the rules."""
 
 from collections.abc import Iterator, Sequence
-from heapq import nsmallest
 from typing import NamedTuple
 
-from c4build.dedup.keys import hash_text
 from c4build.flow.candidates import (
     AS_READ,
     CLEANED,
@@ -17,12 +15,13 @@ from c4build.flow.candidates import (
     lowest,
     read_rows,
 )
+from c4build.flow.line_samples import line_samples
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
 from c4build.page import Page
 from c4build.read.paths import Input
 from c4build.rules.places import Place
-from c4build.rules.tables import CODE, PAGE_PHRASES, REASONS
+from c4build.rules.tables import CODE, REASONS
 from c4build.rules.told import Teller
 from c4build.write.samples import (
     DROPPED_LINE,
@@ -31,11 +30,10 @@ from c4build.write.samples import (
     NEAR_LINE,
     NEAR_PAGE,
     Sample,
-    cut,
+    cut_sample,
 )
 from c4build.write.statistics import Statistics
 
-_LINE_FATES = ("no_end_mark", "too_few_words", "too_long_word", "javascript", "policy", "lorem_ipsum", "curly_bracket")
 _NOT_BY_A_STEP = {CODE[name] for name in ("not_a_news_domain", "duplicate_url", "not_in_url_list", "excluded")}
 _NEAR = {NEAR_LANGUAGE: ("language", "language_unsure"), NEAR_SENTENCES: ("sentences", "too_few_sentences")}
 
@@ -76,70 +74,64 @@ class SampleTeller:
                 yield from () if meant.raw else self._lines_of(found, teller)
                 continue
             for candidate in found:
-                yield cut(self._page(candidate, group, teller))
+                yield self._page(candidate, group, teller)
 
     def statistics_of(self, variant: int) -> Statistics:
         return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
 
     def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
-        text = of.body.decode()
         if group == REPEATED_GROUP:
-            return self._sample(
-                of, DROPPED_LINE, "repeated", _Told(text, why="it stands on another page, which keeps it")
-            )
+            told = _Told(of.body.decode(), why="it stands on another page, which keeps it")
+            return self._sample(of, DROPPED_LINE, "repeated", told)
         if group in _NEAR:
-            step, rule = _NEAR[group]
+            (step, rule), text = _NEAR[group], of.body.decode()
             return self._sample(of, NEAR_PAGE, rule, _Told(text, step, why=teller.seen(step, text).remark))
         if not group:
-            return self._sample(of, KEPT_PAGE, "kept", _Told(text))
+            return self._sample(of, KEPT_PAGE, "kept", _Told(of.body.decode()))
         # What is the same for all variants that clean a text is told once.
         key = (of.file, of.number, of.stage, group, teller.variant.raw)
         if key not in self._known:
-            self._known[key] = _tell(of, text, group, teller)
+            self._known[key] = _tell(of, group, teller)
         return self._sample(of, DROPPED_PAGE, REASONS[group], self._known[key])
 
     def _sample(self, of: Candidate, kind: str, rule: str, told: _Told, line: int | None = None) -> Sample:
-        return Sample(
-            kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text,
-            places=list(told.places), why=told.why, step=told.step, line=line,
+        return cut_sample(
+            kind, rule, of.url, of.timestamp, self._inputs[of.file].path, of.number + 1, told.text, told.places,
+            told.why, told.step, line,
         )  # fmt: skip
 
     def _lines_of(self, pages: Sequence[Candidate], teller: Teller) -> list[Sample]:
         """The samples of lines, told once for all variants that have the same pages and judge their lines alike."""
-        key = (tuple((of.file, of.number) for of in pages), teller.variant.steps & set(PAGE_PHRASES))
+        key = (tuple((of.file, of.number) for of in pages), teller.phrases)
         if key not in self._known_lines:
             self._known_lines[key] = list(self._lines(pages, teller))
         return self._known_lines[key]
 
     def _lines(self, pages: Sequence[Candidate], teller: Teller) -> Iterator[Sample]:
         """Lines that the rules drop, and some that they nearly drop, of pages as they were read."""
-        by_rule: dict[tuple[str, str], list[tuple[bytes, int, int, str]]] = {}
-        least = self._settings.clean.rules.min_words_per_line
-        for at, of in enumerate(pages):
-            for number, (line, fate, left) in enumerate(teller.fates(_page_of(of))):
-                if fate in _LINE_FATES:
-                    where = by_rule.setdefault((DROPPED_LINE, fate), [])
-                elif fate == "kept" and len(left.split(None, least)) == least:
-                    where = by_rule.setdefault((NEAR_LINE, "too_few_words"), [])
-                else:
-                    continue
-                where.append((hash_text(f"{of.chance} {number}"), at, number, line))
-        for (kind, rule), found in by_rule.items():
-            for _, at, number, line in nsmallest(self._settings.clean.samples, found):
-                seen = teller.seen_in_line(line, rule)
-                places = seen.places if kind == DROPPED_LINE else ()
-                yield cut(self._sample(pages[at], kind, rule, _Told(line, places=places, why=seen.remark), number))
+        clean = self._settings.clean
+        for fate, page, number, line in line_samples(clean.rules, teller.phrases, clean.samples).of(pages):
+            kind, rule = (NEAR_LINE, "too_few_words") if fate == "kept" else (DROPPED_LINE, fate)
+            seen = teller.seen_in_line(line, rule)
+            places = seen.places if kind == DROPPED_LINE else ()
+            yield self._sample(pages[page], kind, rule, _Told(line, places=places, why=seen.remark), number)
 
 
 def _page_of(candidate: Candidate) -> Page:
     return Page(candidate.url, candidate.body, candidate.timestamp, "", "")
 
 
-def _tell(of: Candidate, text: str, reason: int, teller: Teller) -> _Told:
+def _tell(of: Candidate, reason: int, teller: Teller) -> _Told:
+    page = _page_of(of)
     if reason in _NOT_BY_A_STEP:
-        return _Told(_page_of(of).text if of.stage == AS_READ else text)
-    taken = teller.dropped_after(text) if of.stage == CLEANED else teller.dropped_before(_page_of(of))
+        return _Told(page.text if of.stage == AS_READ else of.body.decode())
+    known = REASONS[reason] if len(of.body) < MOST_HELD - 3 else ""  # nothing of the page is missing
+    if of.stage == CLEANED:
+        taken = teller.dropped_after(of.body.decode(), known)
+    else:
+        taken = teller.dropped_before(page, known)
     if taken is None or taken.result != REASONS[reason]:
-        return _Told(text, why=f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page")
+        why = f"what tripped it stands behind the first {MOST_HELD:,} bytes of the page"
+        return _Told(of.body.decode(), why=why)
     seen = teller.tripped(taken)
     return _Told(taken.text, taken.step, seen.places, seen.remark)

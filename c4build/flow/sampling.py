@@ -25,7 +25,7 @@ from c4build.flow.candidates import (
     candidates_file,
     lowest,
     open_candidates,
-    read_candidates,
+    read_rows,
     shortened,
     write_candidates,
 )
@@ -38,9 +38,9 @@ from c4build.rules.steps import bits_of
 from c4build.rules.tables import CODE
 from c4build.write.example import Text
 from c4build.write.files import FileSum, FileSums, base_name
+from c4build.write.tables import joined
 
 _NEAR = 0.001  # a probability of 0.990... passes nearly not
-_LOST = ["number", "chance", "url", "timestamp", "text", "raw"]
 
 
 class Row(NamedTuple):
@@ -108,17 +108,27 @@ class UnitSamples:
         self._file, self._lost_by = file.file, LostBy(losses)
         if not file.samples:
             return
-        with read_candidates(candidates_file(file.path), file.content) as (said, candidates):
+        with read_rows(candidates_file(file.path), file.content) as (said, groups):
             self._figures.begin(said, first=self._is_first(file.file))
             self._looked = self._figures.limit
-            for found in candidates:
-                if found.number not in pages:
-                    continue
-                groups = [found.groups[column] for column in columns]
-                for bit, code in self._lost_by(found.row):
-                    # A page that was in till then is met in the page file, too.
-                    groups[bit] = code if groups[bit] else 0
-                self._lowest.add(found._replace(file=file.file, groups=bytes(groups)))
+            for rows in groups:
+                self._lowest.add_rows(self._of_unit(rows, pages, columns))
+
+    def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
+        """Those of a file's candidates that are the unit's, with the groups of the variants."""
+        groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
+        for at, row in enumerate(rows.column("row").to_pylist()):
+            for bit, code in self._lost_by(row):
+                # A page that was in till then is met in the page file, too.
+                groups[at, bit] = code if groups[at, bit] else 0
+        own = {
+            "file": pa.array(np.full(len(rows), self._file)),
+            "groups": pa.array([of.tobytes() for of in groups], pa.binary()),
+        }
+        number = rows.column("number").to_numpy()
+        in_unit = (pages.start <= number) & (number < pages.stop)
+        found = pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
+        return found if in_unit.all() else found.filter(pa.array(in_unit))
 
     def lost(self, batch: pa.RecordBatch, row: int, lost: np.ndarray):
         """Takes pages that were in after Clean, and are out by now.
@@ -139,13 +149,7 @@ class UnitSamples:
             chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
         groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
         rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of)]
-        if not rows:
-            return
-        columns = (batch.column(name).take(pa.array(rows)).to_pylist() for name in _LOST)
-        for at, (number, chance, url, timestamp, text, raw) in zip(rows, zip(*columns)):
-            if self._lowest.wants(chance, groups[at]):
-                body = raw if text is None else text.encode()
-                self._take(number, chance, groups[at], CLEANED, url, timestamp, body)
+        self._lowest.take_rows(self._file, CLEANED, batch, rows, [groups[at] for at in rows])
 
     def _groups_of_lost(self, row: int, lost: int) -> bytes:
         groups = bytearray([NONE]) * self._variants

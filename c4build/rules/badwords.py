@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
+from c4build.compiled import core
 from c4build.rules.places import Place, lowered
 
 
@@ -25,8 +26,13 @@ def bad_word_test(words: Iterable[str]) -> Callable[[str], bool]:
 
 
 def bad_word_finder(words: Iterable[str]) -> Callable[[str], list[Place]]:
-    """A function of a text to where the words stand in it that `bad_word_test` finds, in order."""
-    words = sorted(set(words))
+    """A function of a text to where the words stand in it that `bad_word_test` finds, in order; the empty one has no place."""
+    return plain_bad_word_finder(words) if core is None else core.BadWords(list(words)).places
+
+
+def plain_bad_word_finder(words: Iterable[str]) -> Callable[[str], list[Place]]:
+    """The same in Python."""
+    words = sorted(set(filter(None, words)))
     exact = _exact(words)
 
     def find(text: str) -> list[Place]:

@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import Any
 
+from c4build.compiled import core
 from c4build.errors import counted
 from c4build.rules.places import Seen, places_of
 from c4build.rules.tables import PAGE_PHRASES, RuleSet
@@ -110,6 +112,32 @@ def line_judge(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> 
         return fate, left.strip() if fate == "kept" else ""
 
     return fate_of
+
+
+def compiled_lines(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Any:
+    """`core.Lines`, which must be compiled: its `fate_of` is that of `line_judge`, its `dropping_line` of `dropping_line`."""
+    return core.Lines(rules.to_json(), *(phrase in page_phrases for phrase in ("lorem_ipsum", "curly_bracket")))
+
+
+def dropping_line(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], str]:
+    """A function of lines, one below the other, to the first with which its page goes for a phrase; "" where none is such."""
+    return (
+        plain_dropping_line(rules, page_phrases) if core is None else compiled_lines(rules, page_phrases).dropping_line
+    )
+
+
+def plain_dropping_line(rules: RuleSet, page_phrases: Collection[str] = PAGE_PHRASES) -> Callable[[str], str]:
+    """The same in Python."""
+    fate_of = line_judge(rules, page_phrases)
+    marks = re.compile("|".join(map(re.escape, (*rules.curly_brackets, "["))))
+
+    def find(text: str) -> str:
+        lines = text.split("\n")
+        if LOREM_IPSUM not in text.lower():  # it may come to be where a citation mark goes
+            lines = [line for line in lines if marks.search(line)]
+        return next((line for line in lines if fate_of(line)[0] in PAGE_PHRASES), "")
+
+    return find
 
 
 def line_marks(rules: RuleSet) -> Callable[[str, str], Seen]:

@@ -61,8 +61,12 @@ class Steps(ABC):
 
 def steps_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Iterable[str]) -> Steps:
     """The compiled steps; the plain ones, which do the same, where there are none or one of these steps is not compiled."""
-    compiled = core and {*rules.before, *rules.after} <= {*core.STEPS}
-    return (CompiledSteps if compiled else PlainSteps)(rules, variants, bad_words)
+    return (CompiledSteps if are_compiled(rules) else PlainSteps)(rules, variants, bad_words)
+
+
+def are_compiled(rules: RuleSet) -> bool:
+    """True where all steps of the rules are."""
+    return core is not None and {*rules.before, *rules.after} <= {*core.STEPS}
 
 
 class CompiledSteps(Steps):

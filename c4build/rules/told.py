@@ -4,7 +4,6 @@ The steps are those that a build takes, with a note of what each was given and g
 filter, one at a time.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -12,9 +11,9 @@ from typing import NamedTuple
 from c4build.page import Page, page_text
 from c4build.rules.badwords import bad_word_finder
 from c4build.rules.language import likely_languages
-from c4build.rules.lines import LOREM_IPSUM, line_judge, line_marks, lines_of
+from c4build.rules.lines import LOREM_IPSUM, dropping_line, line_judge, line_marks, lines_of
 from c4build.rules.places import Place, Seen, places_of
-from c4build.rules.steps import CompiledSteps, Drop, PlainSteps, Step, Steps, count_sentences, steps_of
+from c4build.rules.steps import Drop, PlainSteps, Step, Steps, are_compiled, count_sentences, steps_of
 from c4build.rules.tables import DROPPED_BY, PAGE_PHRASES, REASONS, RuleSet, Variant
 
 
@@ -86,9 +85,10 @@ class Teller:
     def __init__(self, rules: RuleSet, variant: Variant, bad_words: Iterable[str]):
         bad_words = list(bad_words)
         self.variant = variant
+        self.phrases = variant.steps & set(PAGE_PHRASES)  # that drop a page
         self._rules, self._bad_words = rules, bad_words if "bad_words" in variant.steps else []
         self._find_bad_words = bad_word_finder(bad_words)
-        self._judge_line = line_judge(rules, variant.steps & set(PAGE_PHRASES))
+        self._judge_line = line_judge(rules, self.phrases)
         self._marks = line_marks(rules)
         self._tell = self._ways_to_tell()
 
@@ -107,30 +107,39 @@ class Teller:
         lines = Variant(self.variant.name, "", self.variant.steps & {"lines"})
         return steps_of(self._rules, [lines], [])
 
-    def dropped_before(self, page: Page) -> Taken | None:
-        """The step that drops the page before deduplication, as `before` notes it; None where none does."""
-        if not isinstance(self._building, CompiledSteps):
-            return _dropping(self.before(page)[-1])
-        reasons = bytearray(1)
-        self._building.before(page.body, self._building.all, reasons)
-        if not reasons[0]:
-            return None
-        drop = Drop(REASONS[reasons[0]])
-        if drop in PAGE_PHRASES and self._rules.page_phrases_in_lines:
-            return Taken("lines", "\n".join(lines_of(page.body.decode())), drop)
-        names, step = [name for name, _ in self._building.plan_before], _STEPS[drop]
-        if "lines" not in names[: names.index(step)]:
-            return Taken(step, page_text(page.body.decode()), drop)
-        return Taken(step, self._cleaning.before(page.body, self._cleaning.all, bytearray(1)) or "", drop)
+    @cached_property
+    def _dropping_line(self) -> Callable[[str], str]:
+        return dropping_line(self._rules, self.phrases)
 
-    def dropped_after(self, text: str) -> Taken | None:
+    def dropped_before(self, page: Page, reason: str = "") -> Taken | None:
+        """The step that drops the page before deduplication, as `before` notes it; None where none does.
+
+        `reason`: why it goes, where that is known.
+        """
+        if not are_compiled(self._rules):
+            return _dropping(self.before(page)[-1])
+        reason = reason or self._reason(lambda steps, reasons: steps.before(page.body, steps.all, reasons))
+        if not reason:
+            return None
+        if reason in PAGE_PHRASES and self._rules.page_phrases_in_lines:
+            return Taken("lines", "\n".join(lines_of(page.body.decode())), Drop(reason))
+        step, before = _STEPS[reason], self._rules.before
+        if self.variant.raw or before.index(step) < before.index("lines"):
+            return Taken(step, page_text(page.body.decode()), Drop(reason))
+        return Taken(step, self._cleaning.before(page.body, self._cleaning.all, bytearray(1)) or "", Drop(reason))
+
+    def dropped_after(self, text: str, reason: str = "") -> Taken | None:
         """The same behind deduplication, as `after` notes it."""
-        if not isinstance(self._building, CompiledSteps):
+        if not are_compiled(self._rules):
             return _dropping(self.after(text)[-1])
+        reason = reason or self._reason(lambda steps, reasons: steps.after(text, steps.all, reasons))
+        return Taken(_STEPS[reason], text, Drop(reason)) if reason else None
+
+    def _reason(self, judge: Callable[[Steps, bytearray], object]) -> str:
+        """Why a page goes, "" where it does not."""
         reasons = bytearray(1)
-        self._building.after(text, self._building.all, reasons)
-        drop = Drop(REASONS[reasons[0]])
-        return Taken(_STEPS[drop], text, drop) if reasons[0] else None
+        judge(self._building, reasons)
+        return REASONS[reasons[0]] if reasons[0] else ""
 
     def before(self, page: Page) -> tuple[str | None, str, list[Taken]]:
         """(the text that stays up to deduplication, None where the page goes; its fate; the steps it took)."""
@@ -149,11 +158,6 @@ class Teller:
     def lines(self, page: Page) -> list[LineTold]:
         """The lines of the page that are not empty, as they were read; of a variant that keeps the raw text, all kept."""
         return self._told(lines_of(page.body.decode()))
-
-    def fates(self, page: Page) -> list[tuple[str, str, str]]:
-        """(text, fate, what stays) of the same lines, of a variant that does not keep the raw text."""
-        lines = lines_of(page.body.decode())
-        return [(line, *self._judge_line(line)) for line in lines]
 
     def seen_in_line(self, line: str, rule: str) -> Seen:
         """What of a line a rule of lines goes by."""
@@ -199,13 +203,8 @@ class Teller:
             least = f"{rules.language} at {rules.min_language_probability} or more"
             return Seen([], f"{likely or 'no letters to go by'}; it must be {least}")
 
-        marks = re.compile("|".join(map(re.escape, (*rules.curly_brackets, "["))))
-
         def of_page(text: str) -> Seen:
-            lines = text.split("\n")
-            if LOREM_IPSUM not in text.lower():  # it may come to be where a citation mark goes
-                lines = [line for line in lines if marks.search(line)]
-            dropping = next((line for line in lines if self._judge_line(line)[0] in PAGE_PHRASES), None)
+            dropping = self._dropping_line(text)
             return Seen([], f"in the line {dropping.strip()}" if dropping else "")
 
         return {

@@ -14,8 +14,8 @@ Texts, URLs and `why` are other people's: whoever shows them has to make them sa
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import FileSums, join, read_checked, whole_file
@@ -53,23 +53,20 @@ class Sample:
     line: int | None = None  # of a line as it was read: its number in the page, from 0
 
 
-def cut(sample: Sample) -> Sample:
-    """The sample as it is written: not longer than it may be, and with the first place in it."""
-    most = LINE_CHARACTERS if sample.kind in (DROPPED_LINE, NEAR_LINE) else PAGE_CHARACTERS
-    first = sample.places[0][0] if sample.places else 0
-    start = max(0, min(first - most // 3, len(sample.text) - most))
+def cut_sample(
+    kind: str, rule: str, url: str, date: str, input: str, record: int, text: str, places: Sequence[tuple[int, int]],
+    why: str, step: str, line: int | None,
+) -> Sample:  # fmt: skip
+    """A sample as it is written: its texts are not longer than they may be, `text` with the first of `places` in it."""
+    most = LINE_CHARACTERS if kind in (DROPPED_LINE, NEAR_LINE) else PAGE_CHARACTERS
+    first = places[0][0] if places else 0
+    start = max(0, min(first - most // 3, len(text) - most))
     stop = start + most
-    places = [(a - start, min(b, stop) - start) for a, b in sample.places if start <= a < stop]
-    return replace(
-        sample,
-        url=sample.url[:_URL_CHARACTERS],
-        date=sample.date[:_URL_CHARACTERS],
-        text=sample.text[start:stop],
-        start=start,
-        characters=len(sample.text),
-        places=places[:_MOST_PLACES],
-        why=sample.why[:_WHY_CHARACTERS],
-    )
+    inside = [(a - start, min(b, stop) - start) for a, b in places if start <= a < stop]
+    return Sample(
+        kind, rule, url[:_URL_CHARACTERS], date[:_URL_CHARACTERS], input, record, text[start:stop], start, len(text),
+        inside[:_MOST_PLACES], why[:_WHY_CHARACTERS], step, line,
+    )  # fmt: skip
 
 
 def samples_name(format: str) -> str:

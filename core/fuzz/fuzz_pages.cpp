@@ -8,6 +8,7 @@
 
 #include "../finish.hpp"
 #include "../hashes.hpp"
+#include "../line_samples.hpp"
 #include "../steps.hpp"
 #include "../units.hpp"
 #include "../urls.hpp"
@@ -49,7 +50,26 @@ struct Target {
         std::vector<std::string>{"the", "he"}, std::unordered_map<std::string, int>{{"the", 98}, {"smith", 6}});
     Steps paper{rules_of(false), punkt}, final{rules_of(true), punkt};
     Units lines{0, punkt}, spans{3, punkt};
+    BadWords bad_words{rules_of(true).bad_words};
+    LineFilter filter{rules_of(true).lines};
 };
+
+// What is told of samples: where bad words stand, in order; and lines, each once.
+void tell(const Target& target, Text body) {
+    std::size_t last = 0;
+    for (const auto& [start, stop] : target.bad_words.places(body)) {
+        if (start < last || stop < start || stop > body.size()) std::abort();
+        last = stop;
+    }
+    const Text dropping = target.filter.dropping_line(body, LOREM | CURLY);
+    if (dropping.size() > body.size()) std::abort();
+    const std::array<SampledPage, 2> pages{{{7, body}, {7, body}}};
+    for (const auto& lines : sampled_lines(target.filter, CURLY, pages, 3)) {
+        if (lines.size() > 3) std::abort();
+        for (const SampledLine& line : lines)
+            if (line.page > 1 || line.line.empty() || line.number > body.size()) std::abort();
+    }
+}
 
 // Two pages of a row group, of which both variants and one have lost something; the third variant has them as they were read.
 void finish(const Steps& steps, const Units& units, Text text, Text body) {
@@ -86,6 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static const Target target;
     const Text body(reinterpret_cast<const char*>(data), size);
     const bool decodes = is_utf8(body);
+    tell(target, body);
     for (const Steps* steps : {&target.paper, &target.final}) {
         std::uint8_t reasons[2] = {};
         LineCounts counts;

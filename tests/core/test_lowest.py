@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.flow import figures, pages
-from c4build.flow.candidates import NONE, Candidate, CompiledLowest, PlainLowest, lowest
-from c4build.page import Page
+from c4build.flow.candidates import CLEANED, NONE, Candidate, CompiledLowest, PlainLowest, lowest
+from c4build.page import PAGE_SCHEMA, Page
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import CODE, RULE_SETS, VARIANTS
 
@@ -50,6 +50,37 @@ def test_the_lowest_of_each_group_are_the_same(candidates, most):
         again_plain.add_rows(pa.record_batch(columns, names=[*map(str, range(9))]))
     assert again.held() == again_plain.held()
     assert plain.limit(b"other") is compiled.limit(b"other") is None
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 30).map(lambda chance: chance << 59),
+        st.integers(0, 9),
+        st.sampled_from(["http://example.org/", "http://example.org/é"]),
+        st.sampled_from(["", "2019"]),
+        *(
+            st.sampled_from([None, "", "ä text"]),
+            st.sampled_from([None, b"", b"raw"]),
+            GROUPS.map(bytes),
+            st.booleans(),
+        ),
+    ).filter(lambda row: row[4:6] != (None, None)),
+    max_size=20,
+)
+
+
+@given(ROWS, ROWS, st.integers(1, 4))
+def test_the_same_rows_of_a_page_file_are_taken(before, found, most):
+    names = ["number", "chance", "url", "timestamp", "text", "raw"]
+    plain, compiled = PlainLowest(most), lowest(most)
+    types = [PAGE_SCHEMA.field(name).type for name in names]
+    for rows in (before, found):
+        columns = [[row[at] for row in rows] for at in (1, 0, 2, 3, 4, 5)]
+        batch = pa.record_batch([*map(pa.array, columns, types)], names=names)
+        at = [place for place, row in enumerate(rows) if row[7]]
+        for way in (plain, compiled):
+            way.take_rows(1, CLEANED, batch, at, [rows[place][6] for place in at])
+    assert plain.held() == compiled.held()
 
 
 BODIES = st.lists(

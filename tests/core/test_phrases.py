@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c4build.rules.badwords import bad_word_test
+from c4build.rules.badwords import bad_word_finder, bad_word_test, plain_bad_word_finder
 from c4build.rules.lines import LOREM_IPSUM
 from c4build.rules.tables import POLICY_PHRASES
 from c4build.sample.resources import bad_words_file, sample_folder
@@ -52,12 +52,14 @@ def phrases_are_found(words, text):
 
 def words_are_found(words, text):
     holds = as_words(words)(text)
-    assert parts.BadWords(words).stands_in(text.encode()) == holds
+    assert core.BadWords(words).stands_in(text.encode()) == holds
+    assert core.BadWords(words).places(text) == plain_bad_word_finder(words)(text)
     if all(word == word.lower() for word in words):
         assert bad_word_test(words)(text) == holds
 
 
-OF_RULES = {kind: kind(words) for kind, words in ((parts.Phrases, PHRASES), (parts.BadWords, BAD_WORDS))}
+FINDERS = bad_word_finder(BAD_WORDS), plain_bad_word_finder(BAD_WORDS)
+OF_RULES = {kind: kind(words) for kind, words in ((parts.Phrases, PHRASES), (core.BadWords, BAD_WORDS))}
 IN_PYTHON = as_words(BAD_WORDS), bad_word_test(BAD_WORDS)
 
 
@@ -65,7 +67,9 @@ def those_of_the_rules_are_found(text):
     data = text.encode()
     held = any(phrase in text.lower() for phrase in PHRASES)
     assert OF_RULES[parts.Phrases].may_stand_in(data) == held
-    assert {test(text) for test in IN_PYTHON} == {OF_RULES[parts.BadWords].stands_in(data)}
+    assert {test(text) for test in IN_PYTHON} == {OF_RULES[core.BadWords].stands_in(data)}
+    compiled, plain = (find(text) for find in FINDERS)
+    assert compiled == plain
 
 
 RULES_TEXTS = texts_of(PHRASES) | texts_of(BAD_WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
@@ -97,11 +101,28 @@ def test_many_phrases_and_words_are_found_as_python_finds_them(made, text):
 @pytest.mark.parametrize("width", [0, 1, 61, 62, 63, 64, 65, 127])
 def test_words_are_found_wherever_they_stand(width):
     """The text is looked at in blocks of 64 bytes."""
-    words = parts.BadWords(["bad", "bad word"])
+    words = core.BadWords(["bad", "bad word"])
     for text in (f"{'.' * width}bad", f"{'x' * width} bad", f"{'é' * width} bad\u2019s", f"{' ' * width}BAD word"):
         assert words.stands_in(text.encode())
     for text in (f"{'x' * (width + 1)}bad", f"{' ' * width}bad\u00e9", f"{'é' * (width + 1)}bad word"):
         assert not words.stands_in(text.encode())
+
+
+@pytest.mark.parametrize(
+    "words, text, places",
+    [
+        (["bad"], "Bad bad", [(0, 3), (4, 7)]),
+        (["a", "-a"], "-a -a", [(1, 2), (3, 5)]),
+        (["-"], "--", [(1, 2)]),
+        (["é-", "é"], "é-é É-", [(0, 1), (2, 3), (4, 5)]),
+        (["i"], "İ İi", [(0, 0), (2, 2), (3, 4)]),
+        (["σας"], "ΣΑΣ", [(0, 3)]),
+        (["bad", ""], "-x  bad", [(4, 7)]),
+        ([""], "", []),
+    ],
+)
+def test_places_of_words_are_those_of_the_expression(words, text, places):
+    assert plain_bad_word_finder(words)(text) == bad_word_finder(words)(text) == places
 
 
 def pages(paths):

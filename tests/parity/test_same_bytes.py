@@ -247,7 +247,7 @@ def test_bad_words_are_found_as_tfds_finds_them(pieces, upper):
 
 
 bad_words = bad_word_test(WORDS)
-compiled_bad_words = core and core.parts.BadWords(WORDS).stands_in
+compiled_bad_words = core and core.BadWords(WORDS).stands_in
 
 
 @settings(max_examples=500, deadline=None)
