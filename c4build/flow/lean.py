@@ -37,6 +37,7 @@ def import_beam():
     if "apache_beam" in sys.modules:
         return
     gc.set_threshold(200_000, 50, 1000)  # what is loaded stays: to look for cycles in it again and again takes long
+    sys.modules.setdefault("IPython", None)  # type: ignore[arg-type]  # Beam looks at every step whether it runs in a notebook
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and a fork has no threads
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what is freed from all others
     tried = _version_of_beam() <= NEWEST_TRIED
