@@ -1,6 +1,7 @@
 // Text as Python sees it: code points, their kinds by the running Python's own Unicode data, strip, split, lower.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -28,8 +29,9 @@ constexpr std::uint32_t CODE_POINTS = 0x110000;
 // Fills the tables from the running Python. Called once, when the module is imported.
 void make_unicode_tables();
 
-extern std::vector<std::uint8_t> unicode_kinds;     // [CODE_POINTS]
-extern std::vector<std::int32_t> unicode_to_lower;  // [CODE_POINTS]: what is to be added; nothing for U+0130, which becomes two
+// Planes without letters are never written to, and take no memory.
+extern std::array<std::uint8_t, CODE_POINTS> unicode_kinds;
+extern std::array<std::int32_t, CODE_POINTS> unicode_to_lower; // what is to be added; nothing for U+0130, which becomes two
 
 inline std::uint8_t kinds_of(std::uint32_t code) { return unicode_kinds[code]; }
 inline bool is(std::uint32_t code, std::uint8_t kinds) { return unicode_kinds[code] & kinds; }

@@ -79,7 +79,7 @@ def compiled_detector(seed: int = SEED, compensated: bool = sys.version_info >= 
       compensated: whether `sum` of floats is compensated, by default as in this Python.
     """
     return core.LanguageDetector(
-        profiles=[profile.encode() for profile in read_profiles()],
+        profiles=read_profiles(),
         latin1_spaces=NGram.LATIN1_EXCLUDED.encode(),
         kanji=[kanji.encode() for kanji in NGram.CJK_CLASS],
         vietnamese_letters=NGram.TO_NORMALIZE_VI_CHARS.encode(),
@@ -94,7 +94,7 @@ def compiled_detector(seed: int = SEED, compensated: bool = sys.version_info >= 
 def library_detector(library) -> Detect:
     """By `langdetect` or `langdetect_rs`."""
     factory = library.DetectorFactory()
-    factory.load_json_profile(read_profiles())
+    factory.load_json_profile([profile.decode() for profile in read_profiles()])
     factory.set_seed(SEED)
     library.detector_factory._factory = factory  # where `detect_langs` looks for its own
 
@@ -112,11 +112,11 @@ def _by_library(library, text: str) -> list[tuple[str, float]]:
         return []
 
 
-def read_profiles() -> list[str]:
+def read_profiles() -> list[bytes]:
     """langdetect's profiles, each as JSON, in the order of their files' names."""
     folder = pathlib.Path(langdetect.__file__).parent / "profiles"
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return [path.read_text(encoding="utf-8") for path in files]
+    return [path.read_bytes() for path in files]
 
 
 def _seen(text: str) -> str:
