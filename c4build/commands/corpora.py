@@ -230,7 +230,7 @@ def status(
 def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong. It imports Beam."""
     if runner in (None, "DirectRunner", "DaskRunner"):
-        import_beam()
+        import_beam(beam_options)
     from c4build.flow.beam_options import check_options
     from c4build.flow.local import check_runner
 

@@ -23,25 +23,26 @@ _UNUSED = (
     "apache_beam.io.gcp.bigquery",
     "apache_beam.io.gcp.gcsfilesystem",
     "bson",  # for MongoDB
+    "dill",
     "pandas",
 )
 _UNCALLED = ("httplib2", "yaml")  # to fetch what a cluster is given, and for transforms in other languages
 
 
-def import_beam():
-    """Imports Beam, unless it is there, as if what it can do without were not installed; all of it where nobody has tried that
-    Beam yet.
+def import_beam(options: Sequence[str] = ()):
+    """Imports Beam, unless it is there, as if what it can do without were not installed, but for what its `options` name; all
+    of it where nobody has tried that Beam yet.
 
     To be called in processes of c4build's own only: PyArrow takes pandas for missing from then on.
     """
     if "apache_beam" in sys.modules:
         return
-    gc.set_threshold(200_000, 50, 1000)  # what is loaded stays: to look for cycles in it again and again takes long
+    collect_seldom()
     sys.modules.setdefault("IPython", None)  # type: ignore[arg-type]  # Beam looks at every step whether it runs in a notebook
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and a fork has no threads
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what is freed from all others
     tried = _version_of_beam() <= NEWEST_TRIED
-    finder = _Without(_UNUSED if tried else ())
+    finder = _Without([name for name in _UNUSED if name not in " ".join(options)] if tried else ())
     stand_ins = {module.__name__: module for module in _stand_ins()} if tried else {}
     stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
     sys.modules.update(stand_ins)
@@ -57,6 +58,11 @@ def import_beam():
                 del sys.modules[name]
         logging.root.manager.disable = quiet
     look_once_for_state()
+
+
+def collect_seldom():
+    """What is loaded stays: to look for cycles in it again and again takes long."""
+    gc.set_threshold(200_000, 50, 1000)
 
 
 def look_once_for_state():

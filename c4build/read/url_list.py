@@ -7,12 +7,11 @@ from c4build.errors import UsageError
 from c4build.read.gz import Damage
 from c4build.read.hosts import Transport
 from c4build.read.paths import Input, InputError, open_input
+from c4build.read.reddit import decompress, read_lines
 
 
 def read_urls(source: Input, transport: Transport | None = None) -> Iterator[str]:
     """Yields the lines of a list of URLs, packed or not. Raises UsageError where it cannot be read."""
-    from c4build.read.reddit import read_lines  # most builds read no list: they do without what unpacks it
-
     try:
         with open_input(source, transport) as file:
             for found in read_lines(file):
@@ -25,8 +24,6 @@ def read_urls(source: Input, transport: Transport | None = None) -> Iterator[str
 
 def read_small(path: str, transport: Transport | None = None) -> bytes:
     """What a small file holds, local or remote, unpacked where it is packed. Raises InputError."""
-    from c4build.read.reddit import decompress
-
     with open_input(Input(path, -1, ""), transport) as file:
         data = file.read()
     parts = list(decompress(io.BytesIO(data))) if data else []

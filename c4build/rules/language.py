@@ -5,21 +5,18 @@ Three programs give its answers, bit for bit. langdetect is one of them; langdet
 core/language.cpp, which is there where a compiler was at installation, several times faster still.
 """
 
+import importlib
 import pathlib
 import random
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from types import ModuleType
 
 import langdetect
 from langdetect.utils.ngram import NGram
 
 from c4build.compiled import core
-
-try:
-    import langdetect_rs as fastest_library
-except ImportError:
-    fastest_library = langdetect
 
 SEED = 0
 _MOST = 10_000  # characters: `max_text_length` of langdetect's `Detector`
@@ -53,8 +50,9 @@ def likely_languages(text: str) -> list[tuple[str, float]]:
     seen = _seen(text)
     if core is not None:
         return compiled_detector().likely(seen.encode("utf-8", "surrogatepass"))
-    library_detector(fastest_library)  # makes it ready
-    return _by_library(fastest_library, seen)
+    library = _fastest_library()
+    library_detector(library)  # makes it ready
+    return _by_library(library, seen)
 
 
 def likeliest_language(text: str) -> tuple[str, float] | None:
@@ -65,7 +63,7 @@ def likeliest_language(text: str) -> tuple[str, float] | None:
 @lru_cache(maxsize=1)
 def fastest_detector() -> Detect:
     if core is None:
-        return library_detector(fastest_library)
+        return library_detector(_fastest_library())
     detector = compiled_detector()
     return lambda text: detector(text.encode("utf-8", "surrogatepass"))
 
@@ -88,6 +86,13 @@ def compiled_detector(seed: int = SEED, compensated: bool = sys.version_info >= 
         random_words=random.Random(seed).randbytes(4 * _WORDS),
         compensated=compensated,
     )
+
+
+def _fastest_library() -> ModuleType:
+    try:
+        return importlib.import_module("langdetect_rs")
+    except ImportError:
+        return langdetect
 
 
 @lru_cache(maxsize=2)
