@@ -1,8 +1,9 @@
 // The tables of the language detector, from langdetect's profiles.
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <map>
 #include <numeric>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -13,9 +14,8 @@ namespace c4 {
 // An n-gram of one language.
 struct LanguageDetector::Gram {
     std::uint64_t key; // the classes of its letters, each 1 higher, the first one highest: 12 bits each
-    std::uint64_t order; // by key and language
+    int language;
     double share;
-    int language() const { return order & 0x3F; }
 };
 
 namespace {
@@ -30,9 +30,16 @@ std::u32string codes_of(Text text) {
     return codes;
 }
 
+// An n-gram of a profile.
+struct Counted {
+    std::array<std::uint32_t, 3> codes;
+    std::uint32_t size; // of them
+    double count;
+};
+
 // One of langdetect's profiles: {"freq": {n-gram: count, ...}, "n_words": [three counts], "name": name}.
 struct Profile {
-    std::vector<std::pair<Text, double>> counts;
+    std::vector<Counted> counts; // without those that are empty or longer, which langdetect passes over
     std::vector<double> totals; // of the n-grams of one, two and three letters
     Text name;
 };
@@ -56,10 +63,11 @@ public:
                 expect(']');
             } else {
                 expect('{');
+                profile.counts.reserve(json.size() / BYTES_OF_ONE);
                 do {
                     const Text gram = text();
                     expect(':');
-                    profile.counts.emplace_back(gram, number());
+                    add(gram, number(), profile.counts);
                 } while (next_is(','));
                 expect('}');
             }
@@ -70,6 +78,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t BYTES_OF_ONE = 10; // of an n-gram and its count, or somewhat more
+
     [[noreturn]] void fail() { throw std::invalid_argument("not a profile of langdetect's"); }
 
     bool next_is(char wanted) {
@@ -83,12 +93,10 @@ private:
     }
     Text text() {
         expect('"');
-        const std::size_t end = json.find('"', at);
-        if (end == Text::npos) fail();
-        const Text found = json.substr(at, end - at);
-        if (found.find('\\') != Text::npos) fail();
-        at = end + 1;
-        return found;
+        const std::size_t start = at;
+        while (at < json.size() && json[at] != '"' && json[at] != '\\') at++;
+        expect('"');
+        return json.substr(start, at - 1 - start);
     }
     double number() {
         next_is(' ');
@@ -99,14 +107,70 @@ private:
         return found;
     }
 
+    static void add(Text gram, double count, std::vector<Counted>& counts) {
+        Counted found{{}, 0, count};
+        for (std::size_t next = 0; next < gram.size();) {
+            if (found.size == found.codes.size()) return;
+            const Char character = char_at(gram, next);
+            found.codes[found.size++] = character.code;
+            next += character.size;
+        }
+        if (found.size) counts.push_back(found);
+    }
+
     Text json;
     std::size_t at = 0;
 };
 
+// Puts in order by 12 bits; what is alike in them stays in the order it was in.
+template <class Gram> void sort_by(int shift, std::vector<Gram>& grams) {
+    const auto bits = [&](const Gram& gram) { return gram.key >> shift & 0xFFF; };
+    std::vector<std::size_t> places(0x1000);
+    for (const Gram& gram : grams) places[bits(gram)]++;
+    std::exclusive_scan(places.begin(), places.end(), places.begin(), std::size_t{0});
+    std::vector<Gram> sorted(grams.size());
+    for (const Gram& gram : grams) sorted[places[bits(gram)]++] = gram;
+    grams.swap(sorted);
+}
+
+// Sets of n-grams that begin with the same one or two letters, added in their order: the classes behind, and the n-grams.
+struct Sets {
+    std::vector<std::uint64_t> before; // of each set: what it begins with
+    std::vector<std::size_t> starts = {0}; // of each set, in the others; and the end
+    std::vector<std::uint32_t> classes, grams;
+
+    std::size_t size() const { return before.size(); }
+    std::span<const std::uint32_t> classes_of(std::size_t set) const { return std::span(classes).subspan(starts[set], starts[set + 1] - starts[set]); }
+
+    // False where the last one is of this class already.
+    bool add(std::uint64_t begin, std::uint32_t of_class, std::uint32_t gram) {
+        if (before.empty() || before.back() != begin) {
+            before.push_back(begin);
+            starts.push_back(starts.back());
+        } else if (classes.back() == of_class) {
+            return false;
+        }
+        classes.push_back(of_class);
+        grams.push_back(gram);
+        starts.back()++;
+        return true;
+    }
+
+    // The sets with many n-grams first: the others find room between.
+    std::vector<std::uint32_t> largest_first() const {
+        std::vector<std::uint32_t> order(size());
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(),
+            [&](auto a, auto b) { return starts[a + 1] - starts[a] > starts[b + 1] - starts[b]; });
+        return order;
+    }
+};
+constexpr std::uint32_t NO_SET = UINT32_MAX;
+
 // Finds bases in an array of cells for sets of classes, where the cells are free. The larger sets come first.
 class Places {
 public:
-    std::size_t place(const std::vector<std::uint32_t>& classes) {
+    std::size_t place(std::span<const std::uint32_t> classes) {
         if (std::bit_width(classes.size()) != size) start = 0;
         size = std::bit_width(classes.size());
         start = std::max({start, first_free, static_cast<std::size_t>(classes[0])});
@@ -152,8 +216,8 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     for (const Text json : rules.profiles) {
         profiles.push_back(ProfileReader(json).read());
         names.emplace_back(profiles.back().name);
-        for (const auto& [gram, count] : profiles.back().counts)
-            for (const char32_t code : codes_of(gram))
+        for (const auto& [codes, size, count] : profiles.back().counts)
+            for (const std::uint32_t code : std::span(codes).first(size))
                 if (code < 0x10000 && code != ' ' && normal[code] == code) shares[code] += count / profiles.back().totals[0];
     }
     std::vector<std::uint32_t> known;
@@ -171,22 +235,23 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     make_letters(known);
 
     std::vector<Gram> grams;
+    std::size_t most = 0;
+    for (const Profile& profile : profiles) most += profile.counts.size();
+    grams.reserve(most);
     for (int language = 0; language < static_cast<int>(profiles.size()); language++) {
-        for (const auto& [gram, count] : profiles[language].counts) {
-            const std::u32string codes = codes_of(gram);
-            if (codes.empty() || codes.size() > 3) continue;
+        for (const auto& [codes, size, count] : profiles[language].counts) {
             std::uint64_t key = 0;
-            bool is_met = codes != U" ";
+            bool is_met = size > 1 || codes[0] != ' ';
             for (std::size_t i = 0; i < 3; i++) {
                 key <<= 12;
-                if (i >= codes.size()) continue;
+                if (i >= size) continue;
                 is_met &= codes[i] < 0x10000 && normal[codes[i] & 0xFFFF] == codes[i];
                 key |= (letters[codes[i] & 0xFFFF] & CLASS) + 1;
             }
-            if (is_met) grams.push_back({key, key << 6 | language, count / profiles[language].totals[codes.size() - 1]});
+            if (is_met) grams.push_back({key, language, count / profiles[language].totals[size - 1]});
         }
     }
-    std::sort(grams.begin(), grams.end(), [](const Gram& a, const Gram& b) { return a.order < b.order; });
+    for (const int shift : {0, 12, 24}) sort_by(shift, grams); // by key, and by language as they were
     make_grams(grams);
     make_near();
 }
@@ -240,29 +305,23 @@ void LanguageDetector::make_letters(const std::vector<std::uint32_t>& known) {
 }
 
 void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
-    // What begins with the same one or two letters: the classes behind, and the n-grams.
-    struct Next {
-        std::vector<std::uint32_t> classes, grams;
-    };
-    std::map<std::uint64_t, Next> bigrams_of, trigrams_of;
+    Sets begun_by_one, begun_by_two;
+    std::vector<std::uint32_t> set_behind; // of each bigram: the set of trigrams that it begins
     for (std::size_t start = 0, end; start < grams.size(); start = end) {
         const std::uint64_t key = grams[start].key;
         std::uint64_t languages = 0;
-        for (end = start; end < grams.size() && grams[end].key == key; end++) languages |= 1ULL << grams[end].language();
+        for (end = start; end < grams.size() && grams[end].key == key; end++) languages |= 1ULL << grams[end].language;
         const std::uint32_t first = (key >> 24) - 1, second = (key >> 12 & 0xFFF) - 1, third = (key & 0xFFF) - 1;
         if (!(key & 0xFFFFFF)) {
             rows[first] = weights.size();
         } else {
             const std::uint32_t gram = rows.size();
             rows.push_back(weights.size());
-            Next& begins = bigrams_of[first];
-            if (begins.classes.empty() || begins.classes.back() != second) {
-                begins.classes.push_back(second);
-                begins.grams.push_back(key & 0xFFF ? 0 : gram);
-            }
-            if (key & 0xFFF) {
-                trigrams_of[key >> 12].classes.push_back(third);
-                trigrams_of[key >> 12].grams.push_back(gram);
+            const bool is_trigram = key & 0xFFF;
+            if (begun_by_one.add(first, second, is_trigram ? 0 : gram)) set_behind.push_back(NO_SET);
+            if (is_trigram) {
+                begun_by_two.add(key >> 12, third, gram);
+                set_behind.back() = begun_by_two.size() - 1;
             }
         }
         const bool is_full = end - start >= MANY_LANGUAGES;
@@ -271,7 +330,7 @@ void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
         if (is_full) weights.resize(row + COLUMNS);
         for (std::size_t i = start; i < end; i++) {
             most_share = std::max(most_share, grams[i].share);
-            if (is_full) weights[row + grams[i].language()] = grams[i].share;
+            if (is_full) weights[row + grams[i].language] = grams[i].share;
             else weights.push_back(grams[i].share);
         }
     }
@@ -283,31 +342,22 @@ void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
     weights.resize(weights.size() + COLUMNS);
     if (rows.size() > 0xFFFF) throw std::invalid_argument("more n-grams than langdetect's profiles have");
 
-    // Those with many behind first: the others find room between.
-    auto largest_first = [](const std::map<std::uint64_t, Next>& of) {
-        std::vector<std::pair<std::uint64_t, const Next*>> order;
-        for (const auto& [key, next] : of) order.emplace_back(key, &next);
-        std::stable_sort(order.begin(), order.end(),
-            [](auto& a, auto& b) { return a.second->classes.size() > b.second->classes.size(); });
-        return order;
-    };
-    std::map<std::uint64_t, std::uint32_t> trigram_bases;
+    std::vector<std::uint64_t> trigram_bases(begun_by_two.size());
     Places places;
-    for (const auto& [key, next] : largest_first(trigrams_of)) {
-        const std::size_t base = trigram_bases[key] = places.place(next->classes);
+    for (const std::uint32_t set : begun_by_two.largest_first()) {
+        const std::size_t base = trigram_bases[set] = places.place(begun_by_two.classes_of(set));
         trigrams.resize(places.end(), NO_CLASS);
-        for (std::size_t i = 0; i < next->classes.size(); i++)
-            trigrams[base + next->classes[i]] = next->classes[i] | next->grams[i] << GRAM_SHIFT;
+        for (std::size_t i = begun_by_two.starts[set]; i < begun_by_two.starts[set + 1]; i++)
+            trigrams[base + begun_by_two.classes[i]] = begun_by_two.classes[i] | begun_by_two.grams[i] << GRAM_SHIFT;
     }
     Places room;
-    for (const auto& [first, next] : largest_first(bigrams_of)) {
-        const std::size_t base = bigram_bases[first] = room.place(next->classes);
+    for (const std::uint32_t set : begun_by_one.largest_first()) {
+        const std::size_t base = bigram_bases[begun_by_one.before[set]] = room.place(begun_by_one.classes_of(set));
         bigrams.resize(room.end(), NO_CLASS);
-        for (std::size_t i = 0; i < next->classes.size(); i++) {
-            const auto behind = trigram_bases.find((first + 1) << 12 | (next->classes[i] + 1));
-            const std::uint64_t trigram_base = behind == trigram_bases.end() ? 0 : behind->second;
-            bigrams[base + next->classes[i]] =
-                next->classes[i] | std::uint64_t{next->grams[i]} << GRAM_SHIFT | trigram_base << BASE_SHIFT;
+        for (std::size_t i = begun_by_one.starts[set]; i < begun_by_one.starts[set + 1]; i++) {
+            const std::uint64_t trigram_base = set_behind[i] == NO_SET ? 0 : trigram_bases[set_behind[i]];
+            bigrams[base + begun_by_one.classes[i]] =
+                begun_by_one.classes[i] | std::uint64_t{begun_by_one.grams[i]} << GRAM_SHIFT | trigram_base << BASE_SHIFT;
         }
     }
 }

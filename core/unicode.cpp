@@ -10,8 +10,8 @@
 
 namespace c4 {
 
-std::vector<std::uint8_t> unicode_kinds;
-std::vector<std::int32_t> unicode_to_lower;
+std::array<std::uint8_t, CODE_POINTS> unicode_kinds;
+std::array<std::int32_t, CODE_POINTS> unicode_to_lower;
 std::array<bool, 256> unicode_space_ends;
 
 namespace {
@@ -111,18 +111,18 @@ std::size_t ascii_from(Text text, std::size_t at) {
 }
 
 void make_unicode_tables() {
-    unicode_kinds.assign(CODE_POINTS, 0);
-    unicode_to_lower.assign(CODE_POINTS, 0);
     for (const std::uint32_t plane : PLANES)
         for (std::uint32_t code = plane << 16; code < (plane + 1) << 16; code++) {
-            const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
             std::uint8_t kinds = 0;
             if (Py_UNICODE_ISSPACE(code)) kinds |= SPACE;
+            if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
+            unicode_kinds[code] = kinds;
+            if (!Py_UNICODE_ISPRINTABLE(code)) continue; // half of them: not given out, or no letters
+            const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
             if (Py_UNICODE_ISALNUM(code) || code == '_') kinds |= WORD;
             if (Py_UNICODE_ISDECIMAL(code)) kinds |= DIGIT;
             if (Py_UNICODE_ISUPPER(code)) kinds |= UPPER;
             if (Py_UNICODE_ISLOWER(code)) kinds |= LOWER;
-            if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
             if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
             unicode_kinds[code] = kinds;
             if (kinds & (SPACE | CHANGES)) {
@@ -132,7 +132,7 @@ void make_unicode_tables() {
                 if (kinds & CHANGES && code >= 0x80)
                     may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
             }
-            unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
+            if (low != code) unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
         }
 }
 

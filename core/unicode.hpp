@@ -30,8 +30,9 @@ constexpr std::uint32_t I_WITH_DOT = 0x130; // the one character whose lower cas
 // Fills the tables from the running Python. Called once, when the module is imported.
 void make_unicode_tables();
 
-extern std::vector<std::uint8_t> unicode_kinds;     // [CODE_POINTS]
-extern std::vector<std::int32_t> unicode_to_lower;  // [CODE_POINTS]: what is to be added; nothing for U+0130, which becomes two
+// Planes without letters are never written to, and take no memory.
+extern std::array<std::uint8_t, CODE_POINTS> unicode_kinds;
+extern std::array<std::int32_t, CODE_POINTS> unicode_to_lower; // what is to be added; nothing for U+0130, which becomes two
 
 extern std::array<bool, 256> unicode_space_ends;    // is this the last byte of a space?
 

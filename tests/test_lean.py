@@ -8,9 +8,88 @@ import pytest
 from apache_beam.transforms import userstate
 from apache_beam.transforms.userstate import BagStateSpec
 
+from c4build.compiled import core
 from c4build.flow import lean
 
 _HEAVY = ("pandas", "boto3", "google.cloud.storage", "pymongo", "requests", "tldextract", "smart_open")
+# What a build does without until it cleans its first page, of its own modules and of others'.
+_LATER = (
+    "c4build.commands.terminal", "c4build.report", "langdetect_rs", "punkt", "pyarrow.compute", "rich",
+    "tensorflow_datasets",
+)  # fmt: skip
+# What Beam imports and no job of c4build's calls, and what that brings along.
+_UNCALLED = ("absl", "beartype", "dill", "httplib2", "IPython", "pyparsing", "unittest", "yaml")
+
+
+@pytest.mark.skipif(core is None, reason="the rules in Python ask langdetect_rs, which takes 3 ms to load")
+def test_the_first_page_waits_for_no_module_that_is_needed_later(sources, tmp_path):
+    command = ["build", sources.wet[0], "--out", str(tmp_path / "out"), "--workers", "1"]
+    code = f"""
+import sys
+there = set()
+def look(event, arguments):
+    if event == "open" and str(arguments[0]) == {sources.wet[0]!r}:  # the last to open it is the step Clean
+        there.clear()
+        there.update(name for name, module in sys.modules.items() if module is not None)
+sys.addaudithook(look)
+from c4build.commands import run_progress
+run_progress._UNSEEN = 60  # on a slow machine the page comes later than what shows how far the run is
+from c4build.commands.main import app
+assert not app({command!r}, standalone_mode=False)
+print("early:", *sorted(there & {{*{_HEAVY!r}, *{_LATER!r}, *{_UNCALLED!r}}}))
+print("uncalled:", *[name for name in ("beartype", "httplib2") if name in sys.modules])"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["early:", "uncalled:"]
+
+
+def test_what_beam_loads_when_it_is_called_is_what_it_would_have_imported():
+    code = """
+import sys
+from c4build.flow.lean import import_beam
+import_beam()
+stand_ins = ("beartype", "beartype.door", "beartype.roar", "httplib2", "yaml")
+assert not [name for name in stand_ins if name in sys.modules]
+from collections.abc import Callable, Sequence
+from apache_beam.internal import http_client
+from apache_beam.transforms import external, managed
+from apache_beam.typehints import typehints
+asked = [(bool, int), (int, str), (list[bool], Sequence[int]), (Callable[[int], int], Callable), (0, 1), ("no", "hint")]
+told = [typehints.is_consistent_with(*types, True) for types in asked]
+import beartype.door, httplib2, yaml
+assert type(http_client.get_new_http()) is httplib2.Http
+assert external.yaml.dump is yaml.dump is managed.yaml.dump and sys.modules["yaml"] is yaml is not external.yaml
+typehints.is_subhint, typehints.BeartypeDoorException = beartype.door.is_subhint, beartype.roar.BeartypeDoorException
+assert told == [typehints.is_consistent_with(*types, True) for types in asked] and {*told} == {True, False}
+try:
+    beartype.door.is_subhint(0, 1)
+except beartype.roar.BeartypeDoorException:
+    print("no hint")"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "no hint\n")
+
+
+def test_what_is_loaded_before_beam_is_what_beam_gets():
+    code = """
+import beartype.door, httplib2, yaml
+from c4build.flow.lean import import_beam
+import_beam()
+from apache_beam.internal import http_client
+from apache_beam.transforms import external
+from apache_beam.typehints import typehints
+assert typehints.is_subhint is beartype.door.is_subhint
+assert http_client.httplib2 is httplib2 and external.yaml is yaml"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_an_option_for_beam_names_is_not_left_out():
+    code = """
+from c4build.flow.lean import import_beam
+import_beam(["--pickle_library", "dill"])
+from apache_beam.internal import pickler
+assert pickler.dill_pickler is not None"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def loaded_after(code: str) -> list[str]:
@@ -45,6 +124,7 @@ from apache_beam.io.gcp.gcsfilesystem import GCSFileSystem"""
 
 def test_a_beam_that_nobody_has_tried_is_loaded_whole():
     code = """
+from c4build.compiled import core
 from c4build.flow import lean
 lean.NEWEST_TRIED = (2, 68)
 lean.import_beam()"""

@@ -16,7 +16,8 @@ import pytest
 import wet_files
 from command import run_command
 
-from c4build.commands.terminal import duration, print_damages, print_outcome
+from c4build.commands.run_progress import duration
+from c4build.commands.terminal import print_damages, print_outcome
 from c4build.corpora.examples import newest_version
 from c4build.errors import UsageError, counted, visible
 from c4build.rules.tables import REASONS, RULE_SETS, VARIANTS

@@ -12,7 +12,7 @@ from command import run_command
 from test_status import build, last
 
 from c4build.commands import status
-from c4build.commands.terminal import how_far
+from c4build.commands.run_progress import how_far
 from c4build.errors import C4BuildError
 from c4build.flow.kit import Prepared
 from c4build.flow.runs import look, marks

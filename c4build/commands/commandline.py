@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 DAMAGED, WRONG, FAILED, INTERRUPTED = 1, 2, 3, 130
 HANDED_OVER = "the job was handed over; run the same command again when it is done, to see what came of it"
+THERE_ALREADY = "c4build: this very corpus is there already; nothing was done"
 _DASHES = "--"
 _FOR_BEAM = "What stands after -- goes to Beam untouched."
 _UNKNOWN_FOR_BEAM = (

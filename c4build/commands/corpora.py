@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from c4build.commands.commandline import DAMAGED, HANDED_OVER, BeamCommand, cores, keeps_nothing
+from c4build.commands.commandline import DAMAGED, HANDED_OVER, THERE_ALREADY, BeamCommand, cores, keeps_nothing
 from c4build.corpora.options import Format, MaxConnections, Out, Overwrite, Runner, Shards, Workers
 from c4build.errors import UsageError, counted, say, visible
 from c4build.flow.lean import import_beam
@@ -230,7 +230,7 @@ def status(
 def check(workers: int | None, runner: str | None, beam_options: Sequence[str] = ()):
     """Fails before any work where the way to run it is wrong. It imports Beam."""
     if runner in (None, "DirectRunner", "DaskRunner"):
-        import_beam()
+        import_beam(beam_options)
     from c4build.flow.beam_options import check_options
     from c4build.flow.local import check_runner
 
@@ -252,20 +252,21 @@ def run_collect(
 
     `finish` is called when the corpus is there; `result` is where it lies in the end, if not in the plan's folder.
     """
-    from c4build.commands.outcome import print_collected
-    from c4build.commands.terminal import print_complete, print_damages
     from c4build.flow.records import collect
-    from c4build.report.card import write_card
     from c4build.write.folder import keeps_nothing, manifest_of
 
     plan = prepared.plan
     started = time.monotonic()
     if prepared.complete:
-        print_complete(prepared.folders)
+        print(THERE_ALREADY)
     else:
         doing = ("reading", plan.recipe.record)
         if not run_shown(prepared, collect, doing, workers, runner, beam_options):
             return 0
+    from c4build.commands.outcome import print_collected
+    from c4build.commands.terminal import print_damages
+    from c4build.report.card import write_card
+
     finish()
     summary = manifest_of(plan.folder)
     if not prepared.complete:
@@ -285,7 +286,7 @@ def run_shown(
     prepared, add: Callable, doing: tuple[str, str], workers: int | None, runner: str | None, beam_options: list[str]
 ) -> bool:
     """Runs what was prepared, and shows how far it is; returns False where the job was only handed over, which it says."""
-    from c4build.commands.terminal import Progress
+    from c4build.commands.run_progress import Progress
     from c4build.flow.local import run_watched
 
     workers = min(workers or cores(), len(prepared.inputs))

@@ -24,6 +24,7 @@ from c4build.commands.commandline import (
     FAILED,
     HANDED_OVER,
     INTERRUPTED,
+    THERE_ALREADY,
     WRONG,
     BeamCommand,
     Interrupted,
@@ -173,10 +174,9 @@ def run_build(
     request: Request, workers: int | None = None, runner: str | None = None, beam_options: Sequence[str] = ()
 ) -> int:
     """Makes what `request` asks for, shows how far it is and what came of it; returns the exit code."""
-    from c4build.commands.terminal import Progress, print_complete, print_outcome
-
     started = time.monotonic()
     check(workers, runner, beam_options)
+    from c4build.commands.run_progress import Progress
     from c4build.compiled import SLOW, core
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
@@ -186,12 +186,13 @@ def run_build(
     if core is None and not prepared.complete:
         say(SLOW)
     if prepared.complete:
-        print_complete(prepared.folders)
+        print(THERE_ALREADY)
     else:
         useful = max(len(prepared.inputs), prepared.plan.run.shards)
         if not run(prepared, min(workers or cores(), useful), runner, beam_options, Progress, may_fork=True):
             print(HANDED_OVER)
             return 0
+    from c4build.commands.terminal import print_outcome
     from c4build.report.card import write_card
 
     summaries = read_summary(prepared.folders)

@@ -1,6 +1,7 @@
 """What a person is shown at the end of a run of `collect`: what came in, what each rule took, what stayed."""
 
-from c4build.commands.terminal import duration, print_note, print_tables
+from c4build.commands.run_progress import duration
+from c4build.commands.terminal import print_note, print_tables
 from c4build.errors import counted, visible
 
 

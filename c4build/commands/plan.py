@@ -73,7 +73,7 @@ def _plan(request: Request, sample: int, seed: int, workers: int, prices: str | 
 @contextmanager
 def _shown(prepared: Any) -> Iterator[Any]:
     """Shows how far the reading of what it gives is."""
-    from c4build.commands.terminal import Progress
+    from c4build.commands.run_progress import Progress
     from c4build.flow.runs import marks
     from c4build.flow.runs.run import RunRecord
 
@@ -124,7 +124,8 @@ def _cpu_of_build(request: Request, workers: int, folder: str) -> float:
 
 def _print(found: Mapping[str, Any]):
     """The plan for a person, in 80 columns."""
-    from c4build.commands.terminal import duration, print_tables
+    from c4build.commands.run_progress import duration
+    from c4build.commands.terminal import print_tables
 
     estimates = found["estimates"]
     per, unit = (3600, "CPU hours") if estimates["cpu"]["all"]["value"] >= 3600 else (1, "CPU s")

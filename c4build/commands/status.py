@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from c4build.commands.terminal import duration, how_far
+from c4build.commands.run_progress import duration, how_far
 from c4build.errors import counted, visible
 from c4build.flow.runs.log import instant, words
 from c4build.flow.runs.look import Places, is_published, last_run, look, silence

@@ -5,21 +5,18 @@ Three programs give its answers, bit for bit. langdetect is one of them; langdet
 core/language.cpp, which is there where a compiler was at installation, several times faster still.
 """
 
+import importlib
 import pathlib
 import random
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from types import ModuleType
 
 import langdetect
 from langdetect.utils.ngram import NGram
 
 from c4build.compiled import core
-
-try:
-    import langdetect_rs as fastest_library
-except ImportError:
-    fastest_library = langdetect
 
 SEED = 0
 _MOST = 10_000  # characters: `max_text_length` of langdetect's `Detector`
@@ -53,8 +50,9 @@ def likely_languages(text: str) -> list[tuple[str, float]]:
     seen = _seen(text)
     if core is not None:
         return compiled_detector().likely(seen.encode("utf-8", "surrogatepass"))
-    library_detector(fastest_library)  # makes it ready
-    return _by_library(fastest_library, seen)
+    library = _fastest_library()
+    library_detector(library)  # makes it ready
+    return _by_library(library, seen)
 
 
 def likeliest_language(text: str) -> tuple[str, float] | None:
@@ -65,7 +63,7 @@ def likeliest_language(text: str) -> tuple[str, float] | None:
 @lru_cache(maxsize=1)
 def fastest_detector() -> Detect:
     if core is None:
-        return library_detector(fastest_library)
+        return library_detector(_fastest_library())
     detector = compiled_detector()
     return lambda text: detector(text.encode("utf-8", "surrogatepass"))
 
@@ -79,7 +77,7 @@ def compiled_detector(seed: int = SEED, compensated: bool = sys.version_info >= 
       compensated: whether `sum` of floats is compensated, by default as in this Python.
     """
     return core.LanguageDetector(
-        profiles=[profile.encode() for profile in read_profiles()],
+        profiles=read_profiles(),
         latin1_spaces=NGram.LATIN1_EXCLUDED.encode(),
         kanji=[kanji.encode() for kanji in NGram.CJK_CLASS],
         vietnamese_letters=NGram.TO_NORMALIZE_VI_CHARS.encode(),
@@ -90,11 +88,18 @@ def compiled_detector(seed: int = SEED, compensated: bool = sys.version_info >= 
     )
 
 
+def _fastest_library() -> ModuleType:
+    try:
+        return importlib.import_module("langdetect_rs")
+    except ImportError:
+        return langdetect
+
+
 @lru_cache(maxsize=2)
 def library_detector(library) -> Detect:
     """By `langdetect` or `langdetect_rs`."""
     factory = library.DetectorFactory()
-    factory.load_json_profile(read_profiles())
+    factory.load_json_profile([profile.decode() for profile in read_profiles()])
     factory.set_seed(SEED)
     library.detector_factory._factory = factory  # where `detect_langs` looks for its own
 
@@ -112,11 +117,11 @@ def _by_library(library, text: str) -> list[tuple[str, float]]:
         return []
 
 
-def read_profiles() -> list[str]:
+def read_profiles() -> list[bytes]:
     """langdetect's profiles, each as JSON, in the order of their files' names."""
     folder = pathlib.Path(langdetect.__file__).parent / "profiles"
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return [path.read_text(encoding="utf-8") for path in files]
+    return [path.read_bytes() for path in files]
 
 
 def _seen(text: str) -> str:

@@ -9,10 +9,11 @@ Notable choices:
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from itertools import islice, pairwise
+from pathlib import Path
+from types import ModuleType
 from typing import Any
-
-from punkt.data import english
 
 from c4build.compiled import core
 
@@ -32,6 +33,18 @@ _INITIAL = re.compile(r"[^\W\d]\.$")
 _ELLIPSIS = re.compile(r"\.\.+$")
 _SPACES = " \n\t\r\x0b\x0c"
 
+
+def _english() -> ModuleType:
+    """`punkt.data.english`, without the package that it is in, which takes longer to load than its parameters."""
+    package = find_spec("punkt")
+    (folder,) = package.submodule_search_locations  # type: ignore[union-attr, misc]
+    spec = spec_from_file_location("punkt.data.english", Path(folder, "data", "english.py"))
+    module = module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module
+
+
+english = _english()
 _ABBREVIATIONS = frozenset(english.ABBREV_TYPES)
 _COLLOCATIONS = frozenset(map(tuple, english.COLLOCATIONS))
 _STARTERS = frozenset(english.SENT_STARTERS)
