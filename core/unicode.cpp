@@ -117,6 +117,11 @@ void make_unicode_tables() {
             if (Py_UNICODE_ISSPACE(code)) kinds |= SPACE;
             if (Py_UNICODE_ISLINEBREAK(code)) kinds |= LINE_END;
             unicode_kinds[code] = kinds;
+            std::string bytes;
+            if (kinds & SPACE) {
+                append_char(bytes, code);
+                unicode_space_ends[static_cast<unsigned char>(bytes.back())] = true;
+            }
             if (!Py_UNICODE_ISPRINTABLE(code)) continue; // half of them: not given out, or no letters
             const auto low = static_cast<std::uint32_t>(Py_UNICODE_TOLOWER(code));
             if (Py_UNICODE_ISALNUM(code) || code == '_') kinds |= WORD;
@@ -125,12 +130,10 @@ void make_unicode_tables() {
             if (Py_UNICODE_ISLOWER(code)) kinds |= LOWER;
             if (low != code || code == I_WITH_DOT) kinds |= CHANGES;
             unicode_kinds[code] = kinds;
-            if (kinds & (SPACE | CHANGES)) {
-                std::string bytes;
+            if (kinds & CHANGES && code >= 0x80) {
+                bytes.clear();
                 append_char(bytes, code);
-                if (kinds & SPACE) unicode_space_ends[static_cast<unsigned char>(bytes.back())] = true;
-                if (kinds & CHANGES && code >= 0x80)
-                    may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
+                may_change[begins_with(static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]))] = true;
             }
             if (low != code) unicode_to_lower[code] = static_cast<std::int32_t>(low) - static_cast<std::int32_t>(code);
         }
