@@ -18,7 +18,7 @@ _LATER = (
     "tensorflow_datasets",
 )  # fmt: skip
 # What Beam imports and no job of c4build's calls, and what that brings along.
-_UNCALLED = ("absl", "beartype", "dill", "httplib2", "IPython", "pyparsing", "unittest", "yaml")
+_UNCALLED = ("absl", "beartype", "dill", "httplib2", "pyparsing", "unittest", "yaml")
 
 
 @pytest.mark.skipif(core is None, reason="the rules in Python ask langdetect_rs, which takes 3 ms to load")

@@ -38,7 +38,6 @@ def import_beam(options: Sequence[str] = ()):
     if "apache_beam" in sys.modules:
         return
     collect_seldom()
-    sys.modules.setdefault("IPython", None)  # type: ignore[arg-type]  # Beam looks at every step whether it runs in a notebook
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and a fork has no threads
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what is freed from all others
     tried = _version_of_beam() <= NEWEST_TRIED
