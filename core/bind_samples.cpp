@@ -99,8 +99,8 @@ void LowestOfPython::take_rows(
     }
 }
 
-nb::object LowestOfPython::limit(nb::bytes groups) const {
-    const auto limit = lowest.limit(text_of(groups));
+nb::object LowestOfPython::limit(nb::bytes groups, std::uint8_t stage) const {
+    const auto limit = lowest.limit(text_of(groups), static_cast<Stage>(stage));
     return limit ? nb::cast(*limit) : nb::none();
 }
 

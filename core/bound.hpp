@@ -105,8 +105,8 @@ public:
     void take_rows(
         std::int64_t file, std::uint8_t stage, const std::vector<std::size_t>& rows, const nb::list& groups, nb::handle chances, nb::handle numbers,
         nb::handle from_raw, const nb::tuple& urls, const nb::tuple& timestamps, const nb::tuple& texts, const nb::tuple& raws);
-    bool wants(std::uint64_t chance, nb::bytes groups) const { return lowest.wants(chance, text_of(groups)); }
-    nb::object limit(nb::bytes groups) const;
+    bool wants(std::uint64_t chance, nb::bytes groups, std::uint8_t stage) const { return lowest.wants(chance, text_of(groups), static_cast<Stage>(stage)); }
+    nb::object limit(nb::bytes groups, std::uint8_t stage) const;
     nb::list groups_of(std::size_t at) const;
     // All, in row groups that end where their bodies have so many bytes: [(rows, [columns as Arrow has them])].
     nb::list row_groups(std::size_t bytes) const;

@@ -116,7 +116,7 @@ void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, co
             const Variants losing = pages.lost[picked] & pages.running[row];
             none();
             set(losing, REPEATED_GROUP);
-            if (losing && lowest.wants(of.chances[row], groups)) take(row, REPEATED, units.unit(pages.texts[row], pages.positions[picked] - first));
+            if (losing && lowest.wants(of.chances[row], groups, REPEATED)) take(row, REPEATED, units.unit(pages.texts[row], pages.positions[picked] - first));
         }
         first = stop, low = high;
     }

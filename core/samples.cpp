@@ -28,12 +28,12 @@ void Lowest::add(Candidate candidate) {
         if (group || candidate.stage != AS_READ) uses += push({at, group}, item, limit);
         if (candidate.stage == AS_READ && outside_.find(groups[at]) == Text::npos) uses += push({at, READ_GROUP}, item, limit);
     }
-    limits_.insert_or_assign(candidate.groups, limit);
+    limits_[candidate.stage == AS_READ].insert_or_assign(candidate.groups, limit);
     if (uses) held_.emplace(id, Held{std::move(candidate), uses});
 }
 
 void Lowest::take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
-    if (!wants(rank.chance, groups)) return;
+    if (!wants(rank.chance, groups, stage)) return;
     add({rank, row, std::string(groups), stage, std::string(url), std::string(timestamp), std::string(shortened(body, most_held_))});
 }
 

@@ -40,15 +40,16 @@ public:
     Lowest(std::size_t most, std::size_t most_held, Text outside) : most_(most), most_held_(most_held), outside_(outside) {}
 
     // False where a page of these groups would not be held; pages must come in order then.
-    bool wants(std::uint64_t chance, Text groups) const {
-        const auto limit = this->limit(groups);
+    bool wants(std::uint64_t chance, Text groups, Stage stage) const {
+        const auto limit = this->limit(groups, stage);
         return !limit || chance < *limit;
     }
 
     // The chance that pages of these groups must lie below; nothing where any will do.
-    std::optional<std::uint64_t> limit(Text groups) const {
-        const auto found = limits_.find(groups);
-        return found == limits_.end() ? std::nullopt : found->second;
+    std::optional<std::uint64_t> limit(Text groups, Stage stage) const {
+        const auto& limits = limits_[stage == AS_READ];
+        const auto found = limits.find(groups);
+        return found == limits.end() ? std::nullopt : found->second;
     }
 
     void add(Candidate candidate);
@@ -77,7 +78,7 @@ private:
     std::string outside_;
     std::uint64_t next_ = 0;
     std::map<Place, std::vector<Item>> heaps_; // the highest first
-    std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_;
+    std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_[2]; // by groups; of pages as read apart, which go to others
     std::unordered_map<std::uint64_t, Held> held_;
 };
 

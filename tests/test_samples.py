@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 import wet_files
-from builds import build
+from builds import VARIANTS, build
 from command import run_command
 from test_explain import explained
 
@@ -43,11 +43,11 @@ def test_dropped_and_kept_pages_are_those_that_explain_tells_with_what_tripped_t
             assert sample.step == "" or sample.places or sample.why or sample.rule == "nothing_left"
 
 
+@pytest.mark.parametrize("variants", [["en", "en.noclean"], ["webtextlike"], VARIANTS])
 @pytest.mark.parametrize("rules", ["paper", "c4-3.1.0"])
-def test_a_few_samples_are_those_of_the_lowest_hashes(rules, sources, tmp_path):
+def test_a_few_samples_are_those_of_the_lowest_hashes(rules, variants, sources, tmp_path):
     all_of, few_of = (
-        build(sources.request(tmp_path / str(most), rules=rules, samples=most, variants=["en", "en.noclean"]))
-        for most in (100, 3)
+        build(sources.request(tmp_path / str(most), rules=rules, samples=most, variants=variants)) for most in (100, 3)
     )
     for name in all_of:
         everything, few = defaultdict(list), defaultdict(list)
@@ -56,7 +56,7 @@ def test_a_few_samples_are_those_of_the_lowest_hashes(rules, sources, tmp_path):
                 found[sample.rule].append(sample)
         assert {rule: found[:3] for rule, found in everything.items()} == few
         assert all(list(map(chance, found)) == sorted(map(chance, found)) for found in everything.values())
-    assert few_of["en"]["samples"] == 3
+        assert few_of[name]["samples"] == 3
 
 
 def test_lines_are_those_that_explain_tells(sources, tmp_path):

@@ -77,11 +77,11 @@ def shortened(body: bytes, most: int = MOST_HELD) -> bytes:
 class Lowest(Protocol):
     """Of each group the candidates with the lowest chances, `most` of them, or all where there are fewer."""
 
-    def wants(self, chance: int, groups: bytes) -> bool:
-        """False where a page of these groups would not be held; pages must come in order then."""
+    def wants(self, chance: int, groups: bytes, stage: int) -> bool:
+        """False where a page of these groups, at this stage, would not be held; pages must come in order then."""
         ...
 
-    def limit(self, groups: bytes) -> int | None:
+    def limit(self, groups: bytes, stage: int) -> int | None:
         """The chance that pages of these groups must lie below; None where any will do."""
         ...
 
@@ -120,8 +120,8 @@ class CompiledLowest:
 
     def __init__(self, compiled: Any):
         self.compiled = compiled
-        self.wants: Callable[[int, bytes], bool] = compiled.wants
-        self.limit: Callable[[bytes], int | None] = compiled.limit
+        self.wants: Callable[[int, bytes, int], bool] = compiled.wants
+        self.limit: Callable[[bytes, int], int | None] = compiled.limit
         self.add: Callable[[Candidate], None] = compiled.add
         self.groups_of: Callable[[int], list[int]] = compiled.groups_of
 
@@ -153,16 +153,16 @@ class PlainLowest:
     def __init__(self, most: int):
         self._most = most
         self._heaps: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
-        self._limits: dict[bytes, int] = {}  # by groups
+        self._limits: dict[tuple[bytes, bool], int] = {}  # by groups; of pages as read apart, which go to others
         self._held: dict[int, Candidate] = {}
         self._uses: dict[int, int] = {}
         self._ids = count()
 
-    def wants(self, chance: int, groups: bytes) -> bool:
-        return chance < self._limits.get(groups, EVERY)
+    def wants(self, chance: int, groups: bytes, stage: int) -> bool:
+        return chance < self._limits.get((groups, stage == AS_READ), EVERY)
 
-    def limit(self, groups: bytes) -> int | None:
-        limit = self._limits.get(groups, EVERY)
+    def limit(self, groups: bytes, stage: int) -> int | None:
+        limit = self._limits.get((groups, stage == AS_READ), EVERY)
         return limit if limit < EVERY else None
 
     def add(self, candidate: Candidate):
@@ -181,7 +181,7 @@ class PlainLowest:
                 else:
                     self._let_go(gone)
             limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
-        self._limits[candidate.groups] = limit
+        self._limits[candidate.groups, candidate.stage == AS_READ] = limit
         if uses:
             self._uses[id] = uses
         else:
@@ -199,7 +199,7 @@ class PlainLowest:
     def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
         for place, of in zip(at, groups):
             chance, number, url, timestamp, text, raw = (rows.column(name)[place].as_py() for name in _OF_ROW)
-            if self.wants(chance, of):
+            if self.wants(chance, of, stage):
                 body = shortened(raw if text is None else text.encode())
                 self.add(Candidate(chance, file, number, -1, of, stage, url, timestamp, body))
 

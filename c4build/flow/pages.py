@@ -130,7 +130,7 @@ class PlainPages(Pages):
     def _hold(self, taken: Taken, number: int, page: Page):
         """Takes the page for a sample, as far as there are not enough with lower chances."""
         chance, row, reasons, url, excluded, is_news = taken
-        if self._lowest.wants(chance, reasons):
+        if self._lowest.wants(chance, reasons, AS_READ):
             body = shortened(page.body)
             self._lowest.add(Candidate(chance, 0, number, row, reasons, AS_READ, page.url, page.timestamp, body))
         if not excluded and chance < self._looked.limit:

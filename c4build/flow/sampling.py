@@ -64,11 +64,14 @@ class LostBy:
         """`losses`: [n] of `loss_dtype`."""
         known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
         self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
-        self.unlisted = bool(losses["unlisted"].any())  # some are not in the list of URLs
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
         return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
+
+    def unlisted(self, rows: np.ndarray) -> np.ndarray:
+        """[n] uint64: the variants, a bit each, that some rows lost for want of their URLs in a list."""
+        return np.array([self._losses.get(row, (0, 0))[1] for row in rows.tolist()], np.uint64)
 
 
 class UnitSamples:
@@ -141,14 +144,14 @@ class UnitSamples:
         chances, gone = batch.column("chance").to_numpy(), np.flatnonzero(lost)
         if not len(gone):
             return
-        if not self._lost_by.unlisted:  # one reason for all
-            gone = self._lowest_of(gone, chances, *self._in_group(lost[gone], CODE["duplicate_url"]))
+        unlisted = lost[gone] & self._lost_by.unlisted(row + gone)
         chosen: set[int] = set()
-        for bit in range(self._variants):
-            of_variant = gone[lost[gone] >> bit & 1 != 0]
-            chosen.update(of_variant[np.argsort(chances[of_variant], kind="stable")[: self._most]].tolist())
+        for code, having in (("duplicate_url", lost[gone] & ~unlisted), ("not_in_url_list", unlisted)):
+            some = np.flatnonzero(having)
+            kinds, kind_of = self._in_group(having[some], CODE[code])
+            chosen.update(self._lowest_of(gone[some], chances, kinds, kind_of).tolist())
         groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
-        rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of)]
+        rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of, CLEANED)]
         self._lowest.take_rows(self._file, CLEANED, batch, rows, [groups[at] for at in rows])
 
     def _groups_of_lost(self, row: int, lost: int) -> bytes:
@@ -204,7 +207,7 @@ class UnitSamples:
         for kind, groups in enumerate(kinds):
             if groups != self._groups(0, 0):
                 of = rows[kind_of == kind]
-                of = of[_below(chances[of], self._lowest.limit(groups))]
+                of = of[_below(chances[of], self._lowest.limit(groups, KEPT))]
                 chosen.append(of[np.argsort(chances[of], kind="stable")[: self._most]])
         return np.concatenate(chosen)
 
@@ -236,7 +239,7 @@ class UnitSamples:
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
         looked = row.chance < self._looked
-        held = not self._taken and self._lowest.wants(row.chance, groups)
+        held = not self._taken and self._lowest.wants(row.chance, groups, REPEATED)
         units = self._remover.listed(text) if looked or held else []
         for place, variants in lost if looked else ():
             self._figures.repeated(units[place].text, variants & running)
@@ -247,7 +250,7 @@ class UnitSamples:
         return bytes(group if variants >> bit & 1 else NONE for bit in range(self._variants))
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
-        if self._lowest.wants(row.chance, groups):
+        if self._lowest.wants(row.chance, groups, stage):
             body = text.encode() if isinstance(text, str) else text
             self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
 

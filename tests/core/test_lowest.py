@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.flow import figures, pages
-from c4build.flow.candidates import CLEANED, NONE, Candidate, CompiledLowest, PlainLowest, lowest
+from c4build.flow.candidates import (
+    AS_READ,
+    CLEANED,
+    KEPT,
+    NONE,
+    REPEATED,
+    Candidate,
+    CompiledLowest,
+    PlainLowest,
+    lowest,
+)
 from c4build.page import PAGE_SCHEMA, Page
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import CODE, RULE_SETS, VARIANTS
@@ -18,6 +28,7 @@ pytestmark = pytest.mark.skipif(
     core is None, reason="c4build._core is not compiled: there was no compiler at installation"
 )
 
+STAGES = (AS_READ, CLEANED, KEPT, REPEATED)
 GROUPS = st.lists(
     st.sampled_from([0, 1, 253, CODE["not_a_news_domain"], CODE["excluded"], NONE]), min_size=2, max_size=2
 )
@@ -35,21 +46,31 @@ def test_the_lowest_of_each_group_are_the_same(candidates, most):
     for candidate in candidates:
         for found in (plain, compiled):
             found.add(candidate)
-        assert plain.limit(candidate.groups) == compiled.limit(candidate.groups)
+        assert all(plain.limit(candidate.groups, stage) == compiled.limit(candidate.groups, stage) for stage in STAGES)
     assert plain.held() == compiled.held()
     for at in range(3):
         assert plain.groups_of(at) == compiled.groups_of(at)
         for group in range(256):
             assert plain.of(at, group) == compiled.of(at, group)
     for candidate in candidates:
-        assert plain.wants(candidate.chance, candidate.groups) == compiled.wants(candidate.chance, candidate.groups)
+        asked = candidate.chance, candidate.groups, candidate.stage
+        assert plain.wants(*asked) == compiled.wants(*asked)
     again, again_plain = lowest(most), PlainLowest(most)
     for columns, columns_plain in zip(compiled.row_groups(), plain.row_groups(), strict=True):
         assert columns == columns_plain
         again.add_rows(pa.record_batch(columns, names=[*map(str, range(9))]))
         again_plain.add_rows(pa.record_batch(columns, names=[*map(str, range(9))]))
     assert again.held() == again_plain.held()
-    assert plain.limit(b"other") is compiled.limit(b"other") is None
+    assert plain.limit(b"other", KEPT) is compiled.limit(b"other", KEPT) is None
+
+
+@given(st.lists(CANDIDATES, max_size=60), st.integers(1, 4))
+def test_what_lies_above_the_limit_of_its_groups_would_change_nothing(candidates, most):
+    found = lowest(most)
+    for candidate in candidates:
+        limit, before = found.limit(candidate.groups, candidate.stage), found.held()
+        found.add(candidate)
+        assert limit is None or candidate.chance <= limit or found.held() == before
 
 
 ROWS = st.lists(
