@@ -57,13 +57,25 @@ def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
     return np.ones(len(chances), bool) if limit is None else chances < np.uint64(limit)
 
 
+def _binary(values: np.ndarray) -> pa.Array:
+    """[n, width] uint8 as n values of so many bytes each."""
+    rows, width = values.shape
+    starts = np.arange(0, (rows + 1) * width, width, np.int32)
+    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(starts), pa.py_buffer(values.tobytes())])
+
+
 class LostBy:
     """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
     def __init__(self, losses: np.ndarray):
         """`losses`: [n] of `loss_dtype`."""
         known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
+        self._rows = losses["page"]
         self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+
+    def among(self, rows: np.ndarray) -> np.ndarray:
+        """Places of `rows` where one lost anything."""
+        return np.flatnonzero(np.isin(rows, self._rows))
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
@@ -120,14 +132,12 @@ class UnitSamples:
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
         """Those of a file's candidates that are the unit's, with the groups of the variants."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
-        for at, row in enumerate(rows.column("row").to_pylist()):
-            for bit, code in self._lost_by(row):
+        place = rows.column("row").to_numpy()
+        for at in self._lost_by.among(place).tolist():
+            for bit, code in self._lost_by(int(place[at])):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
-        own = {
-            "file": pa.array(np.full(len(rows), self._file)),
-            "groups": pa.array([of.tobytes() for of in groups], pa.binary()),
-        }
+        own = {"file": pa.array(np.full(len(rows), self._file)), "groups": _binary(groups)}
         number = rows.column("number").to_numpy()
         in_unit = (pages.start <= number) & (number < pages.stop)
         found = pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
