@@ -60,7 +60,7 @@ def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
 def _binary(values: np.ndarray) -> pa.Array:
     """[n, width] uint8 as n values of so many bytes each."""
     rows, width = values.shape
-    starts = np.arange(0, (rows + 1) * width, width, np.int32)
+    starts = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
     return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(starts), pa.py_buffer(values.tobytes())])
 
 
