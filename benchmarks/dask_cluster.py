@@ -171,7 +171,7 @@ class Cluster:
 
 def kill_in_the_middle(folder: pathlib.Path, cluster: Cluster, files: int):
     pages = folder / "killed/.c4build"
-    while len(list(pages.glob("pages-*/*.parquet"))) < files // 2:
+    while len(list(pages.glob("pages-*/*.pages"))) < files // 2:
         time.sleep(0.02)
     cluster.kill_worker()
 

@@ -33,7 +33,7 @@ KINDS = {
     "keys": r"c4::(Units|murmur3|md5|rank|in_validation|normalize_url|append_hash)|dedup/",
     "records": r"c4::(ordinary|Record|is_utf8)|read/wet",
     "examples and their frames": r"c4::(framed|crc32c|encode|append_example)|write/(shards|example)",
-    "files: columns, digests, writes": r"pyarrow|arrow::|parquet::|write/(tables|files)|flow/(pagefiles|corpus)",
+    "files: columns, digests, writes": r"pyarrow|arrow::|write/(tables|files)|flow/(pagefiles|corpus)",
     "Clean's own": r"flow/clean|c4::(Taker|Rows|Page)",
     "Finish's own": r"flow/finish|c4::Finish",
     "Beam": r"apache_beam|operations\.c|common\.c",

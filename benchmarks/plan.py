@@ -100,9 +100,7 @@ def run(arguments: list[str], folder: pathlib.Path) -> tuple[str, float]:
 def measured(out: pathlib.Path, cpu: float) -> dict[tuple[str, str], float]:
     """What the build took and made, by the names that a plan has for it."""
     found = {("cpu", "all"): cpu}
-    kept = [
-        path.stat().st_size for path in (out / ".c4build").glob("pages-*/*") if path.suffix in (".parquet", ".keys")
-    ]
+    kept = [path.stat().st_size for path in (out / ".c4build").glob("pages-*/*") if path.suffix in (".pages", ".keys")]
     found["bytes", "kept as page files"] = sum(kept)
     for variant in VARIANTS.split(","):
         (path,) = (out / "c4" / variant).glob("*/c4build.json")

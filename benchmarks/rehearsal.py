@@ -178,13 +178,13 @@ def serve(folder: pathlib.Path):
         )
         while not (folder / "end").exists():
             written = [seen.path for seen in list(store.seen) if seen.method == "PUT"]
-            pages = sum(path.endswith(".parquet") and "/pages-" in path for path in written)
+            pages = sum(path.endswith(".pages") and "/pages-" in path for path in written)
             write_json(folder / "counts.json", {"pages": pages, "units": sum("/units/" in path for path in written)})
             time.sleep(0.1)
         asked = list(store.seen)
         gets = Counter(sent.path for sent in inputs.sent)
         objects = Counter(seen.path for seen in asked if "/" in seen.path)
-        most = {kind: max(of(objects, kind)) for kind in (".parquet", ".keys", ".json", "-train", "-validation")}
+        most = {kind: max(of(objects, kind)) for kind in (".pages", ".keys", ".json", "-train", "-validation")}
         end = {
             "inputs": len(files), "input_bytes": sum(map(len, files.values())), "gets": len(inputs.times),
             "fetched": sum(sent.size for sent in inputs.sent), "tries": max(gets.values()),

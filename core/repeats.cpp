@@ -48,7 +48,7 @@ private:
 
 } // namespace
 
-std::vector<std::uint64_t> lost_repeats(Text keys, std::size_t size, std::span<const std::uint32_t> groups) {
+std::vector<char> lost_repeats(Text keys, std::size_t size, std::span<const std::uint32_t> groups) {
     const std::size_t count = groups.size();
     if (size <= FIXED || size > FIXED + 8 || keys.size() / size != count || keys.size() % size)
         throw std::invalid_argument("these are no keys of repeats");
@@ -64,14 +64,16 @@ std::vector<std::uint64_t> lost_repeats(Text keys, std::size_t size, std::span<c
         some.push_back({high, read<std::uint64_t>(record, 8), read<std::uint64_t>(record, 16), groups[at], read<std::uint32_t>(record, 24), at});
     }
     std::sort(some.begin(), some.end());
-    std::vector<std::uint64_t> lost(count);
+    const std::size_t width = size - FIXED;
+    std::vector<char> lost(count * width);
     std::uint64_t taken = 0;
     for (std::size_t n = 0; n < some.size(); n++) {
         const Key& key = some[n];
         if (n && (key.high != some[n - 1].high || key.low != some[n - 1].low)) taken = 0;
         std::uint64_t variants = 0;
-        std::memcpy(&variants, keys.data() + key.at * size + FIXED, size - FIXED);
-        lost[key.at] = variants & taken;
+        std::memcpy(&variants, keys.data() + key.at * size + FIXED, width);
+        const std::uint64_t both = variants & taken;
+        std::memcpy(lost.data() + key.at * width, &both, width);
         taken |= variants;
     }
     return lost;

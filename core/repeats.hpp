@@ -9,10 +9,10 @@
 
 namespace c4 {
 
-// The variants that each key loses to another, a bit each.
+// The variants that each key loses to another, a bit each, as many bytes a key as its record has for them.
 //
 // `keys`: records of `repeat_key_dtype` in c4build/dedup/keys.py one behind the other, `size` bytes each. `groups`: of each key
 // the group of files that it is of. Throws std::invalid_argument where these do not go together.
-std::vector<std::uint64_t> lost_repeats(Text keys, std::size_t size, std::span<const std::uint32_t> groups);
+std::vector<char> lost_repeats(Text keys, std::size_t size, std::span<const std::uint32_t> groups);
 
 } // namespace c4

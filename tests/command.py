@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import psutil
 
+from c4build.compiled import SLOW
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _SECONDS = 120
 
@@ -28,10 +30,11 @@ class Finished(NamedTuple):
 
     @property
     def error_lines(self) -> list[str]:
-        """What was said on stderr, but for how far it was."""
+        """What was said on stderr, but for how far it was, and that the rules run in Python."""
         said = ("starting", "cleaning", "reading", "measuring", "deduplicating", "writing", "publishing")
         how_far = tuple(f"c4build: {doing} " for doing in said)
-        return [line for line in self.err.splitlines() if line.strip() and not line.startswith(how_far)]
+        lines = (line for line in self.err.splitlines() if line.strip() and SLOW not in line)
+        return [line for line in lines if not line.startswith(how_far)]
 
 
 class Command:

@@ -86,7 +86,7 @@ def assert_manifests_are_true(out):
 
 def page_files(out) -> list[Path]:
     """The page files of a work folder."""
-    return sorted(Path(out).glob(".c4build/pages*/**/*.parquet"))
+    return sorted(Path(out).glob(".c4build/pages*/**/*.pages"))
 
 
 def said_to_be_there(done) -> set[str]:

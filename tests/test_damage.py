@@ -259,7 +259,7 @@ print(peak() - before)
 def test_counts_that_do_not_add_up_end_the_run(sources, tmp_path):
     """A page that is lost after it was cleaned is noticed: here a page file is written without one of its rows."""
     build(sources.request(tmp_path, shards=2))
-    page_file = str(sorted(tmp_path.glob(".c4build/pages-*/*.parquet"))[0])
+    page_file = str(sorted(tmp_path.glob(".c4build/pages-*/*.pages"))[0])
     rows = []
     with read_table(page_file) as pages, read_table(key_file(page_file)) as keys:
         report = Report(**pages.fields)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c4build.compiled import core
-from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, repeat_key_dtype, url_key_dtype
+from c4build.dedup.keys import LOSS, REPEAT, REPEAT_KEY, packed, repeat_key_dtype, url_key_dtype
 from c4build.dedup.newest import newest
-from c4build.dedup.repeats import lost_repeats, plain_lost_repeats, repeats
+from c4build.dedup.repeats import combine, lost_repeats, plain_lost_repeats, repeats
 from c4build.rules.tables import REASONS
 
 VARIANTS = 3
@@ -63,6 +63,33 @@ def test_the_compiled_decision_on_lines_is_that_of_python(variants, seed, count)
     found = lost_repeats(keys, groups, variants)
     assert found.dtype == keys["variants"].dtype
     np.testing.assert_array_equal(found, plain_lost_repeats(keys, groups, variants))
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 100, 40_000]), st.sampled_from([0, 0.5, 0.99, 1]))
+def test_packed_keys_are_those_that_are_wanted_in_their_order(seed, count, share):
+    random = np.random.default_rng(seed)
+    keys = np.frombuffer(random.bytes(count * REPEAT_KEY.itemsize), REPEAT_KEY).copy()
+    wanted = random.random(count) < share
+    expected = keys[wanted].tobytes()
+    assert packed(keys, wanted).tobytes() == expected
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32 - 1), st.integers(0, 300))
+def test_what_a_group_decides_by_itself_is_what_a_bucket_of_its_keys_alone_would_decide(variants, seed, count):
+    random = np.random.default_rng(seed)
+    keys = np.zeros(count, repeat_key_dtype(variants))
+    keys["high"], keys["rank"] = random.integers(0, 50, count), random.integers(0, 3, count)
+    keys["position"], keys["variants"] = np.arange(count), random.integers(0, 2**variants, count)
+    given_variants = keys["variants"].copy()
+    decided = repeats([(0, keys.tobytes())], variants)
+    left, gone = combine(keys.copy(), variants)
+    assert gone.tobytes() == decided.get(0, b"")
+    assert repeats([(0, left.tobytes())], variants) == {}
+    given_variants[gone["position"]] &= ~gone["variants"]
+    running = np.flatnonzero(given_variants)
+    assert (
+        left["position"].tolist() == running.tolist() and left["variants"].tolist() == given_variants[running].tolist()
+    )
 
 
 keys_of_urls = st.lists(

@@ -51,10 +51,10 @@ def test_a_rerun_from_nothing_writes_the_same(sources, rules, expected, tmp_path
 
 def test_a_build_with_another_input_added_cleans_that_one_only(sources, rules, expected, tmp_path):
     build(sources.request(tmp_path, rules=rules, shards=4, inputs=sources.wet[:2]))
-    before = {path.name: path.stat() for path in tmp_path.rglob("pages-*/*.parquet")}
+    before = {path.name: path.stat() for path in tmp_path.rglob("pages-*/*.pages")}
     assert len(before) == 2
     build(sources.request(tmp_path, rules=rules, shards=4, overwrite=True))
-    after = {path.name: path.stat() for path in tmp_path.rglob("pages-*/*.parquet")}
+    after = {path.name: path.stat() for path in tmp_path.rglob("pages-*/*.pages")}
     assert len(after) == 3
     assert {name: after[name].st_mtime_ns for name in before} == {n: s.st_mtime_ns for n, s in before.items()}
     assert made(tmp_path) == expected

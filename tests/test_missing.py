@@ -56,7 +56,7 @@ def test_a_run_stops_before_it_deduplicates_where_an_input_cannot_be_fetched(
     assert f"1 of 3 inputs could not be fetched ({server.url}/{first}: " in str(raised.value)
     listed = tmp_path / ".c4build/missing.txt"
     assert listed.read_text() == f"{server.url}/{first}\n"
-    assert len(list(tmp_path.glob(".c4build/pages-*/*.parquet"))) == 2
+    assert len(list(tmp_path.glob(".c4build/pages-*/*.pages"))) == 2
     assert not list(tmp_path.glob(".c4build/keys/*")) and not list(tmp_path.rglob("dataset_info.json"))
     server.fault = lambda path: ""
     server.sent.clear()

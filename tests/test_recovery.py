@@ -48,7 +48,7 @@ def undisturbed(inputs, tmp_path_factory):
 
 def page_files(out) -> dict[str, tuple[int, int]]:
     """When each page file was made, and which file it is."""
-    files = Path(out).glob(".c4build/pages-*/*.parquet")
+    files = Path(out).glob(".c4build/pages-*/*.pages")
     return {path.name: ((status := path.stat()).st_mtime_ns, status.st_ino) for path in files}
 
 

@@ -27,7 +27,7 @@ def tracker_of(tmp_path, files: int, size: int = 10, units: int = 1) -> Tracker:
     (tmp_path / "marks").mkdir(exist_ok=True)
     inputs = [SimpleNamespace(path=f"{number}.gz", likely_size=size) for number in range(files)]
     plan = SimpleNamespace(run=SimpleNamespace(shards=units))
-    paths = [f"{tmp_path}/pages/{number}.parquet" for number in range(files)]
+    paths = [f"{tmp_path}/pages/{number}.pages" for number in range(files)]
     return Tracker(Prepared(plan, inputs, paths, {}, False), str(tmp_path / "marks"), "cleaning", "pages")
 
 
@@ -80,7 +80,7 @@ def test_of_thousands_of_files_none_is_looked_at_again_and_again(tmp_path, folde
     count, old, done = 3000, 500, 1500
     (tmp_path / "pages").mkdir()
     for number in range(old):
-        (tmp_path / f"pages/{number}.parquet").touch()
+        (tmp_path / f"pages/{number}.pages").touch()
     tracker = tracker_of(tmp_path, count)
     marks.begin(folder, "Clean")
     for number in range(old, done):
@@ -171,7 +171,7 @@ def test_a_run_on_another_machine_is_dead_after_a_minute_without_a_sign_of_life(
 
 def test_where_a_run_is_dead_or_was_handed_over_what_its_workers_left_is_looked_at(honest, tmp_path, folder):
     units = tmp_path / "units"
-    for path in (*(tmp_path / f"pages/{number}.parquet" for number in range(5)), units / "00000.json", units / "0.txt"):
+    for path in (*(tmp_path / f"pages/{number}.pages" for number in range(5)), units / "00000.json", units / "0.txt"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     Path(folder).mkdir()

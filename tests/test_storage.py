@@ -253,7 +253,7 @@ def test_a_file_that_is_read_from_front_to_end_is_one_request(s3, out):
 def test_a_table_is_read_by_few_requests(s3, out, groups, requests):
     schema = pa.schema([("a", pa.binary()), ("b", pa.binary())])
     parts = [[pa.array([LARGE[k * 250_000 :][:250_000]]), pa.array([b"%d" % k])] for k in range(groups)]
-    with open_table(f"{out}/x", schema, compression="none") as table:
+    with open_table(f"{out}/x", schema) as table:
         for part in parts:
             table.write(part)
     s3.seen.clear()
@@ -508,7 +508,7 @@ def _run_again(s3, out: str):
     s3.seen.clear()
     done = run_command(*options(out, "--variants", "en,en.noblocklist"), environment=s3.environment)
     assert (done.code, done.error_lines) == (0, ["c4build: en is there already"])
-    page_files = [seen.method for seen in s3.seen if "/pages-" in seen.path and seen.path.endswith(".parquet")]
+    page_files = [seen.method for seen in s3.seen if "/pages-" in seen.path and seen.path.endswith(".pages")]
     assert page_files and "PUT" not in page_files, "no input is read again"
     done = run_command("verify", out, environment=s3.environment)
     assert (done.code, len(done.out.splitlines())) == (0, 2), done.err

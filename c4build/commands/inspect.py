@@ -75,7 +75,7 @@ def _under_way(folder: str) -> str:
         work = join(above, ".c4build")
         pages = [name for name in list_folders(work) if name.startswith("pages-")]
         if pages:
-            cleaned = sum(path.endswith(".parquet") for name in pages for path in list_files(join(work, name)))
+            cleaned = sum(path.endswith(".pages") for name in pages for path in list_files(join(work, name)))
             return f"; a build is under way in {above}: {counted(cleaned, 'inputs')} cleaned"
         above = os.path.dirname(above)
     return ""

@@ -226,7 +226,7 @@ def _find_page_files(
                 lacking[folder] = said
     make_folder(own)
     write_sealed(join(own, _TRACKS), {"rules": rules, "tracks": clean.track_keys(), "lists": _lists_of(clean)})
-    names = [f"{source.name[-100:]}-{source.identity}.parquet" for source in inputs]
+    names = [f"{source.name[-100:]}-{source.identity}.pages" for source in inputs]
     there: dict[str, str] = {}
     for folder in [*reversed(serving), own]:
         there |= {base_name(path): path for path in list_files(folder)}

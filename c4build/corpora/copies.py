@@ -103,7 +103,7 @@ def page_files(work: str, rules: str) -> Iterator[tuple[str, str, list[str]]]:
             continue
         for path in list_files(join(work, name)) if said["rules"] == rules else ():
             stem, _, ending = base_name(path).rpartition(".")
-            if ending == "parquet":
+            if ending == "pages":
                 yield stem.rpartition("-")[2], path, said["tracks"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from c4build.corpora.cutter import Cutter
 from c4build.corpora.examples import Shard, ShardError, read_shard
-from c4build.corpora.shuffle import PAGE, EarlyPages, first_pages, save_order
+from c4build.corpora.shuffle import FORMAT, PAGE, EarlyPages, first_pages, save_order
 from c4build.errors import CorruptFileError, UsageError
 from c4build.flow.kit import Prepared, Watched
 from c4build.flow.runs import marks
@@ -31,7 +31,7 @@ class Measuring(NamedTuple):
     progress: str | None = None  # see `kit.Run`
 
     def stem(self, number: int) -> str:
-        return join(self.work, f"{number:05d}-{self.share:.9f}")
+        return join(self.work, f"{number:05d}-{self.share:.9f}-{FORMAT}")
 
     def told(self, number: int) -> str | None:
         return self.progress and join(self.progress, str(number))

@@ -15,6 +15,7 @@ from c4build.write.tables import open_table, read_table
 _BLOCK_BYTES = 64 << 20  # of text in a shard that comes out, and in a file of early pages: what a process holds
 _GROUP_BYTES = 1 << 20  # of text in a row group of such a file: what is read for one page
 _SPARE = 100  # pages that may be passed over
+FORMAT = 2  # of such files: part of their names
 PAGE = np.dtype([("order", "<u8"), ("shard", "<u4"), ("row", "<u4"), ("length", "<u8"), ("bytes", "<u8")])
 
 _Early = tuple[int, int, Mapping[str, str]]  # (place in the shuffle, row of the shard, example)
@@ -67,7 +68,7 @@ def _groups(pages: Sequence[_Early]) -> Iterator[list[_Early]]:
 
 
 def _early_file(stem: str, number: int) -> str:
-    return f"{stem}-{number}.parquet"
+    return f"{stem}-{number}.pages"
 
 
 def read_early(stem: str, low: int, high: int) -> Iterator[tuple[int, dict[str, str]]]:

@@ -76,13 +76,13 @@ def displaced_in(keys: np.ndarray, groups: np.ndarray, running: np.ndarray, vari
     """
     # Of most URLs there is one copy: only the others are sorted further, the best copy last, then turned round.
     several = meeting(keys)
-    fields = keys[several]
+    fields = keys.take(several)
     best_last = np.lexsort(
         (-fields["page"].astype(np.int64), ~groups[several], fields["date"], fields["low"], fields["high"])
     )
     several = several[best_last[::-1]]
     displaced = np.zeros_like(running)
-    displaced[several] = later_in_group(group_numbers(keys[several]), running[several], variants)
+    displaced[several] = later_in_group(group_numbers(keys.take(several)), running[several], variants)
     return displaced
 
 

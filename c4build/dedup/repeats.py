@@ -10,6 +10,7 @@ from c4build.dedup.keys import (
     later_in_group,
     losses_of,
     meeting,
+    packed,
     repeat_dtype,
     repeat_key_dtype,
 )
@@ -33,16 +34,16 @@ def combine(keys: np.ndarray, variants: int) -> tuple[np.ndarray, np.ndarray]:
     """Decides what some of the files can among themselves: what loses to one of them loses to all.
 
     Args:
-      keys: [n] of `repeat_key_dtype`, of one group.
+      keys: [n] of `repeat_key_dtype`, of one group; their memory is used for what is returned.
       variants: how many variants there are.
 
     Returns:
       The keys that are still in, without the variants that they lost, and the positions that lost any, as `repeat_dtype`.
     """
     lost = lost_repeats(keys, np.zeros(len(keys), np.uint32), variants)
-    left = keys.copy()
-    left["variants"] &= ~lost
-    return left[left["variants"] > 0], losses_of(keys["position"], lost, repeat_dtype(variants))
+    gone = losses_of(keys["position"], lost, repeat_dtype(variants))
+    keys["variants"] &= ~lost
+    return packed(keys, keys["variants"] > 0), gone
 
 
 def lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
@@ -50,15 +51,15 @@ def lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndar
     if core is None:
         return plain_lost_repeats(keys, groups, variants)
     found = core.lost_repeats(np.ascontiguousarray(keys).data.cast("B"), keys.itemsize, np.ascontiguousarray(groups))
-    return np.frombuffer(found, np.uint64).astype(keys["variants"].dtype)
+    return np.frombuffer(found, keys["variants"].dtype)
 
 
 def plain_lost_repeats(keys: np.ndarray, groups: np.ndarray, variants: int) -> np.ndarray:
     """In Python."""
     lost = np.zeros_like(keys["variants"])
     shared = meeting(keys)
-    some = keys[shared]
+    some = keys.take(shared)
     order = np.lexsort((some["position"], groups[shared], some["rank"], some["low"], some["high"]))
-    some = some[order]
+    some = some.take(order)
     lost[shared[order]] = later_in_group(group_numbers(some), some["variants"], variants)
     return lost

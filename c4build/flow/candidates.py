@@ -227,13 +227,13 @@ class PlainLowest:
 
 def candidates_file(page_file: str) -> str:
     """Beside a page file."""
-    return page_file.removesuffix(".parquet") + ".samples"
+    return page_file.removesuffix(".pages") + ".samples"
 
 
 @contextmanager
 def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="lz4", use_dictionary=False, write_statistics=False) as table:
+    with open_table(path, _SCHEMA, sums, compression="lz4") as table:
         yield table
 
 

@@ -11,6 +11,7 @@ from c4build.dedup.keys import (
     deal,
     hashes,
     loss_dtype,
+    packed,
     repeat_dtype,
     repeat_key_dtype,
     sortable_dates,
@@ -40,16 +41,15 @@ def url_keys(group: Group, settings: FinishSettings, buckets: int) -> Iterator[t
     dealt = []
     for file, start in zip(group.files, group.rows):
         columns = settings.columns_in(file)
-        parts = [np.empty(0, url_key_dtype(len(columns)))]
+        all_keys = np.empty(file.rows, url_key_dtype(len(columns)))
         for first, _, batch in read_keys(file, ["reasons", "url_hash", "timestamp"]):
-            keys = np.empty(batch.num_rows, url_key_dtype(len(columns)))
+            keys = all_keys[first : first + batch.num_rows]
             hashed = hashes(joined(batch.column("url_hash"))[0])
             keys["high"], keys["low"] = hashed["high"], hashed["low"]
             keys["date"] = sortable_dates(*joined(batch.column("timestamp")))
             keys["page"] = np.arange(start + first, start + first + batch.num_rows)
             keys["reasons"] = reasons_in(batch)[:, columns]
-            parts.append(keys)
-        dealt.append(deal(np.concatenate(parts), buckets))
+        dealt.append(deal(all_keys, buckets))
     for bucket, keys in by_bucket(dealt, buckets):
         yield bucket, keys.tobytes()
 
@@ -80,19 +80,18 @@ def _repeat_keys(file: PageFile, start: int, losses: np.ndarray, settings: Finis
     lost = np.zeros(file.rows, weights.dtype)
     lost[losses["page"]] = losses["variants"]
     wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
-    parts = [np.empty(0, repeat_key_dtype(len(variants)))]
+    all_keys = np.empty(file.keys, repeat_key_dtype(len(variants)))
     for row, position, batch in read_keys(file, ["reasons", "rank", "keys"]):
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(weights.dtype)
         running &= ~lost[row : row + batch.num_rows] & weights.dtype.type(wanted)
         data, sizes = joined(batch.column("keys"))
         hashed, counts = hashes(data), sizes // 16
-        keys = np.empty(len(hashed), repeat_key_dtype(len(variants)))
+        keys = all_keys[position : position + len(hashed)]
         keys["high"], keys["low"] = hashed["high"], hashed["low"]
         keys["rank"] = np.repeat(batch.column("rank").to_numpy(), counts)
         keys["position"] = np.arange(start + position, start + position + len(keys))
         keys["variants"] = np.repeat(running, counts)
-        parts.append(keys[keys["variants"] > 0])
-    return np.concatenate(parts)
+    return packed(all_keys, all_keys["variants"] > 0)
 
 
 def cut(group: Group, losses: bytes, repeats: bytes, variants: int) -> Iterator[tuple[int, bytes]]:
@@ -105,7 +104,7 @@ def cut(group: Group, losses: bytes, repeats: bytes, variants: int) -> Iterator[
 
 
 def _in_order(losses: np.ndarray) -> np.ndarray:
-    return losses[np.argsort(losses[_place_in(losses)])]
+    return losses.take(np.argsort(losses[_place_in(losses)]))
 
 
 def _place_in(losses: np.ndarray) -> str:

@@ -136,6 +136,8 @@ class Repeats(_KeyStep):
             yield group, ("repeats", data)
 
     def _decide(self, sent: list[tuple[int, Sent]]) -> Iterator[tuple[int, bytes]]:
+        if len(sent) == 1:  # what a group has to itself was decided there
+            return
         keys = [(group, fetch(data)) for group, data in sent]
         yield from repeats(keys, len(self.plan.finish.variants)).items()
 

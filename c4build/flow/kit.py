@@ -60,7 +60,7 @@ class Run(NamedTuple):
 
     def held_out_file(self, shard: int) -> str:
         """The shard's examples for the validation split."""
-        return join(self.units, f"{shard:05d}.validation.parquet")
+        return join(self.units, f"{shard:05d}.validation")
 
 
 class Watched(NamedTuple):

@@ -1,12 +1,13 @@
 """What Clean leaves of an input: a page file with the texts, and beside it a key file with what deduplication compares.
 
-Both are Parquet files with the same row groups, written whole or not at all, the key file first; before it, unless no
-samples are asked for, a table of what may become one (`candidates`). In the page file's metadata stands the `Report` of the reading. Each page is one row, in file order.
+Both are tables with the same row groups, written whole or not at all, the key file first; before it, unless no samples
+are asked for, a table of what may become one (`candidates`). In the page file's foot stands the `Report` of the reading.
+Each page is one row, in file order.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,10 @@ from c4build.read.paths import Input
 from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
-FORMAT = 7  # of page files: part of their folders' names
+FORMAT = 8  # of page files: part of their folders' names
 _ROW_GROUP_ROWS = 2048
 _ROW_GROUP_CHARS = 1 << 23
 _NUMBER, _KEYS = (PAGE_SCHEMA.names.index(name) for name in ("number", "keys"))
-_OPTIONS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
 
 class PageFile(NamedTuple):
@@ -130,8 +130,8 @@ def open_page_file(
     the tables of `samples` and of all pages that are `dropped`, too."""
     schema = pa.schema([*PAGE_SCHEMA, *((name, pa.string()) for name in PROVENANCE if provenance)])
     with (
-        open_table(path, schema, **_OPTIONS) as pages,
-        open_table(key_file(path), KEY_SCHEMA, **_OPTIONS) as keys,
+        open_table(path, schema) as pages,
+        open_table(key_file(path), KEY_SCHEMA) as keys,
         open_candidates(candidates_file(path)) if samples else nullcontext() as table,
         open_candidates(dropped_file(path)) if dropped else nullcontext() as dropped_table,
     ):
@@ -139,11 +139,11 @@ def open_page_file(
 
 
 def key_file(page_file: str) -> str:
-    return page_file.removesuffix(".parquet") + ".keys"
+    return page_file.removesuffix(".pages") + ".keys"
 
 
 def dropped_file(page_file: str) -> str:
-    return page_file.removesuffix(".parquet") + ".dropped"
+    return page_file.removesuffix(".pages") + ".dropped"
 
 
 def find_page_file(

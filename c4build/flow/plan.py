@@ -92,7 +92,7 @@ def read_sample(prepared: Prepared) -> list[FileCost]:
     plan = prepared.plan
     cleaner = Cleaner(plan.finish.clean, plan.transport)
     first = identify(write_first_page(join(plan.run.work, "first.warc.wet"), "first.example.org"))
-    ready = cleaner.clean(first, join(plan.run.work, "first.parquet"))
+    ready = cleaner.clean(first, join(plan.run.work, "first.pages"))
     _deduplicate(plan, join(plan.run.work, "first"), [ready], _Lists(plan._replace(url_lists=())))
     costs = []
     for file, (source, page_file) in enumerate(zip(prepared.inputs, prepared.page_files)):

@@ -89,7 +89,7 @@ class Plan(NamedTuple):
             yield 0, example
 
     def examples_file(self, unit: Unit) -> str:
-        return join(self.taken, unit.identity + ".parquet")
+        return join(self.taken, unit.identity + ".examples")
 
 
 def prepare(

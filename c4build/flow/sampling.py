@@ -57,6 +57,18 @@ def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
     return np.ones(len(chances), bool) if limit is None else chances < np.uint64(limit)
 
 
+def _same(number: int, rows: int) -> pa.Array:
+    """A column of int64, without `pa.array`, which looks for pandas when it is first given an array of NumPy's."""
+    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(np.full(rows, number, np.int64))])
+
+
+def _binary(values: np.ndarray) -> pa.Array:
+    """[n, width] uint8 as n values of so many bytes each."""
+    rows, width = values.shape
+    starts = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
+    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(starts), pa.py_buffer(values.tobytes())])
+
+
 class LostBy:
     """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
@@ -64,6 +76,9 @@ class LostBy:
         """`losses`: [n] of `loss_dtype`."""
         known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
         self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._losses
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
@@ -120,14 +135,12 @@ class UnitSamples:
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
         """Those of a file's candidates that are the unit's, with the groups of the variants."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
-        for at, row in enumerate(rows.column("row").to_pylist()):
+        losing = ((at, row) for at, row in enumerate(rows.column("row").to_pylist()) if row in self._lost_by)
+        for at, row in losing:
             for bit, code in self._lost_by(row):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
-        own = {
-            "file": pa.array(np.full(len(rows), self._file)),
-            "groups": pa.array([of.tobytes() for of in groups], pa.binary()),
-        }
+        own = {"file": _same(self._file, len(rows)), "groups": _binary(groups)}
         number = rows.column("number").to_numpy()
         in_unit = (pages.start <= number) & (number < pages.stop)
         found = pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)

@@ -1,18 +1,18 @@
-"""The validation pages of web pages: each unit keeps its few in a file, from which the validation shards are put together."""
+"""The validation pages of web pages: each unit keeps its few in a table, from which the validation shards are put together."""
 
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from c4build.write.files import FileSum, base_name, read_checked, whole_file
+from c4build.write.files import FileSum, base_name, read_checked
 from c4build.write.shards import Example
+from c4build.write.tables import TableReader, open_table
 
 
 class ValidationPart:
-    """The validation pages of one unit, of all variants, in one small Parquet file."""
+    """The validation pages of one unit, of all variants, in one small table."""
 
     def __init__(self, path: str, features: Sequence[str]):
         self._path = path
@@ -22,8 +22,7 @@ class ValidationPart:
 
     def __enter__(self) -> "ValidationPart":
         self._stack = ExitStack()
-        file = self._stack.enter_context(whole_file(self._path, self._sums))
-        self._writer = self._stack.enter_context(pq.ParquetWriter(file, self._schema, compression="lz4"))
+        self._table = self._stack.enter_context(open_table(self._path, self._schema, self._sums, compression="lz4"))
         return self
 
     def write(self, variant: int, example: Example):
@@ -33,7 +32,7 @@ class ValidationPart:
 
     def _flush(self):
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
+            self._table.write(pa.RecordBatch.from_pylist(self._rows, self._schema).columns)
             self._rows.clear()
 
     def __exit__(self, kind, error, trace):
@@ -48,7 +47,7 @@ class ValidationPart:
 
 def read_held_out(path: str, said: dict) -> Iterator[tuple[int, Example]]:
     """Yields (variant, example) of a unit's validation pages. Raises CorruptFileError where it wrote others: `said` tells."""
-    table = pq.ParquetFile(io.BytesIO(read_checked(path, FileSum(**said))))
-    for group in range(table.num_row_groups):
-        for example in table.read_row_group(group, use_threads=False).to_pylist():
+    table = TableReader(path, io.BytesIO(read_checked(path, FileSum(**said))))
+    for group in range(len(table.groups)):
+        for example in table.read(group).to_pylist():
             yield example.pop("variant"), example

@@ -1,6 +1,6 @@
 """Remote files that are read here and there, in few requests.
 
-Whoever reads a Parquet file asks for its end, then goes on from its start, and leaves a little out here and there. The
+Whoever reads a table asks for its end, then goes on from its start, and leaves a little out here and there. The
 first request is for the whole file, and stays open while the end is fetched by a second one, once; what is left out is
 read over where that costs less than a request. Who knows the end already says how large the file is: then the first
 request is for what is read first, and no other is needed.

@@ -1,62 +1,72 @@
-"""Parquet files that know when they are not what was written: tables on their way from one stage to the next.
+"""Tables on their way from one stage to the next: files that know when they are not what was written.
 
-Each column of each row group has a checksum of its values, kept under a seal with whatever else the writer wants to say.
-So nothing that became of the file can pass: a reader that is led astray gives other values. Parquet's own checksums would
-be a second reading of the same bytes, and leave out the footer and the headers of pages.
+    blocks   for each column of each row group an Arrow IPC stream, one behind another
+    foot     JSON: where each block lies and its CRC-32, and what the writer says
+    tail     SHA-256 of the foot, and its size
+
+Each byte of a file is of one of these and is checked before it is understood: nothing that became of the file can pass.
 """
 
+import hashlib
 import io
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from c4build.errors import C4BuildError, CorruptFileError
-from c4build.write.files import FileSums, digest, open_file, output_errors, seal, unseal, whole_file
+from c4build.write.files import FileSums, digest, open_file, whole_file
 
-_METADATA = b"c4build"
+_TAIL = struct.Struct("<32sQ")
 
 
 class TableWriter:
-    """Writes row groups; `fields` go into the file's metadata when it is whole."""
+    """Writes row groups; `fields` go into the file's foot when it is whole."""
 
-    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema):
-        self._writer, self._schema = writer, schema
+    def __init__(self, file: BinaryIO, schema: pa.Schema, compression: str | None):
+        self._file, self._schema, self._end = file, schema, 0
+        self._options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
         self.fields: dict = {}
         self.groups: list[dict] = []
         self.foot = b""  # what `read_table` can be given, when the table is whole
 
     def write(self, columns: Sequence[pa.Array], about: dict | None = None):
         """Writes a row group; `about` is kept with it."""
-        batch = pa.record_batch(columns, schema=self._schema)
-        self._writer.write_batch(batch)
-        sums = {name: _checksum(column) for name, column in zip(self._schema.names, batch.columns)}
-        self.groups.append({"rows": batch.num_rows, "sums": sums, **(about or {})})
+        blocks = {}
+        for field, column in zip(self._schema, columns, strict=True):
+            batch, block = pa.record_batch([column], schema=pa.schema([field])), pa.BufferOutputStream()
+            with pa.ipc.new_stream(block, batch.schema, options=self._options) as stream:
+                stream.write_batch(batch)
+            data = block.getvalue()
+            self._file.write(data)
+            blocks[field.name] = self._end, data.size, isal_zlib.crc32(data)
+            self._end += data.size
+        self.groups.append({"blocks": blocks, **(about or {})})
 
     def content(self) -> str:
         """A digest of all that was written so far."""
         return digest(self.groups)
 
     def finish(self):
-        own = seal({**self.fields, "groups": self.groups})
-        self._writer.add_key_value_metadata({_METADATA.decode(): json.dumps(own)})
+        foot = json.dumps({"fields": self.fields, "groups": self.groups, "end": self._end}).encode()
+        self._file.write(foot + _TAIL.pack(hashlib.sha256(foot).digest(), len(foot)))
+        self.foot = isal_zlib.compress(foot)
 
 
 @contextmanager
-def open_table(path: str, schema: pa.Schema, sums: FileSums | None = None, **options) -> Iterator[TableWriter]:
-    """A table that is there, whole, when the block ends well. `options` are those of `pyarrow.parquet.ParquetWriter`."""
-    told: list = []
-    with whole_file(path, sums) as file, pq.ParquetWriter(file, schema, metadata_collector=told, **options) as writer:
-        table = TableWriter(writer, schema)
+def open_table(
+    path: str, schema: pa.Schema, sums: FileSums | None = None, compression: str | None = None
+) -> Iterator[TableWriter]:
+    """A table that is there, whole, when the block ends well. `compression`: lz4, or none."""
+    with whole_file(path, sums) as file:
+        table = TableWriter(file, schema, compression)
         yield table
-        with output_errors(path):
-            table.finish()
-    table.foot = _packed(*told)
+        table.finish()
 
 
 class TableReader:
@@ -65,36 +75,39 @@ class TableReader:
     Args:
       path: of the file, for errors.
       file: the file.
-      metadata: what stands at its end, where that is known.
+      said: its foot, where that is known.
     """
 
-    def __init__(self, path: str, file: BinaryIO, metadata: pq.FileMetaData | None = None):
-        self._path = path
+    def __init__(self, path: str, file: BinaryIO, said: dict | None = None):
+        self._path, self._file = path, file
         with self._errors():
-            self._table = pq.ParquetFile(file, metadata=metadata)
-            self.fields = unseal(json.loads(self._table.metadata.metadata[_METADATA]), path)
-            self.groups: list[dict] = self.fields.pop("groups")
+            self._said = said or _read_foot(file)
+            self.fields: dict = self._said["fields"]
+            self.groups: list[dict] = self._said["groups"]
 
     def read(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
-        """Columns of a row group."""
-        known = self.groups[group]
-        columns = list(known["sums"]) if columns is None else list(columns)
+        """Columns of a row group, in their order in the file."""
+        blocks = self.groups[group]["blocks"]
+        names = list(blocks) if columns is None else sorted(columns, key=list(blocks).index)
         with self._errors():
-            table = self._table.read_row_group(group, columns, use_threads=False)
-            (batch,) = table.combine_chunks().to_batches()
-            found = {name: _checksum(batch.column(name)) for name in columns}
-            if batch.num_rows != known["rows"] or found != {name: known["sums"][name] for name in columns}:
-                raise corrupt(self._path)
-        return batch
+            return pa.RecordBatch.from_arrays([_column_in(self._block(*blocks[name])) for name in names], names)
 
     def foot(self) -> bytes:
         """What `read_table` can be given to read this table by one request."""
-        return _packed(self._table.metadata)
+        return isal_zlib.compress(json.dumps(self._said).encode())
 
     def check(self):
         """Reads all of it."""
-        for group in range(len(self.groups)):
-            self.read(group)
+        with self._errors():
+            for group in self.groups:
+                for block in group["blocks"].values():
+                    self._block(*block)
+
+    def _block(self, start: int, size: int, crc: int) -> bytes:
+        self._file.seek(start)
+        block = self._file.read(size)
+        _expect(len(block) == size and isal_zlib.crc32(block) == crc)
+        return block
 
     @contextmanager
     def _errors(self):
@@ -102,8 +115,8 @@ class TableReader:
             yield
         except (C4BuildError, FileNotFoundError):
             raise
-        except Exception as error:  # the library has many ways to say it
-            raise corrupt(self._path) from error
+        except Exception as error:  # there are many ways to say it
+            raise CorruptFileError(f"{self._path}: it does not hold what was written") from error
 
 
 @contextmanager
@@ -114,31 +127,39 @@ def read_table(path: str, foot: bytes = b"") -> Iterator[TableReader]:
       path: of the table.
       foot: of the table where it is known, so that its end need not be fetched from a store.
     """
-    metadata = pq.read_metadata(io.BytesIO(isal_zlib.decompress(foot))) if foot else None
+    said = json.loads(isal_zlib.decompress(foot)) if foot else None
     try:
-        with open_file(path, -1 if metadata is None else _end_of_columns(metadata)) as file:
-            yield TableReader(path, file, metadata)
+        with open_file(path, said["end"] if said else -1) as file:
+            yield TableReader(path, file, said)
     except (CorruptFileError, FileNotFoundError) as error:
         what = str(error) if isinstance(error, CorruptFileError) else f"{path}: it is gone"
         raise CorruptFileError(f"{what}; run the same command again and it is made again") from error
 
 
-def _packed(metadata: pq.FileMetaData) -> bytes:
-    file = io.BytesIO()
-    metadata.write_metadata_file(file)
-    return isal_zlib.compress(file.getvalue())
+def _read_foot(file: BinaryIO) -> dict:
+    """The foot of a table, which is found to fit the file."""
+    end = file.seek(0, io.SEEK_END) - _TAIL.size
+    file.seek(end)
+    sha256, size = _TAIL.unpack(file.read(_TAIL.size))
+    _expect(size <= end)
+    file.seek(end - size)
+    foot = file.read(size)
+    _expect(hashlib.sha256(foot).digest() == sha256)
+    said = json.loads(foot)
+    blocks = [block for group in said["groups"] for block in group["blocks"].values()]
+    bounds = [0, *(start + size for start, size, _ in blocks)]
+    _expect(bounds == [*(start for start, _, _ in blocks), end - size] == sorted(bounds) and said["end"] == end - size)
+    return said
 
 
-def _end_of_columns(metadata: pq.FileMetaData) -> int:
-    """The place behind all columns in the file, where its foot begins."""
-    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    columns = (group.column(index) for group in groups for index in range(group.num_columns))
-    starts = ((column.dictionary_page_offset or column.data_page_offset, column) for column in columns)
-    return max((start + column.total_compressed_size for start, column in starts), default=0)
+def _expect(is_so: bool):
+    if not is_so:
+        raise ValueError("not what was written")
 
 
-def corrupt(path: str) -> CorruptFileError:
-    return CorruptFileError(f"{path}: it does not hold what was written")
+def _column_in(block: bytes) -> pa.Array:
+    (batch,) = pa.ipc.open_stream(block, options=pa.ipc.IpcReadOptions(use_threads=False))
+    return batch.column(0)
 
 
 def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -157,18 +178,3 @@ def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _bytes(data: pa.Buffer | None) -> np.ndarray:
     return np.frombuffer(data or b"", np.uint8)
-
-
-def _checksum(column: pa.Array) -> int:
-    """A CRC of the column's type and values."""
-    kind = str(column.type).encode()
-    valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else np.ones(len(column), bool)
-    sizes: np.ndarray | bytes = b""
-    if column.type in (pa.string(), pa.binary()):
-        data, sizes = joined(column)
-    elif pa.types.is_boolean(column.type):
-        data = column.fill_null(False).to_numpy(zero_copy_only=False)
-    else:
-        width = column.type.bit_width // 8
-        data = _bytes(column.buffers()[-1])[column.offset * width : (column.offset + len(column)) * width]
-    return isal_zlib.crc32(data, isal_zlib.crc32(sizes, isal_zlib.crc32(valid, isal_zlib.crc32(kind))))

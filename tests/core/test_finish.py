@@ -122,7 +122,7 @@ def parts_of(settings, inputs, folder) -> list[FilePart]:
     variants = len(settings.variants)
     folder.mkdir()
     for number, source in enumerate(inputs):
-        file = Cleaner(settings.clean).clean(source, str(folder / f"{number}.parquet")).as_page_file(number)
+        file = Cleaner(settings.clean).clean(source, str(folder / f"{number}.pages")).as_page_file(number)
         losses = np.zeros(file.rows // 4, loss_dtype(variants))
         losses["page"] = np.sort(chosen.choice(file.rows, len(losses), replace=False))
         repeats = np.zeros(file.keys // 3, repeat_dtype(variants))

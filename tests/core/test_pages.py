@@ -81,7 +81,7 @@ def made(settings: CleanSettings, way: type, files: list[str], folder: Path) -> 
     assert type(cleaner._pages) is way
     folder.mkdir()  # in its place again, as page files name it
     for number, path in enumerate(files):
-        report = cleaner.clean(identify(path), str(folder / f"{number}.parquet"))
+        report = cleaner.clean(identify(path), str(folder / f"{number}.pages"))
         found[number] = report
     found |= {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)

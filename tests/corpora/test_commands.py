@@ -89,7 +89,7 @@ def test_what_a_stopped_run_left_is_used_and_the_bytes_are_the_same(dump, tmp_pa
     assert run_command(*arguments).code == 0
     before = files(tmp_path)
     folder = Path(summary(tmp_path, "wikipedia")["folder"])
-    taken = sorted((tmp_path / ".c4build").glob("examples-*/*.parquet"))
+    taken = sorted((tmp_path / ".c4build").glob("examples-*/*.examples"))
     made = [path.stat().st_mtime_ns for path in taken]
     # As if it had been killed while it wrote: one unit and the end are missing.
     taken[0].unlink()
@@ -270,7 +270,7 @@ def test_inspect_names_a_shard_of_any_format_that_cannot_be_read_and_reads_the_o
 def test_inspect_tells_of_a_build_that_has_no_shard_yet(tmp_path):
     # In the version's own folder, and in the variant's.
     (tmp_path / ".c4build/pages-1").mkdir(parents=True)
-    (tmp_path / ".c4build/pages-1/a.parquet").write_bytes(b"")
+    (tmp_path / ".c4build/pages-1/a.pages").write_bytes(b"")
     folder = tmp_path / "c4/en/1.0.0"
     folder.mkdir(parents=True)
     for named in (folder, folder.parent):
@@ -281,7 +281,7 @@ def test_inspect_tells_of_a_build_that_has_no_shard_yet(tmp_path):
 
 def test_a_folder_that_does_not_exist_is_not_called_a_build_under_way(tmp_path):
     (tmp_path / ".c4build/pages-1").mkdir(parents=True)
-    (tmp_path / ".c4build/pages-1/a.parquet").write_bytes(b"")
+    (tmp_path / ".c4build/pages-1/a.pages").write_bytes(b"")
     said = f"c4build: {tmp_path}/c4/en/1.0.0: there is no such folder; give a corpus' folder, as in OUT/c4/en"
     for command in (("inspect",), ("truncate", "--words", 10, "--out", tmp_path)):
         done = run_command(*command, tmp_path / "c4/en/1.0.0")

@@ -161,7 +161,7 @@ def test_many_small_blocks_hold_what_one_large_one_does(corpus, tmp_path, monkey
         assert texts(folder) == whole[f"{size}-words"]
         assert len([shard for shard in find_shards(str(folder)) if shard.split == "train"]) >= fewest
     if workers == 1:
-        assert len(list((tmp_path / "blocks").rglob("measured-*/00000-*.parquet"))) > 1
+        assert len(list((tmp_path / "blocks").rglob("measured-*/00000-*.pages"))) > 1
 
 
 @pytest.mark.slow

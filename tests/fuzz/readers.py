@@ -42,7 +42,7 @@ def wet(rules_name: str):
 
     def read(path: str, measured):
         with tempfile.TemporaryDirectory() as folder:
-            report = cleaner.clean(identify(path), str(Path(folder, "page.parquet")))
+            report = cleaner.clean(identify(path), str(Path(folder, "page.pages")))
         if not measured:
             return
         measured()
