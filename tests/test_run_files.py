@@ -178,7 +178,7 @@ def test_where_a_run_is_dead_or_was_handed_over_what_its_workers_left_is_looked_
     marks.begin(folder, "Finish")
     read(f"{folder}/1", 7, 10, damaged=2)
     marks.leave(folder)
-    places = look.Places({f"{tmp_path}/pages": 2}, "parquet", str(units), folder, "cleaning", time.time() - 9)
+    places = look.Places({f"{tmp_path}/pages": 2}, "pages", str(units), folder, "cleaning", time.time() - 9)
     given = {
         **honest, "places": places._asdict(), "units": {"all": 4, "done": 0}, "heartbeat": 0,
         "process": {**honest["process"], "node": "elsewhere"}, "files": {**honest["files"], "all": 3, "done": 0},

@@ -25,6 +25,23 @@ from c4build.write.files import FileSums, digest, open_file, whole_file
 _TAIL = struct.Struct("<32sQ")
 
 
+class _Block(io.RawIOBase):
+    """Passes on to a file what Arrow writes, no copy of it, and sums it up."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.size = self.crc = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self._file.write(data)
+        self.size += len(data)
+        self.crc = isal_zlib.crc32(data, self.crc)
+        return len(data)
+
+
 class TableWriter:
     """Writes row groups; `fields` go into the file's foot when it is whole."""
 
@@ -39,13 +56,11 @@ class TableWriter:
         """Writes a row group; `about` is kept with it."""
         blocks = {}
         for field, column in zip(self._schema, columns, strict=True):
-            batch, block = pa.record_batch([column], schema=pa.schema([field])), pa.BufferOutputStream()
+            batch, block = pa.record_batch([column], schema=pa.schema([field])), _Block(self._file)
             with pa.ipc.new_stream(block, batch.schema, options=self._options) as stream:
                 stream.write_batch(batch)
-            data = block.getvalue()
-            self._file.write(data)
-            blocks[field.name] = self._end, data.size, isal_zlib.crc32(data)
-            self._end += data.size
+            blocks[field.name] = self._end, block.size, block.crc
+            self._end += block.size
         self.groups.append({"blocks": blocks, **(about or {})})
 
     def content(self) -> str:
