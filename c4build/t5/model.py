@@ -49,9 +49,9 @@ def relative_buckets(distance: np.ndarray, bidirectional: bool, buckets: int = 3
     return (offset + np.where(distance < exact, distance, large)).astype(np.int32)
 
 
-AT_ONCE = (
-    12  # layers that a GPU's program has one after another: it need not cut their arrays out of those of all layers
-)
+# Layers that a device's program has one after another, so that it need not cut their arrays out of those of all layers. On a
+# CPU XLA then finds attention's scores once for both passes, and keeps them: no matter for two layers.
+AT_ONCE = {"gpu": 12, "cpu": 2}
 
 POLICIES = {  # of `config.remat`: what the backward pass finds computed
     "none": jax.checkpoint_policies.everything_saveable,
@@ -106,7 +106,7 @@ class Stack(nnx.Module):
             return nnx.merge(block, arrays)(x, bias, visible, encoded, cross_visible, key), None
 
         x = dropout(x, self.config.dropout, first)
-        at_once = min(AT_ONCE, self.count) if jax.default_backend() == "gpu" else 1
+        at_once = min(AT_ONCE.get(jax.default_backend(), 1), self.count)
         layer = rematerialised(layer, self.config.remat, at_once)
         x, _ = jax.lax.scan(layer, x, (arrays, keys), unroll=at_once)
         return dropout(self.norm(x), self.config.dropout, last)
