@@ -34,13 +34,13 @@ def on_cpu() -> bool:
 
 
 def product(x, w, dtype=None):
-    """[..., m, k] times [k, n] or [..., k, n]: [..., m, n], in `dtype` or, without it, the arrays' own."""
-    return (_product if on_cpu() else _matmul)(dtype, x, w)
+    """[..., m, k] times [k, n] or [..., k, n], of one format: [..., m, n], in `dtype` or, without it, theirs."""
+    return _product(dtype, w.ndim == 2, x, w) if on_cpu() else _matmul(dtype, None, x, w)
 
 
 def layer_product(x, kernel, dimensions, **named):
     """`product`, as `nnx.Linear` calls for it."""
-    return _product(None, x, kernel) if on_cpu() else jax.lax.dot_general(x, kernel, dimensions, **named)
+    return product(x, kernel) if on_cpu() else jax.lax.dot_general(x, kernel, dimensions, **named)
 
 
 def weights_gradient(x, gradient):
@@ -55,25 +55,27 @@ def plus(x, y):
     return _plus(x, y) if on_cpu() else x + y
 
 
-def _matmul(dtype, x, w):
+def _matmul(dtype, shared, x, w):
     return jnp.matmul(x, w, preferred_element_type=dtype)
 
 
-_product = jax.custom_vjp(_matmul, nondiff_argnums=(0,))
+_product = jax.custom_vjp(_matmul, nondiff_argnums=(0, 1))  # shared: all rows have one w
 
 
-def _forward(dtype, x, w):
-    return _matmul(dtype, x, w), (x, w)
+def _forward(dtype, shared, x, w):
+    # Of what is not trained no gradient is computed, and what it would take is not kept.
+    kept = x.value if w.perturbed else None, w.value if x.perturbed else None
+    return _matmul(dtype, shared, x.value, w.value), kept
 
 
-def _backward(dtype, saved, gradient):
-    x, w = saved
-    of_x = jnp.matmul(gradient, _swapped(w)).astype(x.dtype)
-    of_w = weights_gradient(x, gradient) if w.ndim == 2 else _turned(x, gradient)
-    return of_x, of_w.astype(w.dtype)
+def _backward(dtype, shared, kept, gradient):
+    x, w = kept
+    of_x = None if w is None else jnp.matmul(gradient, _swapped(w)).astype(w.dtype)
+    of_w = None if x is None else (weights_gradient if shared else _turned)(x, gradient).astype(x.dtype)
+    return of_x, of_w
 
 
-_product.defvjp(_forward, _backward)
+_product.defvjp(_forward, _backward, symbolic_zeros=True)
 
 _swapped = functools.partial(jnp.swapaxes, axis1=-1, axis2=-2)
 
