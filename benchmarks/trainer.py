@@ -12,13 +12,15 @@ what XLA plans to hold, and how long compiling takes; then a budget of the step 
 `--input` measures how fast batches of 128 x 512 come, in this process and from workers.
 
 Each side takes whole training steps (forward, backward, AdaFactor, dropout 0.1) on packed rows of made-up text: ours in
-its own loop, data pipeline included, so that waiting for data is measured; theirs under `torch.compile` with the same
-batches handed over ready made, and PyTorch's Adafactor. They take turns, `--rounds` times, each in a process of its
-own, since either would hold the device's memory; the best round of each side counts, which is fair to both when
-something else runs on the machine. Prints a Markdown table and writes it as JSON with --json.
+its own loop, data pipeline included, so that waiting for data is measured; theirs with batches of the same shapes handed over ready
+made, `sdpa` attention and PyTorch's Adafactor, once under `torch.compile` and once as it comes. All use every processor there
+is. They take turns, `--rounds` times, each in a process of its own, since either would hold the device's memory; the
+best round of each side counts, which is fair to all when something else runs on the machine. A peer that compiles again
+while it is timed ends the benchmark. Prints a Markdown table and writes it as JSON with --json.
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -87,6 +89,7 @@ def ours(options) -> dict:
             mesh=sharding.make_mesh(1, 1), workers=options.workers, quiet=True,
         )  # fmt: skip
         import jax
+        import jaxlib
 
         lines = [line for line in read_metrics(folder / "run") if "steps_per_second" in line][1:]
         seconds = sum(1 / line["steps_per_second"] for line in lines) / len(lines)
@@ -95,6 +98,7 @@ def ours(options) -> dict:
             "waiting": sum(line["waiting"] for line in lines) / len(lines),
             "device": jax.devices()[0].device_kind,
             "peak": peak_of(jax.devices()[0]),
+            "versions": f"JAX {jax.__version__}, jaxlib {jaxlib.__version__}",
         }
 
 
@@ -104,9 +108,10 @@ def peak_of(device):
     return device_peak(device)
 
 
-def theirs(options) -> dict:
-    """Hugging Face's model under torch.compile: the same shapes, all positions real, as in packed rows."""
+def theirs(options, compiled: bool) -> dict:
+    """Hugging Face's model: the same shapes, all positions real, as in packed rows."""
     import torch
+    import transformers
     from transformers import T5Config, T5ForConditionalGeneration
 
     from c4build.t5.config import model_config
@@ -115,13 +120,15 @@ def theirs(options) -> dict:
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     config = model_config(options.size, vocab_size=options.vocabulary, dropout=0.1)
     fields = {name: value for name, value in write_config(config).items() if name != "architectures"}
-    model = T5ForConditionalGeneration(T5Config(**fields, use_cache=False)).to(device).train()
+    settings = T5Config(**fields, use_cache=False, attn_implementation=options.peer_attention)
+    model = T5ForConditionalGeneration(settings).to(device).train()
     if options.remat != "none":
         model.gradient_checkpointing_enable()
     optimizer = torch.optim.Adafactor(model.parameters(), lr=0.01)
-    step_model = model if options.eager else torch.compile(model)
+    step_model = torch.compile(model) if compiled else model
     half = options.dtype == "bfloat16"
     inputs = torch.randint(2, 8000, (options.batch, options.length), device=device)
     labels = torch.randint(2, 8000, (options.batch, options.targets), device=device)
@@ -145,12 +152,25 @@ def theirs(options) -> dict:
         loss = step()
     float(loss)
     wait()
+    torch._dynamo.config.error_on_recompile = True
     start = time.perf_counter()
     for _ in range(options.steps):
         loss = step()
     float(loss)
     wait()
-    return {"seconds": (time.perf_counter() - start) / options.steps}
+    return {
+        "seconds": (time.perf_counter() - start) / options.steps,
+        "versions": f"torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"{model.config._attn_implementation} attention, {torch.get_num_threads()} threads",
+    }
+
+
+COMPILED, EAGER = "transformers, torch.compile", "transformers, eager"
+SIDES = {
+    "c4build": ours,
+    COMPILED: functools.partial(theirs, compiled=True),
+    EAGER: functools.partial(theirs, compiled=False),
+}
 
 
 def input_rates(batches: int = 200, rows: int = 128, length: int = 512) -> None:
@@ -214,10 +234,11 @@ def report(options, found) -> dict:
         print(
             f"| {side} | {run['seconds']:.3f} | {run['tokens_per_second']:,.0f} | {100 * run['mfu']:.1f} % | {waiting} |"
         )
-    if "transformers" in best:
-        ratio = best["transformers"]["seconds"] / best["c4build"]["seconds"]
-        print(f"\nc4build is {ratio:.2f} times as fast as transformers.")
-        best["ratio"] = ratio
+    print()
+    for side in (side for side in list(best) if side != "c4build"):
+        best[side]["ratio"] = best[side]["seconds"] / best["c4build"]["seconds"]
+        print(f"c4build is {best[side]['ratio']:.2f} times as fast as {side}.")
+    print("; ".join(dict.fromkeys(run["versions"] for run in best.values())))
     if "NVIDIA" not in best["c4build"]["device"].upper() and "CPU" in best["c4build"]["device"].upper():
         print("GPU (base, 128 x 512, bf16): not measured, no GPU here.")
     return best
@@ -248,7 +269,8 @@ def main():
     parser.add_argument("--workers", type=int)
     parser.add_argument("--eager", action="store_true", help="theirs without torch.compile (needs no C++ compiler)")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--side", choices=["c4build", "transformers"], help=argparse.SUPPRESS)
+    parser.add_argument("--peer-attention", choices=["sdpa", "eager"], default="sdpa", help="of transformers")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=["c4build", "transformers"], help="one side alone")
     options = parser.parse_args()
     on_gpu = Path("/dev/nvidia0").exists()
@@ -290,9 +312,9 @@ def main():
 
         return profile(options)
     if options.side:
-        print("RESULT " + json.dumps({"c4build": ours, "transformers": theirs}[options.side](options)))
+        print("RESULT " + json.dumps(SIDES[options.side](options)))
         return
-    sides = [options.only] if options.only else ["c4build", "transformers"]
+    sides = [side for side in SIDES if side.startswith(options.only or "") and not (options.eager and side == COMPILED)]
     found = {side: [] for side in sides}
     for _ in range(options.rounds):
         for side in sides:

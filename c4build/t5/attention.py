@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from c4build.errors import UsageError
 from c4build.t5 import kernel
+from c4build.t5.cpu import plus, product
 from c4build.t5.kernel import MASKED, spread
 
 
@@ -62,11 +63,12 @@ def _function(way: str, platform: str) -> Callable:
 
 def plain(queries, keys, values, bias, visible, kept):
     values = _dropped(values, kept)
-    scores = jnp.einsum("bqhd,bkhd->bhqk", queries, keys, preferred_element_type=jnp.float32)
+    queries, keys, values = (jnp.swapaxes(x, 1, 2) for x in (queries, keys, values))  # [batch, heads, length, d_kv]
+    scores = product(queries, jnp.swapaxes(keys, 2, 3), jnp.float32)
     if bias is not None:
-        scores = scores + spread(bias, queries.shape[1], keys.shape[1])
+        scores = plus(scores, spread(bias, *scores.shape[2:]))
     weights = jax.nn.softmax(jnp.where(visible.mask(), scores, MASKED), axis=-1).astype(values.dtype)
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, values)
+    return jnp.swapaxes(product(weights, values), 1, 2)
 
 
 def fused(implementation, queries, keys, values, bias, visible, kept):

@@ -6,6 +6,7 @@ from flax import nnx
 
 from c4build.t5.attention import attend, kept_keys
 from c4build.t5.config import ModelConfig
+from c4build.t5.cpu import layer_product
 
 
 def dropout(x, rate: float, key):
@@ -36,7 +37,9 @@ class Norm(nnx.Module):
 
 def linear(inputs: int, outputs: int, deviation: float, config: ModelConfig, rngs: nnx.Rngs) -> nnx.Linear:
     start = nnx.initializers.normal(deviation)
-    return nnx.Linear(inputs, outputs, use_bias=False, dtype=config.dtype, kernel_init=start, rngs=rngs)
+    return nnx.Linear(
+        inputs, outputs, use_bias=False, dtype=config.dtype, kernel_init=start, dot_general=layer_product, rngs=rngs
+    )
 
 
 class Attention(nnx.Module):

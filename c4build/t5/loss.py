@@ -1,15 +1,17 @@
-"""Cross-entropy, a part of the target positions at a time: the logits of a whole batch never stand in memory.
+"""Cross-entropy, a part of the target positions at a time: the logits of a whole batch never stand in memory, unless they are few.
 
-Each part's logits are computed again in the backward pass: one more product with the output matrix, 1 to 3 % of a step. Their
-gradient, softmax less what was asked for, is written down here, and made in the format of the products.
+Each part's logits are computed again in the backward pass: one more product with the output matrix, 1 to 3 % of a step; few
+(`KEPT`) are kept. Their gradient, softmax less what was asked for, is written down here, and made in the format of the products.
 """
 
 import jax
 import jax.numpy as jnp
 
+from c4build.t5.cpu import weights_gradient
 from c4build.t5.model import product
 
 AT_ONCE = 2**28  # logits: 1 GiB in float32
+KEPT = 1 / 32  # of those: 32 MiB
 
 
 def target_losses(model, hidden, targets, target_segments):
@@ -39,25 +41,25 @@ def target_losses(model, hidden, targets, target_segments):
 @jax.custom_vjp
 def _losses(x, table, targets):
     """[..., d_model], [vocab_size, d_model], [...] -> the losses and log Z, float32 [...]."""
-    logits = product(x, table)
-    log_z = jax.nn.logsumexp(logits, -1)
-    return log_z - jnp.take_along_axis(logits, targets[..., None], -1)[..., 0], log_z
+    return _forward(x, table, targets)[0]
 
 
 def _forward(x, table, targets):
-    losses, log_z = _losses(x, table, targets)
-    return (losses, log_z), (x, table, targets, log_z)
+    logits = product(x, table)
+    log_z = jax.nn.logsumexp(logits, -1)
+    losses = log_z - jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    return (losses, log_z), (x, table, targets, log_z, logits if logits.size <= KEPT * AT_ONCE else None)
 
 
 def _backward(saved, gradients):
-    x, table, targets, log_z = saved
+    x, table, targets, log_z, logits = saved
     of_loss, of_log_z = (gradient[..., None] for gradient in gradients)
     asked = (
         jax.lax.broadcasted_iota(targets.dtype, (*targets.shape, table.shape[0]), targets.ndim) == targets[..., None]
     )
-    softmax = jnp.exp(product(x, table) - log_z[..., None])
+    softmax = jnp.exp((product(x, table) if logits is None else logits) - log_z[..., None])
     gradient = (softmax * (of_loss + of_log_z) - jnp.where(asked, of_loss, 0.0)).astype(x.dtype)
-    return jnp.einsum("...v,vd->...d", gradient, table), jnp.einsum("...v,...d->vd", gradient, x), None
+    return jnp.einsum("...v,vd->...d", gradient, table), weights_gradient(gradient, x), None
 
 
 _losses.defvjp(_forward, _backward)

@@ -25,6 +25,7 @@ from flax import nnx
 from c4build.t5 import kernel
 from c4build.t5.attention import Visible
 from c4build.t5.config import ModelConfig
+from c4build.t5.cpu import on_cpu
 from c4build.t5.layers import Block, Norm, dropout, split
 
 
@@ -49,9 +50,15 @@ def relative_buckets(distance: np.ndarray, bidirectional: bool, buckets: int = 3
     return (offset + np.where(distance < exact, distance, large)).astype(np.int32)
 
 
-AT_ONCE = (
-    12  # layers that a GPU's program has one after another: it need not cut their arrays out of those of all layers
-)
+AT_ONCE = {"gpu": 12, "cpu": 2}  # layers
+
+
+def layers_at_once(layers: int) -> int:
+    """How many layers a device's program has one after another, so that it need not cut their arrays out of those of all. On a CPU
+    it is all or one, since some of many bring nothing there; of all, XLA finds attention's scores once for both passes."""
+    most = AT_ONCE.get(jax.default_backend(), 1)
+    return 1 if on_cpu() and layers > most else min(most, layers)
+
 
 POLICIES = {  # of `config.remat`: what the backward pass finds computed
     "none": jax.checkpoint_policies.everything_saveable,
@@ -106,7 +113,7 @@ class Stack(nnx.Module):
             return nnx.merge(block, arrays)(x, bias, visible, encoded, cross_visible, key), None
 
         x = dropout(x, self.config.dropout, first)
-        at_once = min(AT_ONCE, self.count) if jax.default_backend() == "gpu" else 1
+        at_once = layers_at_once(self.count)
         layer = rematerialised(layer, self.config.remat, at_once)
         x, _ = jax.lax.scan(layer, x, (arrays, keys), unroll=at_once)
         return dropout(self.norm(x), self.config.dropout, last)

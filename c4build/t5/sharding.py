@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from c4build.errors import UsageError
+from c4build.t5.cpu import keep_memory
 
 PATTERNS = [
     (r"(attention\.[qkv]|feed_forward\.(wi|gate)|adapter\.down)\.kernel$", P(None, "model")),
@@ -23,6 +24,7 @@ PATTERNS = [
 
 def make_mesh(data: int | None = None, model: int = 1) -> Mesh:
     """All devices as `data` x `model`; without `data`, as many as there are. Raises ValueError if they do not divide."""
+    keep_memory()
     devices = jax.devices()
     data = len(devices) // model if data is None else data
     if data * model > len(devices) or data * model == 0:
