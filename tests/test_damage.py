@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import wet_files
-from builds import VARIANTS, build
+from builds import VARIANTS, build, made
 from command import run_command
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from warcio import ArchiveIterator as WarcioIterator
 from wet_files import Written
 
 from c4build.errors import CountsError
+from c4build.flow import clean
 from c4build.flow.pagefiles import Report, key_file, open_page_file
 from c4build.flow.rows import PlainRows, Row
 from c4build.page import Page
@@ -280,6 +281,27 @@ def test_counts_that_do_not_add_up_end_the_run(sources, tmp_path):
     with pytest.raises(CountsError, match="93 pages went in, but .* the output is not to be trusted"):
         build(sources.request(tmp_path, shards=2, samples=0))
     assert not list(tmp_path.rglob("dataset_info.json"))
+
+
+def test_an_unfinished_build_of_an_older_format_is_gone_on_with_by_page_files_of_ones_own(sources, tmp_path):
+    """Whatever the older ones hold: their folder has another name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clean, "FORMAT", clean.FORMAT - 1)
+        clean._track_keys.cache_clear()
+        build(sources.request(tmp_path, shards=2))
+    clean._track_keys.cache_clear()
+    wanted, (older,) = made(tmp_path), tmp_path.glob(".c4build/pages-*")
+    for path in older.glob("part-*"):
+        path.write_bytes(b"PAR1")
+    for path in (
+        *tmp_path.rglob("c4build.json"),
+        *tmp_path.rglob("dataset_info.json"),
+        *tmp_path.glob(".c4build/units/*/*"),
+    ):
+        path.unlink()
+    said = build(sources.request(tmp_path, shards=2))
+    assert made(tmp_path) == wanted and not any(variant["made_again"] for variant in said.values())
+    assert len(list(tmp_path.glob(".c4build/pages-*/part-*.pages"))) == 2 * len(sources.wet)
 
 
 def test_counts_add_up_for_every_variant(sources, tmp_path):
