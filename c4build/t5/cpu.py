@@ -13,7 +13,8 @@ from importlib.metadata import entry_points
 import jax
 import jax.numpy as jnp
 
-NEVER, MALLOPT = -1, {"trim_threshold": -1, "mmap_max": -4, "arena_max": -8}  # numbers of <malloc.h>
+KEPT = 2**28  # bytes at the end of the heap that a larger model gives back
+MALLOPT = {"trim_threshold": -1, "mmap_max": -4, "arena_max": -8}  # numbers of <malloc.h>
 
 
 def keep_memory() -> None:
@@ -26,7 +27,7 @@ def keep_memory() -> None:
     if mallopt and not entry_points(group="jax_plugins"):
         mallopt(MALLOPT["arena_max"], 1)
         mallopt(MALLOPT["mmap_max"], 0)
-        mallopt(MALLOPT["trim_threshold"], NEVER)
+        mallopt(MALLOPT["trim_threshold"], KEPT)
 
 
 def on_cpu() -> bool:
