@@ -13,9 +13,13 @@ constexpr Text FIRST_LINE = "WARC/1.0\r\n", DELIMITER = "WARC/1.0", CRLF = "\r\n
 
 bool is_visible(char byte) { return byte >= '!' && byte <= '~'; }
 
+// Is there something that nothing takes for white space? `text` is UTF-8.
 bool has_visible(Text text) {
-    for (const char byte : text)
-        if (is_visible(byte)) return true;
+    for (std::size_t at = 0; at < text.size();) {
+        const Char found = char_at(text, at);
+        if (found.code < 0x80 ? is_visible(text[at]) : !is(found.code, SPACE)) return true;
+        at += found.size;
+    }
     return false;
 }
 
@@ -52,8 +56,8 @@ std::optional<std::uint64_t> number_of(Text digits) {
 
 // Is it a page by `judge`, without a look at its lines?
 bool is_page(const Record& record, std::size_t max_chars) {
-    return !record.url.empty() && !record.timestamp.empty() && record.body.size() <= max_chars && has_visible(record.body) &&
-           is_utf8(record.body);
+    return !record.url.empty() && !record.timestamp.empty() && record.body.size() <= max_chars && is_utf8(record.body) &&
+           has_visible(record.body);
 }
 
 // Any of \n, \r\n, \r as \n.

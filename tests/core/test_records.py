@@ -131,6 +131,23 @@ def test_both_readers_say_the_same_of_odd_files(examples):
     check()
 
 
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "body", ["\u3053\u308c\u306f\u672c\u3067\u3059\u3002\n\u307b\u3093", "\u00a0\u3000\u0416", "a"]
+)
+def test_a_page_without_a_letter_of_ascii_is_nothing_out_of_the_ordinary(body, how):
+    data = gzip.compress(wet_files.record(wet_files.Written("http://example.org/", body)))
+    (found,) = read_pages(io.BytesIO(data), how, 190_000)
+    assert not isinstance(found, Page) and as_page(found).body.decode().startswith(body)
+    read_both(data, how)
+
+
+@pytest.mark.parametrize("body", ["", " \n ", "\u00a0\u3000\n\u2028", "\x1c\u2029\x85"])
+def test_a_page_of_white_space_is_left_to_the_readers_that_know_its_kinds(body):
+    for how in HOW:
+        read_both(gzip.compress(wet_files.record(wet_files.Written("http://example.org/", body))), how)
+
+
 ANY_BYTES = st.lists(st.binary(max_size=4) | st.text(max_size=9).map(str.encode) | WORDS | LINE_ENDS, max_size=8).map(
     b"".join
 )
