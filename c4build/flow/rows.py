@@ -88,7 +88,10 @@ class PlainRows:
 
 
 def arrow_column(type: pa.DataType, rows: int, column: tuple[int, Sequence[Any]]) -> pa.Array:
-    """A column as core/ gives it: (how many of its rows are null, its buffers: bytes or arrays of them, None for none)."""
+    """A column as core/ gives it: (how many of its rows are null, its buffers: bytes or arrays of them, None for none).
+
+    Besides, `pa.array` looks for pandas when it is first given an array of NumPy's.
+    """
     nulls, buffers = column
     return pa.Array.from_buffers(type, rows, [None if one is None else pa.py_buffer(one) for one in buffers], nulls)
 

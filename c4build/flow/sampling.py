@@ -32,6 +32,7 @@ from c4build.flow.candidates import (
 from c4build.flow.figures import host_of
 from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.pagefiles import PageFile
+from c4build.flow.rows import arrow_column
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
 from c4build.rules.steps import bits_of
@@ -57,16 +58,11 @@ def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
     return np.ones(len(chances), bool) if limit is None else chances < np.uint64(limit)
 
 
-def _same(number: int, rows: int) -> pa.Array:
-    """A column of int64, without `pa.array`, which looks for pandas when it is first given an array of NumPy's."""
-    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(np.full(rows, number, np.int64))])
-
-
 def _binary(values: np.ndarray) -> pa.Array:
     """[n, width] uint8 as n values of so many bytes each."""
     rows, width = values.shape
     starts = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(starts), pa.py_buffer(values.tobytes())])
+    return arrow_column(pa.binary(), rows, (0, [None, starts, values.tobytes()]))
 
 
 class LostBy:
@@ -140,7 +136,10 @@ class UnitSamples:
             for bit, code in self._lost_by(row):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
-        own = {"file": _same(self._file, len(rows)), "groups": _binary(groups)}
+        own = {
+            "file": arrow_column(pa.int64(), len(rows), (0, [None, np.full(len(rows), self._file, np.int64)])),
+            "groups": _binary(groups),
+        }
         number = rows.column("number").to_numpy()
         in_unit = (pages.start <= number) & (number < pages.stop)
         found = pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
