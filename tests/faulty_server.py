@@ -1,6 +1,7 @@
 """A server on loopback that fails as servers do, as it is told, and notes what it has sent."""
 
 import contextlib
+import dataclasses
 import random
 import re
 import select
@@ -11,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
 
 # What can become of a request. "after": with Retry-After in seconds, "date": as a date.
 REFUSALS = ("429", "503", "500", "503 after", "429 date", "503 for days", "403")
@@ -20,13 +20,14 @@ LIES = ("long", "short", "html")
 PAGE = b"<!doctype html><title>Service unavailable</title>"
 
 
-class Sent(NamedTuple):
-    """One answer with a body."""
+@dataclasses.dataclass
+class Sent:
+    """One answer with a body, from when it begins."""
 
     path: str
     fault: str
     start: int  # in the file
-    size: int  # bytes of the body that were sent
+    size: int  # bytes of the body that were sent; known before the last of them is, or else when who asked has gone
     agent: str
 
 
@@ -163,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(fault if body is not None else "404")
         if fault == "html":
             self._leave()
-            self._note(name, fault, 0, len(PAGE))
+            self._begin(name, fault, 0).size = len(PAGE)
             self._head(200, len(PAGE), {"Content-Type": "text/html; charset=utf-8"})
             return self.wfile.write(PAGE)
         start, etag = 0, server.etags[name]
@@ -179,16 +180,19 @@ class _Handler(BaseHTTPRequestHandler):
             said = start + (fault == "wrong range")
             headers["Content-Range"] = f"bytes {said}-{len(body) - 1}/{len(body)}"
         length = len(body) - start
+        sent = self._begin(name, fault, start)
         told = {"long": length + 1000, "short": max(length - 1000, length // 2), "chunked cut": None}.get(fault, length)
         self._head(206 if start else 200, told, headers)
         size = min(length, told or length)
         if fault in ("cut", "reset", "stall", "chunked cut"):
             size = server.choose.randrange(size + (fault == "chunked cut"))
-        self._send(name, fault, start, body[start : start + size])
+        self._send(sent, body[start : start + size])
 
-    def _note(self, name: str, fault: str, start: int, size: int):
+    def _begin(self, name: str, fault: str, start: int) -> Sent:
+        sent = Sent(name, fault, start, 0, self.headers["User-Agent"])
         with self.server.lock:
-            self.server.sent.append(Sent(name, fault, start, size, self.headers["User-Agent"]))
+            self.server.sent.append(sent)
+        return sent
 
     def _refuse(self, fault: str):
         self._leave()
@@ -202,21 +206,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(*(("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))))
         self.end_headers()
 
-    def _send(self, name: str, fault: str, start: int, data: bytes):
-        server, done = self.server, 0
+    def _send(self, sent: Sent, data: bytes):
+        server, fault, done = self.server, sent.fault, 0
         try:
             while done < len(data):
                 part = data[done : done + server.block]
                 done += len(part)
                 if done == len(data):
-                    self._note(name, fault, start, done)
+                    sent.size = done
                     if fault != "stall":
                         self._leave()
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if fault == "chunked cut" else part)
                 time.sleep(server.between)
         finally:
-            if done < len(data):
-                self._note(name, fault, start, done)
+            sent.size = done
         if fault == "stall":
             select.select([self.connection], [], [], server.stall)
         if fault == "reset":
