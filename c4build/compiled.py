@@ -7,19 +7,20 @@ import importlib
 import os
 from typing import Any
 
-SLOW = (
-    "c4build._core is not installed, as there was no compiler: the rules run in Python, which gives the same output and takes "
-    "several times as long"
-)
+from c4build.errors import printable
 
 
-def _compiled() -> Any:
+def _compiled() -> tuple[Any, str]:
+    """The module, or None and why."""
     if os.environ.get("C4BUILD_PURE_PYTHON"):
-        return None
+        return None, "c4build._core is left out, as C4BUILD_PURE_PYTHON is set"
     try:
-        return importlib.import_module("c4build._core")
-    except ImportError:
-        return None
+        return importlib.import_module("c4build._core"), ""
+    except ModuleNotFoundError:
+        return None, "c4build._core is not installed, as there was no compiler"
+    except ImportError as error:
+        return None, f"c4build._core cannot be loaded ({printable(str(error))})"
 
 
-core = _compiled()
+core, _why = _compiled()
+SLOW = f"{_why}: the rules run in Python, which gives the same output and takes several times as long"

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 import pytest
 from builds import made
@@ -54,6 +56,32 @@ def test_a_build_without_the_compiled_rules_writes_the_same_bytes(rules, tmp_pat
     assert compiled and plain == compiled
     assert "the rules run in Python" not in said
     assert told.count("the rules run in Python") == 1
+
+
+@pytest.mark.parametrize(
+    "there, environment, why",
+    [
+        (None, {}, "is not installed, as there was no compiler"),
+        (b"\x1b[31mno library", {}, r"cannot be loaded \(.*_core.*\)"),
+        (None, {"C4BUILD_PURE_PYTHON": "1"}, "is left out, as C4BUILD_PURE_PYTHON is set"),
+    ],
+)
+def test_why_the_compiled_rules_are_not_there_is_said(there, environment, why, tmp_path):
+    package = tmp_path / "c4build"
+    package.mkdir()
+    for name in ("__init__.py", "compiled.py", "errors.py"):
+        shutil.copy(ROOT / "c4build" / name, package)
+    if there:
+        (package / f"_core{EXTENSION_SUFFIXES[0]}").write_bytes(there)
+    command = [sys.executable, "-c", "from c4build.compiled import SLOW; print(SLOW)"]
+    said = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), **environment},
+    )
+    assert re.fullmatch(rf"c4build\._core {why}: the rules run in Python, .*\n", said.stdout) and not said.stderr
 
 
 def children_seconds() -> float:
