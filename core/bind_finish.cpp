@@ -1,3 +1,4 @@
+#include <deque>
 #include <span>
 
 #include "bound.hpp"
@@ -40,22 +41,6 @@ public:
         return to_bytes(found.texts[outcome]);
     }
 
-    // (bytes, examples) of a variant, see `Framer`.
-    nb::tuple frames(std::size_t variant, const nb::list& names, const nb::list& columns, nb::handle left_out) const {
-        std::vector<Text> name_texts;
-        for (const nb::handle name : names) name_texts.push_back(text_of(nb::cast<nb::bytes>(name)));
-        std::deque<JoinedTexts> held;
-        std::vector<std::vector<Text>> values;
-        for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
-        const Numbers mask(left_out);
-        const auto bits = mask.of<std::uint8_t>();
-        const Framer framer = unlocked([&] { return Framer(found, variant, name_texts, values, bits); });
-        const nb::object made = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(framer.bytes)));
-        if (!made.is_valid()) throw nb::python_error();
-        unlocked([&] { framer.write(PyBytes_AS_STRING(made.ptr())); });
-        return nb::make_tuple(made, framer.examples);
-    }
-
     Outcomes found;
 
 private:
@@ -63,6 +48,46 @@ private:
     Numbers running_, keys_, positions_, lost_;
     const Units& units_;
     Surviving pages_;
+};
+
+nb::object new_bytes(std::size_t size) {
+    nb::object made = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+    if (!made.is_valid()) throw nb::python_error();
+    return made;
+}
+
+// The frames of some variants, see `Framer`.
+class FramesOfPython {
+public:
+    FramesOfPython(const OutcomesOfPython& outcomes, Variants variants, const nb::list& names, const nb::list& columns, nb::handle left_out)
+        : variants_(variants) {
+        std::vector<Text> name_texts;
+        for (const nb::handle name : names) name_texts.push_back(text_of(nb::cast<nb::bytes>(name)));
+        std::deque<JoinedTexts> held;
+        std::vector<std::vector<Text>> values;
+        for (const nb::handle column : columns) values.push_back(held.emplace_back(nb::cast<nb::tuple>(column)).texts);
+        const Numbers mask(left_out);
+        const auto bits = mask.of<std::uint8_t>();
+        Framer framer = unlocked([&] { return Framer(outcomes.found, variants, name_texts, values, bits); });
+        all_ = new_bytes(framer.bytes);
+        unlocked([&] { framer.write(PyBytes_AS_STRING(all_.ptr())); });
+        frames_ = std::move(framer.frames);
+    }
+
+    // (bytes, examples) of a variant.
+    nb::tuple of(std::size_t variant) const {
+        if (variant > 63 || !(variants_ >> variant & 1)) throw nb::index_error("it is none of these variants");
+        const auto [bytes, examples] = part_of(frames_, variant);
+        if (examples == frames_.size()) return nb::make_tuple(all_, examples);
+        const nb::object made = new_bytes(bytes);
+        unlocked([&] { copy_part(frames_, variant, PyBytes_AS_STRING(all_.ptr()), PyBytes_AS_STRING(made.ptr())); });
+        return nb::make_tuple(made, examples);
+    }
+
+private:
+    Variants variants_;
+    std::vector<Frame> frames_;
+    nb::object all_;
 };
 
 } // namespace
@@ -77,8 +102,10 @@ void bind_finish(nb::module_& module) {
         .def_prop_ro("reasons", [](const OutcomesOfPython& self) { return to_bytes(self.found.reasons); })
         .def_prop_ro("removed", [](const OutcomesOfPython& self) { return to_bytes(self.found.removed); })
         .def("text", &OutcomesOfPython::text)
-        .def("frames", &OutcomesOfPython::frames)
         .def("take_samples", &OutcomesOfPython::take_samples);
+    nb::class_<FramesOfPython>(module, "Frames")
+        .def(nb::init<const OutcomesOfPython&, Variants, const nb::list&, const nb::list&, nb::handle>())
+        .def("of", &FramesOfPython::of);
     module.def("lost_repeats", [](nb::handle keys, std::size_t size, nb::handle groups) {
         const Numbers held[] = {Numbers(keys), Numbers(groups)};
         const auto bytes = held[0].of<char>();

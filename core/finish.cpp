@@ -1,5 +1,6 @@
 #include "finish.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -136,33 +137,53 @@ void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, co
 }
 
 Framer::Framer(
-    const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+    const Outcomes& outcomes, Variants variants, std::span<const Text> names, std::span<const std::vector<Text>> columns,
     std::span<const std::uint8_t> left_out)
-    : outcomes_(outcomes), variant_(variant), names_(names), columns_(columns), left_out_(left_out) {
-    check(variant < outcomes.removed.size(), "there are not so many variants");
+    : outcomes_(outcomes), names_(names), columns_(columns) {
+    check(!(variants >> outcomes.removed.size()), "there are not so many variants");
     check(names.size() == columns.size() + 1, "a name is needed for the text and for each column");
     for (const auto& column : columns) check(column.size() == left_out.size(), "columns of different lengths");
     for (const std::uint32_t row : outcomes.rows) check(row < left_out.size(), "columns of different lengths");
-    each_example([&](std::span<const Text> values) {
-        bytes += framed_example_size(names_, values);
-        examples++;
-    });
+    std::vector<Text> values(names.size());
+    for (std::size_t n = 0; n < outcomes.rows.size(); n++) {
+        const Variants kept = outcomes.kept[n] & variants;
+        if (!kept || left_out[outcomes.rows[n]]) continue;
+        take(n, values);
+        frames.push_back({n, framed_example_size(names, values), kept});
+        bytes += frames.back().size;
+    }
 }
 
 void Framer::write(char* to) const {
-    each_example([&](std::span<const Text> values) { to = write_framed_example(to, names_, values); });
+    std::vector<Text> values(names_.size());
+    for (const Frame& frame : frames) {
+        take(frame.outcome, values);
+        to = write_framed_example(to, names_, values);
+    }
 }
 
-template <class Take>
-void Framer::each_example(Take take) const {
-    std::vector<Text> values(names_.size());
-    for (std::size_t n = 0; n < outcomes_.rows.size(); n++) {
-        const std::uint32_t row = outcomes_.rows[n];
-        if (!(outcomes_.kept[n] >> variant_ & 1) || left_out_[row]) continue;
-        values[0] = outcomes_.texts[n];
-        for (std::size_t i = 0; i < columns_.size(); i++) values[i + 1] = columns_[i][row];
-        take(std::span<const Text>(values));
+void Framer::take(std::size_t outcome, std::vector<Text>& values) const {
+    values[0] = outcomes_.texts[outcome];
+    for (std::size_t i = 0; i < columns_.size(); i++) values[i + 1] = columns_[i][outcomes_.rows[outcome]];
+}
+
+Part part_of(std::span<const Frame> frames, std::size_t variant) {
+    Part part{};
+    for (const Frame& frame : frames)
+        if (frame.kept >> variant & 1) part.bytes += frame.size, part.examples++;
+    return part;
+}
+
+void copy_part(std::span<const Frame> frames, std::size_t variant, const char* all, char* to) {
+    std::size_t run = 0; // bytes before `all` that are to be copied
+    const auto copy_run = [&] { to = std::copy(all - std::exchange(run, 0), all, to); };
+    for (const Frame& frame : frames) {
+        const bool kept = frame.kept >> variant & 1;
+        if (!kept) copy_run();
+        all += frame.size;
+        if (kept) run += frame.size;
     }
+    copy_run();
 }
 
 } // namespace c4

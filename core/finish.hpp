@@ -49,29 +49,39 @@ struct Described {
 // where the spans do not go together.
 void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of);
 
-// The examples that a variant keeps of a row group, framed one behind the other, but for pages that are left out. An example
-// has the text first, then of each column the page's value.
+// An example that some variants keep, as it stands among others in a file of frames.
+struct Frame {
+    std::size_t outcome, size;
+    Variants kept;
+};
+
+// The examples of a row group that any of `variants` keeps, framed one behind the other, but for pages that are left out:
+// made once, for most are kept by many. An example has the text first, then of each column the page's value.
 class Framer {
 public:
     // `names` are those of the text and of all columns; `left_out` is by page. All must stay as long as this does. Throws
     // std::invalid_argument where they do not go together.
     Framer(
-        const Outcomes& outcomes, std::size_t variant, std::span<const Text> names, std::span<const std::vector<Text>> columns,
+        const Outcomes& outcomes, Variants variants, std::span<const Text> names, std::span<const std::vector<Text>> columns,
         std::span<const std::uint8_t> left_out);
 
-    std::size_t bytes = 0, examples = 0;
-    void write(char* to) const; // where there is room for so many bytes
+    std::vector<Frame> frames;
+    std::size_t bytes = 0;      // of all of them
+    void write(char* to) const; // where there is room for so many
 
 private:
-    // Calls `take` with the values of each example.
-    template <class Take>
-    void each_example(Take take) const;
+    void take(std::size_t outcome, std::vector<Text>& values) const; // of an example
 
     const Outcomes& outcomes_;
-    std::size_t variant_;
     std::span<const Text> names_;
     std::span<const std::vector<Text>> columns_;
-    std::span<const std::uint8_t> left_out_;
 };
+
+// The frames of one variant.
+struct Part {
+    std::size_t bytes, examples;
+};
+Part part_of(std::span<const Frame> frames, std::size_t variant);
+void copy_part(std::span<const Frame> frames, std::size_t variant, const char* all, char* to); // to room for the part
 
 } // namespace c4

@@ -6,7 +6,7 @@ different lines. Each is an outcome. `PlainJudge` takes page after page, `Compil
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +61,10 @@ class Outcomes(NamedTuple):
     reasons: np.ndarray  # [n, variants] uint8: why the others do not
     removed: np.ndarray  # [variants] uint64: lines or spans that were taken out
     text: Callable[[int], Text]
-    # (variant, names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) -> (the variant's
-    # `tf.train.Example`s as they stand in a TFRecord file, how many); None where they are to be made one by one.
-    frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], tuple[bytes, int]] | None = None
+    # (variants, a bit each; names, columns but that of texts as of `joined`, [rows] uint8: pages that are left out) ->
+    # `core.Frames`, whose `of` gives of one of these variants the `tf.train.Example`s as they stand in a TFRecord file, and how
+    # many; None where they are to be made one by one.
+    frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], Any] | None = None
     # (`core.Lowest`, the file's number): takes into it what becomes of the pages, and of the lines or spans that each lost
     # one; None where they are to be taken one by one.
     take_samples: Callable[[Any, int], None] | None = None
@@ -99,7 +100,7 @@ class CompiledJudge:
             np.frombuffer(found.reasons, np.uint8).reshape(-1, self._variants),
             np.frombuffer(found.removed, np.uint64),
             found.text,
-            found.frames,
+            partial(core.Frames, found),
             lambda lowest, file: found.take_samples(lowest, file, *_described(pages)),
         )
 

@@ -33,6 +33,8 @@ class UnitShards:
         self._shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in corpora]
         self._validation = stack.enter_context(ValidationPart(run.held_out_file(unit), self._features))
         self.held_out = [0] * len(corpora)
+        raw = sum(1 << bit for bit, variant in enumerate(settings.variants) if variant.raw)
+        self._alike = raw, (1 << len(corpora)) - 1 & ~raw  # variants that may keep the same texts
 
     def write(self, pages: Surviving, outcomes: Outcomes):
         """Writes what is kept of a row group."""
@@ -40,8 +42,10 @@ class UnitShards:
         left = outcomes.kept != 0
         if self._format.frames and outcomes.frames:
             columns = [joined(pages.rows.column(name)) for name in self._columns]
-            for bit, shard in enumerate(self._shards):
-                shard.write_many(*outcomes.frames(bit, self._names, columns, held_out))
+            for variants in filter(None, self._alike):
+                frames = outcomes.frames(variants, self._names, columns, held_out)
+                for bit in bits_of(variants):
+                    self._shards[bit].write_many(*frames.of(bit))
             left &= held_out[outcomes.rows]
         for row, variants, example in self._examples(pages, outcomes, np.flatnonzero(left)):
             if held_out[row]:

@@ -85,8 +85,14 @@ def test_pages_of_a_row_group_have_the_outcomes_that_the_plain_rules_give_them(n
 
     held_out, urls = (pages.rows.column(name).to_pylist() for name in ("validation", "url"))
     mask = np.array([out is True for out in held_out])
+    asked = data.draw(st.sampled_from([(1 << len(DEFINED)) - 1, 1 << _RAW, 0b110]))
+    frames = found.frames(asked, [b"text", b"url"], [joined(pages.rows.column("url"))], mask)
     for bit in range(len(DEFINED)):
-        written, count = found.frames(bit, [b"text", b"url"], [joined(pages.rows.column("url"))], mask)
+        if not asked >> bit & 1:
+            with pytest.raises(IndexError):
+                frames.of(bit)
+            continue
+        written, count = frames.of(bit)
         kept = [at for at, variants in enumerate(expected.kept.tolist()) if variants >> bit & 1]
         kept = [at for at in kept if not mask[expected.rows[at]]]
         examples = [encode_example({"text": texts[at], "url": urls[expected.rows[at]]}) for at in kept]
