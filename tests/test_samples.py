@@ -9,6 +9,7 @@ from builds import VARIANTS, build
 from command import run_command
 from test_explain import explained
 
+from c4build.corpora.c4 import Request
 from c4build.dedup.keys import hash_text
 from c4build.errors import CorruptFileError
 from c4build.rules.tables import RULE_SETS
@@ -74,6 +75,26 @@ def test_lines_are_those_that_explain_tells(sources, tmp_path):
     repeated = [one for one in found if one.rule == "repeated"]
     assert "http://example.org/same-lines" in {one.url for one in repeated}
     assert all(one.text in wet_files.text(5) for one in repeated if one.url.endswith("same-lines"))
+
+
+def test_a_page_that_lost_other_lines_in_another_variant_is_shown_as_that_variant_had_it(tmp_path):
+    """realnewslike has not the page that keeps a line in `en`; both drop what is left for the same reason."""
+    shared, of_news, own = wet_files.sentences(0, 1), wet_files.sentences(1, 6), wet_files.sentences(2, 1)
+    left = {"en": own, "realnewslike": shared + own}
+    pages = {"http://news.org/news": of_news, "http://news.org/left": shared + of_news[:1] + own}
+    for number in range(5):  # one of them keeps what is shared
+        pages[f"http://example.org/{number}"] = shared + wet_files.sentences(3 + number, 5)
+    written = [wet_files.Written(url, "\n".join(lines)) for url, lines in pages.items()]
+    source = wet_files.write_wet(tmp_path / "a.warc.wet.gz", written)
+    (tmp_path / "news.json").write_text('{"news.org": true}')
+    (tmp_path / "bad.txt").write_text("blorptastic\n")
+    request = Request(
+        [source], str(tmp_path / "out"), rules="c4-3.1.0", variants=list(left), bad_words=str(tmp_path / "bad.txt"),
+        realnews_domains=str(tmp_path / "news.json"),
+    )  # fmt: skip
+    for name, manifest in build(request).items():
+        (found,) = [one for one in samples(manifest["folder"], "dropped_page") if one.url == "http://news.org/left"]
+        assert (found.rule, found.text) == ("too_few_sentences_left", "\n".join(left[name]))
 
 
 def test_no_samples_are_kept_where_none_are_asked_for(sources, tmp_path):

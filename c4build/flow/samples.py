@@ -54,7 +54,7 @@ class SampleTeller:
         """`units`: each with what it was made from."""
         self._settings, self._inputs = settings, inputs
         self._lowest = lowest(settings.clean.samples)
-        self._known: dict[tuple, _Told] = {}
+        self._known: dict[tuple, Sample] = {}
         self._known_lines: dict[tuple, list[Sample]] = {}
         variants = settings.variants
         self._figures = UnitFigures(variants)
@@ -80,6 +80,13 @@ class SampleTeller:
         return self._figures.statistics(self._settings.clean.rules, self._settings.variants, variant)
 
     def _page(self, of: Candidate, group: int, teller: Teller) -> Sample:
+        """A page, or what it lost, as a sample: told once for all variants that have this text of it."""
+        key = (of.file, of.number, of.stage, of.groups, group, teller.variant.raw)
+        if key not in self._known:
+            self._known[key] = self._new(of, group, teller)
+        return self._known[key]
+
+    def _new(self, of: Candidate, group: int, teller: Teller) -> Sample:
         if group == REPEATED_GROUP:
             told = _Told(of.body.decode(), why="it stands on another page, which keeps it")
             return self._sample(of, DROPPED_LINE, "repeated", told)
@@ -88,11 +95,7 @@ class SampleTeller:
             return self._sample(of, NEAR_PAGE, rule, _Told(text, step, why=teller.seen(step, text).remark))
         if not group:
             return self._sample(of, KEPT_PAGE, "kept", _Told(of.body.decode()))
-        # What is the same for all variants that clean a text is told once.
-        key = (of.file, of.number, of.stage, group, teller.variant.raw)
-        if key not in self._known:
-            self._known[key] = _tell(of, group, teller)
-        return self._sample(of, DROPPED_PAGE, REASONS[group], self._known[key])
+        return self._sample(of, DROPPED_PAGE, REASONS[group], _tell(of, group, teller))
 
     def _sample(self, of: Candidate, kind: str, rule: str, told: _Told, line: int | None = None) -> Sample:
         return cut_sample(

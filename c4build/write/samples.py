@@ -16,6 +16,7 @@ Texts, URLs and `why` are other people's: whoever shows them has to make them sa
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from c4build.errors import CorruptFileError, UsageError
 from c4build.write.files import FileSums, join, read_checked, whole_file
@@ -52,6 +53,11 @@ class Sample:
     step: str = ""  # of the rules that dropped the page, as `explain` names it; empty where none did
     line: int | None = None  # of a line as it was read: its number in the page, from 0
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its line in the file; variants share most of theirs."""
+        return json.dumps(vars(self)).encode() + b"\n"
+
 
 def cut_sample(
     kind: str, rule: str, url: str, date: str, input: str, record: int, text: str, places: Sequence[tuple[int, int]],
@@ -79,7 +85,7 @@ def write_samples(path: str, samples: Iterable[Sample], sums: FileSums):
     order = sorted(samples, key=lambda sample: (KINDS.index(sample.kind), sample.rule))
     with whole_file(path, sums) as file:
         for sample in order:
-            file.write(json.dumps(vars(sample)).encode() + b"\n")
+            file.write(sample.encoded)
 
 
 def read_samples(folder: str) -> Iterator[Sample]:
