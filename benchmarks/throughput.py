@@ -279,17 +279,20 @@ def two_workers(inputs, empty, folder):
     empties = [folder / f"empty-{index}.warc.wet.gz" for index in range(8)]
     for path in empties:
         shutil.copy(empty, path)
-    ratios = []
-    for _ in range(3):
-        walls = {}
-        for workers in (1, 2):
-            walls[workers] = (
-                build_seconds(eight, folder, "en", workers)[1] - build_seconds(empties, folder, "en", workers)[1]
-            )
-        ratios.append(walls[1] / walls[2])
+    walls = {(files, workers): [] for files in ("eight", "empties") for workers in (1, 2)}
+    for _ in range(5):
+        for (files, workers), found in walls.items():
+            inputs = eight if files == "eight" else empties
+            found.append(build_seconds(inputs, folder, "en", workers)[1])
+    # What else the machine does can only make a build slower: the fastest of each kind count.
+    one, two = (min(walls["eight", workers]) - min(walls["empties", workers]) for workers in (1, 2))
+    rounds = sorted(
+        (walls["eight", 1][at] - walls["empties", 1][at]) / (walls["eight", 2][at] - walls["empties", 2][at])
+        for at in range(5)
+    )
     print(
-        f"two workers: {statistics.median(ratios):.2f} times the throughput of one, on 8 files "
-        f"({', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))})"
+        f"two workers: {one / two:.2f} times the throughput of one, on 8 files: {one:.1f} and {two:.1f} s "
+        f"(by round {', '.join(f'{ratio:.2f}' for ratio in rounds)})"
     )
 
 
