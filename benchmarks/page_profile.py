@@ -1,7 +1,7 @@
 """Where a page's microseconds go: a build of `en` sampled with its native frames, summed by kind of work.
 
     pip install py-spy
-    python benchmarks/page_profile.py [WET FILE...] [--least-pages 40000] [--rules c4-3.1.0]
+    python benchmarks/page_profile.py [WET FILE...] [--least-pages 400000] [--rules c4-3.1.0]
 
 Without files it takes the bundled sample, enlarged as by throughput.py. The compiled rules are built once more, with names
 of functions, in a copy of this checkout. A sample counts for the innermost of its frames that is of a kind; what a build of
@@ -21,7 +21,7 @@ import tempfile
 import nanobind
 from throughput import ROOT, SAMPLE, count, enlarge, write_smallest
 
-RATE = 200  # samples a second: more would hold the build up
+RATE = 50  # samples a second: each holds the build up
 # In this order: the first whose pattern is in a frame names it.
 KINDS = {
     "samples and statistics": r"c4build/(flow/(samples|sampling|candidates|figures|file_figures|unit_figures)|rules/(told|alone)|write/(samples|statistics))",
@@ -46,7 +46,7 @@ OTHER = "all else"
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
-    parser.add_argument("--least-pages", type=int, default=40_000)
+    parser.add_argument("--least-pages", type=int, default=400_000)
     parser.add_argument("--rules", default="c4-3.1.0")
     options = parser.parse_args()
     if not shutil.which("py-spy"):
