@@ -279,20 +279,18 @@ def two_workers(inputs, empty, folder):
     empties = [folder / f"empty-{index}.warc.wet.gz" for index in range(8)]
     for path in empties:
         shutil.copy(empty, path)
-    walls = {(files, workers): [] for files in ("eight", "empties") for workers in (1, 2)}
-    for _ in range(5):
-        for (files, workers), found in walls.items():
-            inputs = eight if files == "eight" else empties
-            found.append(build_seconds(inputs, folder, "en", workers)[1])
-    # What else the machine does can only make a build slower: the fastest of each kind count.
-    one, two = (min(walls["eight", workers]) - min(walls["empties", workers]) for workers in (1, 2))
-    rounds = sorted(
-        (walls["eight", 1][at] - walls["empties", 1][at]) / (walls["eight", 2][at] - walls["empties", 2][at])
-        for at in range(5)
-    )
+    kinds = [(files, workers) for workers in (1, 2) for files in (eight, empties)]
+    rounds = [[build_seconds(files, folder, "en", workers)[1] for files, workers in kinds] for _ in range(5)]
+
+    def seconds(walls):
+        one, start_of_one, two, start_of_two = walls
+        return one - start_of_one, two - start_of_two
+
+    one, two = seconds(map(min, zip(*rounds)))  # what else the machine does can only make a build slower
+    ratios = sorted(one / two for one, two in map(seconds, rounds))
     print(
         f"two workers: {one / two:.2f} times the throughput of one, on 8 files: {one:.1f} and {two:.1f} s "
-        f"(by round {', '.join(f'{ratio:.2f}' for ratio in rounds)})"
+        f"(by round {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
     )
 
 

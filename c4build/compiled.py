@@ -22,5 +22,5 @@ def _compiled() -> tuple[Any, str]:
         return None, f"c4build._core cannot be loaded ({printable(str(error))})"
 
 
-core, _why = _compiled()
-SLOW = f"{_why}: the rules run in Python, which gives the same output and takes several times as long"
+core, missing = _compiled()
+SLOW = "the rules run in Python, which gives the same output and takes several times as long"

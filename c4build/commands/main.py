@@ -177,14 +177,14 @@ def run_build(
     started = time.monotonic()
     check(workers, runner, beam_options)
     from c4build.commands.run_progress import Progress
-    from c4build.compiled import SLOW, core
+    from c4build.compiled import SLOW, core, missing
     from c4build.corpora.c4 import prepare, read_summary
     from c4build.flow.local import run
     from c4build.write.folder import keeps_nothing
 
     prepared = prepare(request, say=say)
     if core is None and not prepared.complete:
-        say(SLOW)
+        say(f"{missing}: {SLOW}")
     if prepared.complete:
         print(THERE_ALREADY)
     else:

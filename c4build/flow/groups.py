@@ -20,6 +20,7 @@ from c4build.dedup.keys import (
 from c4build.dedup.repeats import combine
 from c4build.flow.pagefiles import PageFile, read_keys, reasons_in
 from c4build.flow.settings import FinishSettings
+from c4build.rules.tables import bits_where
 from c4build.write.tables import joined
 
 
@@ -79,7 +80,7 @@ def _repeat_keys(file: PageFile, start: int, losses: np.ndarray, settings: Finis
     weights = bit_weights(len(variants))
     lost = np.zeros(file.rows, weights.dtype)
     lost[losses["page"]] = losses["variants"]
-    wanted = sum(1 << bit for bit, variant in enumerate(variants) if variant.deduplicated)
+    wanted = bits_where(lambda variant: variant.deduplicated, variants)
     all_keys = np.empty(file.keys, repeat_key_dtype(len(variants)))
     for row, position, batch in read_keys(file, ["reasons", "rank", "keys"]):
         running = ((reasons_in(batch)[:, columns] == 0) * weights).sum(axis=1).astype(weights.dtype)

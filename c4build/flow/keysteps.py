@@ -18,6 +18,7 @@ from c4build.flow.runs import marks
 from c4build.flow.stages import Keyed, Step, by_kind
 from c4build.read.paths import Input
 from c4build.read.url_list import read_urls
+from c4build.rules.tables import bits_where
 from c4build.rules.urls import normalize_url
 from c4build.write.files import digest
 
@@ -97,7 +98,7 @@ class Newest(_KeyStep):
 
     def _decide(self, sent: list, listed: bytes | None) -> Iterator[tuple[int, bytes]]:
         rules, variants = self.plan.finish.clean.rules, self.plan.finish.variants
-        listed_bits = sum(1 << bit for bit, variant in enumerate(variants) if variant.listed_urls_only)
+        listed_bits = bits_where(lambda variant: variant.listed_urls_only, variants)
         keys = [(group, fetch(data)) for group, data in sent]
         losses, counts = newest(keys, listed, listed_bits, competing(rules), len(variants))
         yield from losses.items()

@@ -18,7 +18,7 @@ from c4build.flow.rows import CompiledRows, PlainRows, Row, Waiting
 from c4build.page import Page
 from c4build.rules.exclude import exclude_test
 from c4build.rules.steps import CompiledSteps, Steps, bits_of, steps_of
-from c4build.rules.tables import CODE, RuleSet, Variant
+from c4build.rules.tables import CODE, RuleSet, Variant, bits_where
 from c4build.rules.urls import news_test
 from c4build.write.statistics import MOST_COUNTED
 
@@ -49,7 +49,7 @@ class PageRules(NamedTuple):
     @property
     def news(self) -> int:
         """Bits of the tracks that take pages of news domains only."""
-        return sum(1 << bit for bit, track in enumerate(self.tracks) if track.news_only)
+        return bits_where(lambda track: track.news_only, self.tracks)
 
     @property
     def rows_of_dropped(self) -> bool:

@@ -35,7 +35,7 @@ from c4build.flow.pagefiles import PageFile
 from c4build.flow.rows import arrow_column
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
-from c4build.rules.steps import bits_of
+from c4build.rules.steps import bits_of, having
 from c4build.rules.tables import CODE
 from c4build.write.example import Text
 from c4build.write.files import FileSum, FileSums, base_name
@@ -101,10 +101,7 @@ class UnitSamples:
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
-        self._having = {
-            step: sum(1 << bit for bit, variant in enumerate(settings.variants) if step in variant.steps)
-            for step in ("language", "sentences")
-        }
+        self._having = {step: having(step, settings.variants) for step in ("language", "sentences")}
 
     def _is_first(self, file: int) -> bool:
         """True where no unit before this one has a part in the file."""
@@ -158,9 +155,9 @@ class UnitSamples:
             return
         unlisted = lost[gone] & self._lost_by.unlisted(row + gone)
         chosen: set[int] = set()
-        for code, having in (("duplicate_url", lost[gone] & ~unlisted), ("not_in_url_list", unlisted)):
-            some = np.flatnonzero(having)
-            kinds, kind_of = self._in_group(having[some], CODE[code])
+        for code, of in (("duplicate_url", lost[gone] & ~unlisted), ("not_in_url_list", unlisted)):
+            some = np.flatnonzero(of)
+            kinds, kind_of = self._in_group(of[some], CODE[code])
             chosen.update(self._lowest_of(gone[some], chances, kinds, kind_of).tolist())
         groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
         rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of, CLEANED)]

@@ -11,6 +11,7 @@ from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.settings import FinishSettings, features_of
 from c4build.flow.validation import ValidationPart
 from c4build.rules.steps import bits_of
+from c4build.rules.tables import bits_where
 from c4build.write.files import FileSum
 from c4build.write.shards import Example, encoded_size
 from c4build.write.tables import joined
@@ -33,8 +34,11 @@ class UnitShards:
         self._shards = [stack.enter_context(open_shard(run, corpus, "train", unit)) for corpus in corpora]
         self._validation = stack.enter_context(ValidationPart(run.held_out_file(unit), self._features))
         self.held_out = [0] * len(corpora)
-        raw = sum(1 << bit for bit, variant in enumerate(settings.variants) if variant.raw)
-        self._alike = raw, (1 << len(corpora)) - 1 & ~raw  # variants that may keep the same texts
+        variants = settings.variants
+        self._alike = [  # those that may keep the same texts
+            bits_where(lambda variant: variant.raw, variants),
+            bits_where(lambda variant: not variant.raw, variants),
+        ]
 
     def write(self, pages: Surviving, outcomes: Outcomes):
         """Writes what is kept of a row group."""

@@ -13,7 +13,7 @@ from c4build.rules.badwords import bad_word_test
 from c4build.rules.language import compiled_detector, language_test
 from c4build.rules.lines import LOREM_IPSUM, line_filter
 from c4build.rules.sentences import has_sentences, punkt, sentence_spans
-from c4build.rules.tables import CODE, PAGE_PHRASES, RuleSet, Variant
+from c4build.rules.tables import CODE, PAGE_PHRASES, RuleSet, Variant, bits_where
 
 # A step takes a text to the text that stays, or to why the page goes. The step `lines` takes the page as it was read.
 Step = Callable[[str], Union[str, "Drop"]]
@@ -31,7 +31,7 @@ class Steps(ABC):
 
     def __init__(self, rules: RuleSet, variants: Sequence[Variant]):
         self.all = (1 << len(variants)) - 1
-        self.raw = sum(1 << bit for bit, variant in enumerate(variants) if variant.raw)
+        self.raw = bits_where(lambda variant: variant.raw, variants)
         self.clean = self.all & ~self.raw
 
         def plan(names: Sequence[str], among: int) -> list[tuple[str, int]]:
@@ -182,7 +182,7 @@ def bits_of(variants: int) -> tuple[int, ...]:
 
 
 def having(step: str, variants: Sequence[Variant]) -> int:
-    return sum(1 << bit for bit, variant in enumerate(variants) if step in variant.steps)
+    return bits_where(lambda variant: step in variant.steps, variants)
 
 
 def make_steps(rules: RuleSet, bad_words: Iterable[str]) -> dict[str, Step]:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # Why a page is dropped. A reason's name is its counter's name and the word a person reads in the table.
@@ -149,6 +149,13 @@ class Variant:
 
 
 _ALL = frozenset(STEPS)
+
+
+def bits_where(holds: Callable[[Variant], bool], variants: Iterable[Variant]) -> int:
+    """The variants of which something holds, a bit each: variant i of the sequence is `1 << i`."""
+    return sum(1 << bit for bit, variant in enumerate(variants) if holds(variant))
+
+
 VARIANTS = {
     variant.name: variant
     for variant in (

@@ -73,7 +73,7 @@ def test_why_the_compiled_rules_are_not_there_is_said(there, environment, why, t
         shutil.copy(ROOT / "c4build" / name, package)
     if there:
         (package / f"_core{EXTENSION_SUFFIXES[0]}").write_bytes(there)
-    command = [sys.executable, "-c", "from c4build.compiled import SLOW; print(SLOW)"]
+    command = [sys.executable, "-c", "from c4build.compiled import SLOW, missing; print(f'{missing}: {SLOW}')"]
     said = subprocess.run(
         command,
         capture_output=True,
