@@ -1,7 +1,5 @@
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
-
 #include "bound.hpp"
 
 namespace c4 {
@@ -73,35 +71,20 @@ void LowestOfPython::add_rows(nb::list columns) {
         if (size != count) throw nb::value_error("columns of different lengths");
     for (std::size_t i = 0; i < count; i++) {
         const Rank rank{chances.of<std::uint64_t>()[i], files.of<std::int64_t>()[i], numbers.of<std::int64_t>()[i]};
-        const auto text = [&](const JoinedTexts& of) { return std::string(of.texts[i]); };
-        lowest.add({rank, rows.of<std::int64_t>()[i], text(groups), static_cast<Stage>(stages.of<std::uint8_t>()[i]), text(urls), text(timestamps), text(bodies)});
-    }
-}
-
-void LowestOfPython::take_rows(
-    std::int64_t file, std::uint8_t stage, const std::vector<std::size_t>& rows, const nb::list& groups, nb::handle chances, nb::handle numbers,
-    nb::handle from_raw, const nb::tuple& urls, const nb::tuple& timestamps, const nb::tuple& texts, const nb::tuple& raws) {
-    const Numbers held[] = {Numbers(chances), Numbers(numbers), Numbers(from_raw)};
-    const JoinedTexts joined[] = {JoinedTexts(urls), JoinedTexts(timestamps), JoinedTexts(texts), JoinedTexts(raws)};
-    const auto all_chances = held[0].of<std::uint64_t>();
-    const auto all_numbers = held[1].of<std::uint32_t>();
-    const auto all_from_raw = held[2].of<std::uint8_t>();
-    std::size_t least = std::min({all_chances.size(), all_numbers.size(), all_from_raw.size()});
-    for (const JoinedTexts& one : joined) least = std::min(least, one.texts.size());
-    if (nb::len(groups) != rows.size()) throw nb::value_error("as many groups as rows are needed");
-    for (std::size_t i = 0; i < rows.size(); i++) {
-        const std::size_t row = rows[i];
-        if (row >= least) throw nb::index_error("there are not so many rows");
-        const auto& [url, timestamp, text, raw] = joined;
-        const Text body = (all_from_raw[row] ? raw : text).texts[row];
-        lowest.take({all_chances[row], file, all_numbers[row]}, -1, text_of(nb::cast<nb::bytes>(groups[i])), static_cast<Stage>(stage),
-            url.texts[row], timestamp.texts[row], body);
+        lowest.take(rank, rows.of<std::int64_t>()[i], groups.texts[i], static_cast<Stage>(stages.of<std::uint8_t>()[i]), urls.texts[i],
+            timestamps.texts[i], bodies.texts[i]);
     }
 }
 
 nb::object LowestOfPython::limit(nb::bytes groups, std::uint8_t stage) const {
     const auto limit = lowest.limit(text_of(groups), static_cast<Stage>(stage));
     return limit ? nb::cast(*limit) : nb::none();
+}
+
+nb::list LowestOfPython::limits() const {
+    nb::list made;
+    for (const auto& [place, rank] : lowest.limits()) made.append(nb::make_tuple(place.first, place.second, rank.chance, rank.file, rank.number));
+    return made;
 }
 
 nb::list LowestOfPython::groups_of(std::size_t at) const {
@@ -130,11 +113,12 @@ void bind_samples(nb::module_& module) {
         .def("limit", &LowestOfPython::limit)
         .def("add", &LowestOfPython::add)
         .def("add_rows", &LowestOfPython::add_rows)
-        .def("take_rows", &LowestOfPython::take_rows)
+        .def("begin", [](LowestOfPython& self) { self.lowest.begin(); })
         .def("held", [](const LowestOfPython& self) { return to_list(self.lowest.held()); })
         .def("row_groups", &LowestOfPython::row_groups)
         .def("of", [](const LowestOfPython& self, std::size_t at, std::uint8_t group) { return to_list(self.lowest.of(at, group)); })
-        .def("groups_of", &LowestOfPython::groups_of);
+        .def("groups_of", &LowestOfPython::groups_of)
+        .def("limits", &LowestOfPython::limits);
 }
 
 } // namespace c4

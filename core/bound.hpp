@@ -100,14 +100,10 @@ public:
     // Adds rows: of each field the column's values as they lie in memory, or (all texts' bytes one behind the other, [n] int32:
     // the size of each).
     void add_rows(nb::list columns);
-    // Takes some rows of a page file's row group, each with its groups, where they are wanted. All else are whole columns:
-    // chances, numbers, where the body is the raw text; and joined texts.
-    void take_rows(
-        std::int64_t file, std::uint8_t stage, const std::vector<std::size_t>& rows, const nb::list& groups, nb::handle chances, nb::handle numbers,
-        nb::handle from_raw, const nb::tuple& urls, const nb::tuple& timestamps, const nb::tuple& texts, const nb::tuple& raws);
     bool wants(std::uint64_t chance, nb::bytes groups, std::uint8_t stage) const { return lowest.wants(chance, text_of(groups), static_cast<Stage>(stage)); }
     nb::object limit(nb::bytes groups, std::uint8_t stage) const;
     nb::list groups_of(std::size_t at) const;
+    nb::list limits() const; // of `Limit`'s fields
     // All, in row groups that end where their bodies have so many bytes: [(rows, [columns as Arrow has them])].
     nb::list row_groups(std::size_t bytes) const;
 

@@ -1,6 +1,7 @@
 #include "samples.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 namespace c4 {
@@ -50,8 +51,9 @@ bool Lowest::push(const Place& place, const Item& item, std::optional<std::uint6
         heap.push_back(item);
         std::push_heap(heap.begin(), heap.end());
     }
-    if (heap.size() < most_) limit.reset();
-    else if (limit) limit = std::max(*limit, heap.front().rank.chance);
+    const bool any = heap.size() < most_ || heap.front().rank.chance == std::numeric_limits<std::uint64_t>::max();
+    if (any) limit.reset();
+    else if (limit) limit = std::max(*limit, heap.front().rank.chance + 1); // of two of one chance either may be the lower
     return stays;
 }
 
@@ -62,7 +64,8 @@ void Lowest::let_go(std::uint64_t id) {
 
 std::vector<const Candidate*> Lowest::held() const {
     std::vector<const Candidate*> found;
-    for (const auto& [id, held] : held_) found.push_back(&held.candidate);
+    for (const auto& [id, held] : held_)
+        if (id >= first_) found.push_back(&held.candidate);
     const auto fields = [](const Candidate& of) { return std::tie(of.rank, of.row, of.groups, of.stage, of.url, of.timestamp, of.body); };
     std::sort(found.begin(), found.end(), [&](const Candidate* a, const Candidate* b) { return fields(*a) < fields(*b); });
     return found;
@@ -82,6 +85,13 @@ std::vector<std::uint8_t> Lowest::groups_of(std::size_t at) const {
     std::vector<std::uint8_t> found;
     for (const auto& [place, heap] : heaps_)
         if (place.first == at) found.push_back(place.second);
+    return found;
+}
+
+std::vector<std::pair<Lowest::Place, Rank>> Lowest::limits() const {
+    std::vector<std::pair<Place, Rank>> found;
+    for (const auto& [place, heap] : heaps_)
+        if (heap.size() >= most_) found.emplace_back(place, heap.front().rank);
     return found;
 }
 

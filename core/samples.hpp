@@ -39,7 +39,7 @@ public:
     // `most_held`: bytes of a page; `outside`: reasons of pages that reach no rule.
     Lowest(std::size_t most, std::size_t most_held, Text outside) : most_(most), most_held_(most_held), outside_(outside) {}
 
-    // False where a page of these groups would not be held; pages must come in order then.
+    // False where a page of these groups would not be held.
     bool wants(std::uint64_t chance, Text groups, Stage stage) const {
         const auto limit = this->limit(groups, stage);
         return !limit || chance < *limit;
@@ -56,12 +56,17 @@ public:
     // Adds a page where it is wanted, as much of its body as may be held.
     void take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
 
-    std::vector<const Candidate*> held() const; // in their order
+    // Goes on with what is to stand in a table of its own.
+    void begin() { first_ = next_; }
+
+    std::vector<const Candidate*> held() const; // since it was begun, in their order
     std::vector<const Candidate*> of(std::size_t at, std::uint8_t group) const; // those of a group, the lowest first
     std::vector<std::uint8_t> groups_of(std::size_t at) const;
 
-private:
     using Place = std::pair<std::size_t, std::uint8_t>; // a track or variant, and a group
+    std::vector<std::pair<Place, Rank>> limits() const; // of each place that is full the last that is held
+
+private:
     struct Item {
         Rank rank;
         std::uint64_t back_id; // of two of one rank the first is the higher
@@ -76,7 +81,7 @@ private:
 
     std::size_t most_, most_held_;
     std::string outside_;
-    std::uint64_t next_ = 0;
+    std::uint64_t next_ = 0, first_ = 0;
     std::map<Place, std::vector<Item>> heaps_; // the highest first
     std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_[2]; // by groups; of pages as read apart, which go to others
     std::unordered_map<std::uint64_t, Held> held_;

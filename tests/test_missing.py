@@ -4,15 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
+import wet_files
 from builds import build, shards
 from command import run_command
 from faulty_server import serving
+from test_samples import chance
 
-from c4build.corpora.c4 import prepare, read_summary
-from c4build.errors import MissingInputsError
+from c4build.corpora.c4 import Request, prepare, read_summary
+from c4build.errors import CorruptFileError, MissingInputsError
 from c4build.flow.local import run
 from c4build.read import attempts, hosts
 from c4build.read.hosts import Transport
+from c4build.write.samples import read_samples
 
 QUICK = Transport(tries=2, backoff=0.01, longest_wait=0.05, pause=0.01)
 
@@ -34,7 +37,12 @@ def expected(sources, tmp_path_factory):
 
 def run_remote(sources, server, out, most: int = 0, **changes) -> dict:
     urls = [f"{server.url}/{name}" for name in server.files]
-    prepared = prepare(sources.request(out, inputs=urls, shards=6, **changes))
+    return run_quick(sources.request(out, **{"inputs": urls, "shards": 6, **changes}), most)
+
+
+def run_quick(request: Request, most: int) -> dict:
+    """A build of inputs that are asked for twice, of which so many may be missing."""
+    prepared = prepare(request)
     plan = prepared.plan
     finish = plan.finish._replace(run=plan.run._replace(most_missing=most))
     run(prepared._replace(plan=plan._replace(transport=QUICK, finish=finish)))
@@ -86,6 +94,33 @@ def test_a_run_that_may_goes_on_without_an_input_and_says_so_and_the_next_run_fe
         path for path in before if content[str(path.relative_to(tmp_path))] == expected[str(path.relative_to(tmp_path))]
     ]
     assert same and any(before[path] == path.stat().st_ino for path in same), "no unit was kept"
+
+
+def test_an_input_that_came_back_takes_no_sample_from_a_unit_that_was_made_without_it(tmp_path):
+    """Its newer copies displace the pages with the lowest hashes, and are dropped themselves: the next ones are samples."""
+    pages = sorted(wet_files.pages(0, 40), key=chance)
+    newer = [
+        page._replace(text=f"{page.text}\nA blorptastic fellow, said {page.url}.", date="2019-04-20T12:00:00Z")
+        for page in pages[:6]
+    ]
+    parts = pages[:6], pages[6:], newer
+    (tmp_path / "bad.txt").write_text("blorptastic\n")
+    with serving({f"{at}.warc.wet.gz": b"".join(wet_files.members(part)) for at, part in enumerate(parts)}) as server:
+
+        def kept(out) -> list[str]:
+            urls, words = [f"{server.url}/{name}" for name in server.files], str(tmp_path / "bad.txt")
+            request = Request(urls, str(out), rules="c4-3.1.0", bad_words=words, shards=3, samples=3)
+            (manifest,) = run_quick(request, most=1).values()
+            return [sample.url for sample in read_samples(manifest["folder"]) if sample.rule == "kept"]
+
+        *_, last = server.files
+        server.fault = lambda path: "503" if path == last else ""
+        assert kept(tmp_path / "out") == [page.url for page in pages[:3]]
+        server.fault = lambda path: ""
+        with pytest.raises(CorruptFileError, match="beside pages that have changed since; run the same command again"):
+            kept(tmp_path / "out")
+        expected = kept(tmp_path / "at once")
+        assert kept(tmp_path / "out") == expected == [page.url for page in pages[6:9]]
 
 
 def test_a_server_that_throttles_is_asked_no_more(sources, server, tmp_path, monkeypatch):

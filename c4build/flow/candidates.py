@@ -1,10 +1,11 @@
 """Pages that may become samples: of each group those whose URLs have the lowest hashes, while pages pass, and tables of them.
 
 Clean leaves such a table beside each page file, a unit one of its own, and `samples` takes what is left of these for
-the corpus. What is lowest of all is lowest of its file: so nothing depends on which files or units there are.
+the corpus. What is lowest of all is lowest of its file and of its unit: so nothing depends on which of these there are.
+Nor does it on the units that were finished before in the same process, of which a further one is held to what they left.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import heappush, heappushpop
@@ -43,7 +44,6 @@ _SCHEMA = pa.schema(
         ("body", pa.binary()),
     ]
 )
-_OF_ROW = ("chance", "number", "url", "timestamp", "text", "raw")  # of a page file
 
 
 class Candidate(NamedTuple):
@@ -58,6 +58,20 @@ class Candidate(NamedTuple):
     url: str
     timestamp: str
     body: bytes  # UTF-8; as much of it as `MOST_HELD`
+
+
+class Limit(NamedTuple):
+    """The last of the candidates that a group has room for."""
+
+    at: int  # the track or variant
+    group: int
+    chance: int
+    file: int
+    number: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.at, self.group
 
 
 @lru_cache(maxsize=1 << 12)
@@ -78,7 +92,7 @@ class Lowest(Protocol):
     """Of each group the candidates with the lowest chances, `most` of them, or all where there are fewer."""
 
     def wants(self, chance: int, groups: bytes, stage: int) -> bool:
-        """False where a page of these groups, at this stage, would not be held; pages must come in order then."""
+        """False where a page of these groups, at this stage, would not be held."""
         ...
 
     def limit(self, groups: bytes, stage: int) -> int | None:
@@ -91,16 +105,20 @@ class Lowest(Protocol):
         """Adds those of a row group of a table."""
         ...
 
-    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
-        """Takes some pages of a row group of a page file, each with its groups, where they are wanted."""
+    def begin(self):
+        """Goes on with what is to stand in a table of its own."""
         ...
 
     def row_groups(self) -> Iterator[list[pa.Array]]:
-        """All, as they stand in a table."""
+        """All since it was begun, as they stand in a table."""
         ...
 
     def held(self) -> list[Candidate]:
-        """All, in the same order however they came."""
+        """All since it was begun, in the same order however they came."""
+        ...
+
+    def limits(self) -> list[Limit]:
+        """Of each group that is full: no candidate up to there is missing of those that came since it was begun."""
         ...
 
     def of(self, at: int, group: int) -> list[Candidate]:
@@ -123,18 +141,12 @@ class CompiledLowest:
         self.wants: Callable[[int, bytes, int], bool] = compiled.wants
         self.limit: Callable[[bytes, int], int | None] = compiled.limit
         self.add: Callable[[Candidate], None] = compiled.add
+        self.begin: Callable[[], None] = compiled.begin
         self.groups_of: Callable[[int], list[int]] = compiled.groups_of
 
     def add_rows(self, rows: pa.RecordBatch):
         texts = (pa.string(), pa.binary())
         self.compiled.add_rows([joined(one) if one.type in texts else one.to_numpy() for one in rows.columns])
-
-    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
-        if at:
-            numbers = (rows.column(name).to_numpy() for name in ("chance", "number"))
-            texts = (joined(rows.column(name)) for name in ("url", "timestamp", "text", "raw"))
-            from_raw = rows.column("text").is_null().to_numpy(zero_copy_only=False)
-            self.compiled.take_rows(file, stage, at, groups, *numbers, from_raw, *texts)
 
     def row_groups(self) -> Iterator[list[pa.Array]]:
         for rows, columns in self.compiled.row_groups(_ROW_GROUP_BYTES):
@@ -142,6 +154,9 @@ class CompiledLowest:
 
     def held(self) -> list[Candidate]:
         return [*map(Candidate._make, self.compiled.held())]
+
+    def limits(self) -> list[Limit]:
+        return [*map(Limit._make, self.compiled.limits())]
 
     def of(self, at: int, group: int) -> list[Candidate]:
         return [*map(Candidate._make, self.compiled.of(at, group))]
@@ -157,6 +172,7 @@ class PlainLowest:
         self._held: dict[int, Candidate] = {}
         self._uses: dict[int, int] = {}
         self._ids = count()
+        self._first = 0
 
     def wants(self, chance: int, groups: bytes, stage: int) -> bool:
         return chance < self._limits.get((groups, stage == AS_READ), EVERY)
@@ -180,7 +196,9 @@ class PlainLowest:
                     uses -= 1
                 else:
                     self._let_go(gone)
-            limit = max(limit, -heap[0][0] if len(heap) == self._most else EVERY)
+            limit = max(
+                limit, 1 - heap[0][0] if len(heap) == self._most else EVERY
+            )  # of two of one chance either may be the lower
         self._limits[candidate.groups, candidate.stage == AS_READ] = limit
         if uses:
             self._uses[id] = uses
@@ -196,13 +214,6 @@ class PlainLowest:
         for candidate in _candidates_of(rows):
             self.add(candidate)
 
-    def take_rows(self, file: int, stage: int, rows: pa.RecordBatch, at: Sequence[int], groups: Sequence[bytes]):
-        for place, of in zip(at, groups):
-            chance, number, url, timestamp, text, raw = (rows.column(name)[place].as_py() for name in _OF_ROW)
-            if self.wants(chance, of, stage):
-                body = shortened(raw if text is None else text.encode())
-                self.add(Candidate(chance, file, number, -1, of, stage, url, timestamp, body))
-
     def row_groups(self) -> Iterator[list[pa.Array]]:
         waiting: list[Candidate] = []
         size = 0
@@ -215,8 +226,15 @@ class PlainLowest:
         if waiting:
             yield _columns_of(waiting)
 
+    def begin(self):
+        self._first = next(self._ids)
+
     def held(self) -> list[Candidate]:
-        return sorted(self._held.values())
+        return sorted(candidate for id, candidate in self._held.items() if id >= self._first)
+
+    def limits(self) -> list[Limit]:
+        full = ((place, heap[0]) for place, heap in sorted(self._heaps.items()) if len(heap) == self._most)
+        return [Limit(*place, -chance, -file, -number) for place, (chance, file, number, _) in full]
 
     def of(self, at: int, group: int) -> list[Candidate]:
         return [self._held[id] for *_, id in sorted(self._heaps.get((at, group), []), reverse=True)]
@@ -233,7 +251,7 @@ def candidates_file(page_file: str) -> str:
 @contextmanager
 def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="lz4") as table:
+    with open_table(path, _SCHEMA, sums, compression="zstd") as table:
         yield table
 
 

@@ -20,7 +20,7 @@ from c4build.flow.corpus import Written, write_once, wrong_files
 from c4build.flow.dropped import UnitDropped
 from c4build.flow.outcomes import Outcomes, Surviving, judge_of
 from c4build.flow.pagefiles import PageFile, read_texts, reasons_in
-from c4build.flow.sampling import Row, UnitSamples
+from c4build.flow.sampling import LowestOfUnits, Row, UnitSamples
 from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_shards import UnitShards
 from c4build.page import PROVENANCE
@@ -100,6 +100,7 @@ class Finisher:
         self._variants = settings.variants
         self._judge = judge_of(settings.clean.rules, settings.variants, settings.bad_words)
         self._corpora = settings.corpora
+        self._lowest = LowestOfUnits(settings.clean.samples) if settings.clean.samples else None
 
     def finish(self, unit: int, parts: Sequence[FilePart]) -> UnitResult:
         """Writes shard `unit` of every variant from `parts`, or finds it written before."""
@@ -122,7 +123,7 @@ class Finisher:
         make_folder(run.units)
         counts = np.zeros((len(names), len(REASONS)), np.int64)
         repeats = np.zeros(len(names), np.uint64)
-        samples = UnitSamples(unit, self._settings) if self._settings.clean.samples else None
+        samples = UnitSamples(unit, self._settings, self._lowest.of(unit)) if self._lowest else None
         watchers: list[UnitSamples | UnitDropped] = [samples] if samples else []
         dropped = None
         with ExitStack() as stack:

@@ -1,8 +1,9 @@
 """The samples of each corpus, from what its units held: of each group those with the lowest chances, told by the rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from c4build.errors import CorruptFileError
 from c4build.flow.candidates import (
     AS_READ,
     CLEANED,
@@ -12,6 +13,7 @@ from c4build.flow.candidates import (
     READ,
     REPEATED_GROUP,
     Candidate,
+    Limit,
     lowest,
     read_rows,
 )
@@ -23,6 +25,7 @@ from c4build.read.paths import Input
 from c4build.rules.places import Place
 from c4build.rules.tables import CODE, REASONS
 from c4build.rules.told import Teller
+from c4build.write.files import delete
 from c4build.write.samples import (
     DROPPED_LINE,
     DROPPED_PAGE,
@@ -58,11 +61,30 @@ class SampleTeller:
         self._known_lines: dict[tuple, list[Sample]] = {}
         variants = settings.variants
         self._figures = UnitFigures(variants)
+        limits: dict[str, list[Limit]] = {}
         for unit, made_from in units:
-            with read_rows(settings.run.samples_file(unit), made_from) as (said, groups):
+            path = settings.run.samples_file(unit)
+            with read_rows(path, made_from) as (said, groups):
                 self._figures.merge(UnitFigures(variants, said["figures"]))
                 for rows in groups:
                     self._lowest.add_rows(rows)
+                limits[path] = [*map(Limit._make, said["limits"])]
+        self._check(limits)
+
+    def _check(self, limits: Mapping[str, Iterable[Limit]]):
+        """Raises CorruptFileError where what is lowest of all may be missing of a unit; `limits` are by path of its table."""
+        last = {limit.place: limit for limit in self._lowest.limits()}
+        # These were held to what another unit had left, which has less by now: an input came back, or has other pages.
+        wrong = [
+            path
+            for path, found in limits.items()
+            if any(limit.place not in last or limit < last[limit.place] for limit in found)
+        ]
+        for path in wrong:
+            delete(path)
+        if wrong:
+            what = f"{wrong[0]}: it was made beside pages that have changed since"
+            raise CorruptFileError(f"{what}; run the same command again and it is made again")
 
     def of(self, variant: int) -> Iterator[Sample]:
         """The samples of a variant, by kind and rule, the lowest chances first."""

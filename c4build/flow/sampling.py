@@ -22,6 +22,7 @@ from c4build.flow.candidates import (
     REPEATED_GROUP,
     Candidate,
     CompiledLowest,
+    Lowest,
     candidates_file,
     lowest,
     open_candidates,
@@ -42,6 +43,7 @@ from c4build.write.files import FileSum, FileSums, base_name
 from c4build.write.tables import joined
 
 _NEAR = 0.001  # a probability of 0.990... passes nearly not
+_OF_LOST = ("number", "url", "timestamp", "text", "raw")
 
 
 class Row(NamedTuple):
@@ -69,30 +71,48 @@ class LostBy:
     """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
     def __init__(self, losses: np.ndarray):
-        """`losses`: [n] of `loss_dtype`."""
-        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
-        self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
+        """`losses`: [n] of `loss_dtype`, by page."""
+        self._losses = losses
 
-    def __contains__(self, row: int) -> bool:
-        return row in self._losses
+    def among(self, rows: np.ndarray) -> list[int]:
+        """The places of those of some rows that lost something."""
+        return np.flatnonzero(np.isin(rows, self._losses["page"])).tolist()
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
-        lost, unlisted = self._losses.get(row, (0, 0))
+        at = np.searchsorted(self._losses["page"], row)
+        page, lost, unlisted = self._losses[at].item() if at < len(self._losses) else (-1, 0, 0)
+        if page != row:
+            return []
         return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
 
     def unlisted(self, rows: np.ndarray) -> np.ndarray:
-        """[n] uint64: the variants, a bit each, that some rows lost for want of their URLs in a list."""
-        return np.array([self._losses.get(row, (0, 0))[1] for row in rows.tolist()], np.uint64)
+        """[n] uint64: the variants, a bit each, for which rows that lost something lost it for want of their URLs in a list."""
+        return self._losses["unlisted"][np.searchsorted(self._losses["page"], rows)].astype(np.uint64)
+
+
+class LowestOfUnits:
+    """What the units hold that a process finishes one after the other: a further one need not hold what lies above that."""
+
+    def __init__(self, most: int):
+        self._most, self._lowest, self._units = most, lowest(most), set[int]()
+
+    def of(self, unit: int) -> Lowest:
+        """Made ready for a unit."""
+        if unit in self._units:  # it came to no end, or its files are gone: no page may count twice
+            self._lowest, self._units = lowest(self._most), set()
+        self._units.add(unit)
+        self._lowest.begin()
+        return self._lowest
 
 
 class UnitSamples:
     """Of one unit."""
 
-    def __init__(self, unit: int, settings: FinishSettings):
+    def __init__(self, unit: int, settings: FinishSettings, held: Lowest):
         self._unit = unit
         self._variants = len(settings.variants)
         self._remover = units_of(settings.clean.rules)
-        self._lowest = lowest(settings.clean.samples)
+        self._lowest = held
         self._most = settings.clean.samples
         self._groups = cache(self._groups_of)
         self._figures = UnitFigures(settings.variants)
@@ -128,9 +148,9 @@ class UnitSamples:
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
         """Those of a file's candidates that are the unit's, with the groups of the variants."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
-        losing = ((at, row) for at, row in enumerate(rows.column("row").to_pylist()) if row in self._lost_by)
-        for at, row in losing:
-            for bit, code in self._lost_by(row):
+        row = rows.column("row").to_numpy()
+        for at in self._lost_by.among(row):
+            for bit, code in self._lost_by(int(row[at])):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
         own = {
@@ -157,11 +177,17 @@ class UnitSamples:
         chosen: set[int] = set()
         for code, of in (("duplicate_url", lost[gone] & ~unlisted), ("not_in_url_list", unlisted)):
             some = np.flatnonzero(of)
+            if not len(some):
+                continue
             kinds, kind_of = self._in_group(of[some], CODE[code])
             chosen.update(self._lowest_of(gone[some], chances, kinds, kind_of).tolist())
-        groups = {at: self._groups_of_lost(row + at, int(lost[at])) for at in sorted(chosen)}
-        rows = [at for at, of in groups.items() if self._lowest.wants(int(chances[at]), of, CLEANED)]
-        self._lowest.take_rows(self._file, CLEANED, batch, rows, [groups[at] for at in rows])
+        for at in sorted(chosen):
+            groups = self._groups_of_lost(row + at, int(lost[at]))
+            if self._lowest.wants(int(chances[at]), groups, CLEANED):
+                number, url, timestamp, text, raw = (batch.column(name)[at].as_py() for name in _OF_LOST)
+                self._take_row(
+                    Row(number, int(chances[at]), url, timestamp), groups, CLEANED, raw if text is None else text
+                )
 
     def _groups_of_lost(self, row: int, lost: int) -> bytes:
         groups = bytearray([NONE]) * self._variants
@@ -260,16 +286,15 @@ class UnitSamples:
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
         if self._lowest.wants(row.chance, groups, stage):
-            body = text.encode() if isinstance(text, str) else text
-            self._take(row.number, row.chance, groups, stage, row.url, row.timestamp, body)
-
-    def _take(self, number: int, chance: int, groups: bytes, stage: int, url: str, timestamp: str, body: bytes):
-        self._lowest.add(Candidate(chance, self._file, number, -1, groups, stage, url, timestamp, shortened(body)))
+            body = shortened(text.encode() if isinstance(text, str) else text)
+            self._lowest.add(
+                Candidate(row.chance, self._file, row.number, -1, groups, stage, row.url, row.timestamp, body)
+            )
 
     def write(self, path: str, made_from: str) -> FileSum:
         """Leaves all that is held in a table; `made_from` says what it came of."""
         sums: FileSums = {}
         with open_candidates(path, sums) as table:
             write_candidates(table, self._lowest)
-            table.fields = {"content": made_from, "figures": self._figures.to_json()}
+            table.fields = {"content": made_from, "figures": self._figures.to_json(), "limits": self._lowest.limits()}
         return sums[base_name(path)]

@@ -77,7 +77,7 @@ class TableWriter:
 def open_table(
     path: str, schema: pa.Schema, sums: FileSums | None = None, compression: str | None = None
 ) -> Iterator[TableWriter]:
-    """A table that is there, whole, when the block ends well. `compression`: lz4, or none."""
+    """A table that is there, whole, when the block ends well. `compression`: lz4, zstd, or none."""
     with whole_file(path, sums) as file:
         table = TableWriter(file, schema, compression)
         yield table

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c4build.compiled import core
-from c4build.flow import figures, pages
+from c4build.flow import figures, pages, sampling
 from c4build.flow.candidates import (
     AS_READ,
     CLEANED,
@@ -20,7 +20,7 @@ from c4build.flow.candidates import (
     PlainLowest,
     lowest,
 )
-from c4build.page import PAGE_SCHEMA, Page
+from c4build.page import Page
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import CODE, RULE_SETS, VARIANTS
 
@@ -39,15 +39,18 @@ CANDIDATES = st.builds(
 )
 
 
-@given(st.lists(CANDIDATES, max_size=60), st.integers(1, 4))
-def test_the_lowest_of_each_group_are_the_same(candidates, most):
+@given(st.lists(CANDIDATES, max_size=60), st.integers(1, 4), st.integers(0, 60))
+def test_the_lowest_of_each_group_are_the_same(candidates, most, begun):
     plain, compiled = PlainLowest(most), lowest(most)
     assert type(compiled) is CompiledLowest
-    for candidate in candidates:
+    for at, candidate in enumerate(candidates):
         for found in (plain, compiled):
+            if at == begun:
+                found.begin()
             found.add(candidate)
         assert all(plain.limit(candidate.groups, stage) == compiled.limit(candidate.groups, stage) for stage in STAGES)
     assert plain.held() == compiled.held()
+    assert plain.limits() == compiled.limits()
     for at in range(3):
         assert plain.groups_of(at) == compiled.groups_of(at)
         for group in range(256):
@@ -70,38 +73,50 @@ def test_what_lies_above_the_limit_of_its_groups_would_change_nothing(candidates
     for candidate in candidates:
         limit, before = found.limit(candidate.groups, candidate.stage), found.held()
         found.add(candidate)
-        assert limit is None or candidate.chance <= limit or found.held() == before
+        assert limit is None or candidate.chance < limit or found.held() == before
 
 
-ROWS = st.lists(
-    st.tuples(
-        st.integers(0, 30).map(lambda chance: chance << 59),
-        st.integers(0, 9),
-        st.sampled_from(["http://example.org/", "http://example.org/é"]),
-        st.sampled_from(["", "2019"]),
-        *(
-            st.sampled_from([None, "", "ä text"]),
-            st.sampled_from([None, b"", b"raw"]),
-            GROUPS.map(bytes),
-            st.booleans(),
-        ),
-    ).filter(lambda row: row[4:6] != (None, None)),
-    max_size=20,
+UNITS = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 30).map(lambda chance: chance << 59), GROUPS.map(bytes), st.sampled_from(STAGES))
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 
-@given(ROWS, ROWS, st.integers(1, 4))
-def test_the_same_rows_of_a_page_file_are_taken(before, found, most):
-    names = ["number", "chance", "url", "timestamp", "text", "raw"]
-    plain, compiled = PlainLowest(most), lowest(most)
-    types = [PAGE_SCHEMA.field(name).type for name in names]
-    for rows in (before, found):
-        columns = [[row[at] for row in rows] for at in (1, 0, 2, 3, 4, 5)]
-        batch = pa.record_batch([*map(pa.array, columns, types)], names=names)
-        at = [place for place, row in enumerate(rows) if row[7]]
-        for way in (plain, compiled):
-            way.take_rows(1, CLEANED, batch, at, [rows[place][6] for place in at])
-    assert plain.held() == compiled.held()
+@pytest.mark.parametrize("way", [lowest, PlainLowest])
+@given(UNITS, st.lists(st.integers(0, 3), max_size=5), st.integers(1, 4))
+def test_what_a_process_leaves_of_its_units_is_lowest_of_all_in_whatever_order(way, units, order, most):
+    of_units = [
+        [
+            Candidate(chance, unit, number, -1, groups, stage, "", "", b"")
+            for number, (chance, groups, stage) in enumerate(of)
+        ]
+        for unit, of in enumerate(units)
+    ]
+    left = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "lowest", way)
+        held = sampling.LowestOfUnits(most)
+        for unit in [one for one in order if one < len(units)] + [*range(len(units))]:
+            found = held.of(unit)
+            for page in of_units[unit]:
+                if found.wants(page.chance, page.groups, page.stage):
+                    found.add(page)
+            left[unit] = found.held(), found.limits()
+    of_all, of_left = way(most), way(most)
+    for unit, of in enumerate(of_units):
+        for page in of:
+            of_all.add(page)
+        for page in left[unit][0]:
+            of_left.add(page)
+    assert of_left.limits() == of_all.limits()
+    for at in range(2):
+        assert of_left.groups_of(at) == of_all.groups_of(at)
+        assert all(of_left.of(at, group) == of_all.of(at, group) for group in of_all.groups_of(at))
+    least = {limit.place: limit for limit in of_all.limits()}
+    assert all(least[limit.place] <= limit for _, limits in left.values() for limit in limits)
 
 
 BODIES = st.lists(
