@@ -62,7 +62,7 @@ def main():
         rows = [measure(inputs, empty, folder) for _ in range(options.repeat)]
         report(rows, pages, size)
         if options.two_workers:
-            two_workers(inputs, empty, folder)
+            two_workers(files, options.least_pages, empty, folder)
 
 
 def write_smallest(path: pathlib.Path) -> pathlib.Path:
@@ -269,13 +269,9 @@ def against(tree: pathlib.Path, inputs, empty, folder, pages: int, repeat: int):
         )
 
 
-def two_workers(inputs, empty, folder):
-    """Wall time of one worker and of two on 8 files, start-up taken off each."""
-    eight = []
-    for index in range(8):
-        copy = folder / f"part-{index}.warc.wet.gz"
-        shutil.copy(inputs[index % len(inputs)], copy)
-        eight.append(copy)
+def two_workers(files, least, empty, folder):
+    """Wall time of one worker and of two on 8 files of `least` pages or more, all distinct, start-up taken off each."""
+    eight = [path for part in range(8) for path in enlarge(files, folder, least, part)][:8]
     empties = [folder / f"empty-{index}.warc.wet.gz" for index in range(8)]
     for path in empties:
         shutil.copy(empty, path)

@@ -136,6 +136,17 @@ def test_the_beam_that_is_installed_has_been_tried():
     assert installed <= lean.NEWEST_TRIED, "see that it does without what `lean` leaves out, then raise NEWEST_TRIED"
 
 
+def test_the_end_of_a_bundle_waits_only_briefly_for_what_tells_times():
+    code = """
+from c4build.flow.lean import import_beam
+import_beam()
+from apache_beam.runners.worker.bundle_processor import statesampler
+from apache_beam.utils.counters import CounterFactory
+print("loaded:", *[statesampler.StateSampler("a", CounterFactory(), *more).sampling_period_ms for more in ((), (7,))])"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["loaded:", str(lean.MILLISECONDS), "7"], done.stderr  # Beam's own: 200
+
+
 class WithState(beam.DoFn):
     def process(self, element, state=beam.DoFn.StateParam(BagStateSpec("seen", beam.coders.BytesCoder()))):
         yield element

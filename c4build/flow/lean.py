@@ -26,6 +26,7 @@ _UNUSED = (
     "dill",
     "pandas",
 )
+MILLISECONDS = 20  # between two looks at how long each step takes
 _UNCALLED = ("httplib2", "yaml")  # to fetch what a cluster is given, and for transforms in other languages
 
 
@@ -57,6 +58,7 @@ def import_beam(options: Sequence[str] = ()):
                 del sys.modules[name]
         logging.root.manager.disable = quiet
     look_once_for_state()
+    wait_briefly_for_times()
 
 
 def collect_seldom():
@@ -81,6 +83,20 @@ def look_once_for_state():
         return found[known]
 
     userstate.get_dofn_specs = look_once  # type: ignore[attr-defined]
+
+
+def wait_briefly_for_times():
+    """The end of a bundle waits for a thread that looks every 200 ms at how long each step takes; here it looks more often."""
+    sampler = getattr(importlib.import_module("apache_beam.runners.worker.statesampler"), "StateSampler", None)
+    if sampler is None:
+        return
+    begin = sampler.__init__
+
+    @wraps(begin)
+    def begin_briefly(self, prefix, counter_factory, sampling_period_ms=MILLISECONDS):
+        begin(self, prefix, counter_factory, sampling_period_ms)
+
+    sampler.__init__ = begin_briefly
 
 
 def _version_of_beam() -> tuple[int, ...]:

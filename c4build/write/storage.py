@@ -4,6 +4,7 @@ All have the same few functions. `new` opens a file for writing that is there wh
 all when it does not: on this machine and through Beam it has a temporary name until then.
 """
 
+import io
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from c4build.errors import UsageError
 from c4build.read.stores import SCHEMES
 from c4build.write import objects
 
+_PIECE = 1 << 20  # bytes
 _TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{32}")
 
 
@@ -58,6 +60,17 @@ def renamed_to(path: str) -> Iterator[str]:
         raise
 
 
+class _InPieces(io.FileIO):
+    """Writes at most so many bytes at once.
+
+    For larger writes the kernel takes huge pages, and a virtual machine that hands free memory back to its host gets no
+    such page without asking for it: that made them four times as dear.
+    """
+
+    def write(self, data) -> int:
+        return super().write(memoryview(data).cast("B")[:_PIECE])
+
+
 class Local:
     """Files of this machine."""
 
@@ -91,7 +104,7 @@ class Local:
     @staticmethod
     @contextmanager
     def new(path: str, lasting: bool) -> Iterator[BinaryIO]:
-        with renamed_to(path) as temporary, open(temporary, "wb", buffering=0) as file:
+        with renamed_to(path) as temporary, _InPieces(temporary, "wb") as file:
             yield file
             if lasting:
                 os.fsync(file.fileno())
