@@ -14,7 +14,7 @@ from c4build.errors import CorruptFileError
 from c4build.flow.candidates import _SCHEMA as CANDIDATES
 from c4build.page import KEY_SCHEMA, PAGE_SCHEMA
 from c4build.write.files import read_sealed, write_sealed
-from c4build.write.tables import TableReader, open_table, read_table
+from c4build.write.tables import TableReader, open_table, read_table, truths
 
 TYPES = sorted(
     {pa.uint32(), pa.bool_(), *(field.type for schema in (KEY_SCHEMA, PAGE_SCHEMA, CANDIDATES) for field in schema)},
@@ -143,6 +143,12 @@ def test_whatever_becomes_of_a_table_is_noticed(table, data, tmp_path_factory):
         spoiled = whole[:start] + put_in + whole[start if kind == "put in" else start + len(put_in) :]
     if spoiled != whole:
         assert_damaged(spoiled)
+
+
+@given(st.data(), st.integers(0, 20))
+def test_truths_are_what_arrow_finds(data, rows):
+    column = data.draw(arrays(pa.bool_(), rows))
+    assert truths(column).tolist() == column.fill_null(False).to_pylist()
 
 
 def test_what_changed_places_is_noticed(tmp_path):

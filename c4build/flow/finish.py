@@ -13,7 +13,6 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype
 from c4build.flow.corpus import Written, write_once, wrong_files
@@ -200,8 +199,8 @@ def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples |
     at = np.flatnonzero(wanted)
     if not len(at):
         return
-    taken = pages.rows.select(Row._fields).take(pa.array(at))
-    rows = map(Row._make, zip(*(column.to_pylist() for column in taken.columns)))
+    columns = [pages.rows.column(name) for name in Row._fields]  # of a few rows: to take them at once has much to load
+    rows = [Row(*(column[row].as_py() for column in columns)) for row in at.tolist()]
     texts = pages.rows.column("text")
     found = _by_page(outcomes, np.flatnonzero(wanted[outcomes.rows]))
     for (place, judged), row, running, lost in zip(found, rows, pages.running[at].tolist(), pages.lost_by(at)):

@@ -146,21 +146,20 @@ class UnitSamples:
                 self._lowest.add_rows(self._of_unit(rows, pages, columns))
 
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
-        """Those of a file's candidates that are the unit's, with the groups of the variants."""
+        """A file's candidates with the groups of the variants: those of another unit are in none."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
         row = rows.column("row").to_numpy()
         for at in self._lost_by.among(row):
             for bit, code in self._lost_by(int(row[at])):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
+        number = rows.column("number").to_numpy()
+        groups[(number < pages.start) | (number >= pages.stop)] = NONE
         own = {
             "file": arrow_column(pa.int64(), len(rows), (0, [None, np.full(len(rows), self._file, np.int64)])),
             "groups": _binary(groups),
         }
-        number = rows.column("number").to_numpy()
-        in_unit = (pages.start <= number) & (number < pages.stop)
-        found = pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
-        return found if in_unit.all() else found.filter(pa.array(in_unit))
+        return pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
 
     def lost(self, batch: pa.RecordBatch, row: int, lost: np.ndarray):
         """Takes pages that were in after Clean, and are out by now.

@@ -14,7 +14,7 @@ from c4build.rules.steps import bits_of
 from c4build.rules.tables import bits_where
 from c4build.write.files import FileSum
 from c4build.write.shards import Example, encoded_size
-from c4build.write.tables import joined
+from c4build.write.tables import joined, truths
 
 _COLUMN = {
     "content-type": "content_type",
@@ -42,7 +42,7 @@ class UnitShards:
 
     def write(self, pages: Surviving, outcomes: Outcomes):
         """Writes what is kept of a row group."""
-        held_out = pages.rows.column("validation").fill_null(False).to_numpy(zero_copy_only=False)
+        held_out = truths(pages.rows.column("validation"))
         left = outcomes.kept != 0
         if self._format.frames and outcomes.frames:
             columns = [joined(pages.rows.column(name)) for name in self._columns]
@@ -65,9 +65,9 @@ class UnitShards:
     def _examples(self, pages: Surviving, outcomes: Outcomes, of: np.ndarray) -> Iterator[tuple[int, int, Example]]:
         """Yields (row, the variants that keep it, example) of some outcomes."""
         rows = outcomes.rows[of]
-        taken = pages.rows.select(self._columns).take(pa.array(rows))
-        values = zip(*(column.cast(pa.binary()).to_pylist() for column in taken.columns))  # strings need not be made
-        for at, row, variants, rest in zip(of.tolist(), rows.tolist(), outcomes.kept[of].tolist(), values):
+        columns = [pages.rows.column(name).view(pa.binary()) for name in self._columns]  # strings need not be made
+        for at, row, variants in zip(of.tolist(), rows.tolist(), outcomes.kept[of].tolist()):
+            rest = (column[row].as_py() for column in columns)
             yield row, variants, dict(zip(self._features, (outcomes.text(at), *rest)))
 
     def written(self) -> list[Written]:

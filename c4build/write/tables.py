@@ -191,5 +191,15 @@ def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return _bytes(data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
 
+def truths(column: pa.Array) -> np.ndarray:
+    """[n] bool: a column of truth values, false where one is null."""
+    there, values = column.buffers()
+    return _bits(column, values) if there is None else _bits(column, values) & _bits(column, there)
+
+
+def _bits(column: pa.Array, data: pa.Buffer | None) -> np.ndarray:
+    return np.unpackbits(_bytes(data), bitorder="little")[column.offset :][: len(column)].astype(bool)
+
+
 def _bytes(data: pa.Buffer | None) -> np.ndarray:
     return np.frombuffer(data or b"", np.uint8)
