@@ -55,10 +55,9 @@ LowestOfPython::LowestOfPython(std::size_t most, std::size_t most_held, nb::byte
 
 void LowestOfPython::add(nb::tuple of) {
     const auto number = [&](std::size_t field) { return nb::cast<std::int64_t>(of[field]); };
-    const auto bytes = [&](std::size_t field) { return std::string(text_of(nb::cast<nb::bytes>(of[field]))); };
-    const auto text = [&](std::size_t field) { return std::string(utf8_of(of[field])); };
+    const auto bytes = [&](std::size_t field) { return text_of(nb::cast<nb::bytes>(of[field])); };
     const Rank rank{nb::cast<std::uint64_t>(of[0]), number(1), number(2)};
-    lowest.add({rank, number(3), bytes(4), static_cast<Stage>(number(5)), text(6), text(7), bytes(8)});
+    lowest.add(rank, number(3), bytes(4), static_cast<Stage>(number(5)), utf8_of(of[6]), utf8_of(of[7]), bytes(8));
 }
 
 void LowestOfPython::add_rows(nb::list columns) {

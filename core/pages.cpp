@@ -41,7 +41,7 @@ Taken Pages::take(const PageFields& page, std::uint32_t number) {
 void Pages::hold(const PageFields& page, std::uint32_t number, const Taken& taken) {
     lowest_.take({taken.chance, 0, number}, taken.row, taken.reasons, AS_READ, page.url, page.timestamp, page.body);
     if (!taken.excluded && looked_.wants(taken.chance))
-        looked_.add({taken.chance, std::string(page.body), taken.url, taken.is_news});
+        looked_.add(taken.chance, page.body, taken.url, taken.is_news);
 }
 
 Taken Pages::judge(const PageFields& page, std::uint32_t number) {

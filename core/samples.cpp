@@ -1,6 +1,7 @@
 #include "samples.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <tuple>
 
@@ -17,25 +18,30 @@ Text shortened(Text text, std::size_t most) {
 
 } // namespace
 
-void Lowest::add(Candidate candidate) {
+void Lowest::add(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
     const std::uint64_t id = next_++;
-    const Item item{candidate.rank, ~id};
-    const Text groups = candidate.groups;
+    const Item item{rank, ~id};
     std::size_t uses = 0;
     std::optional<std::uint64_t> limit = 0;
     for (std::size_t at = 0; at < groups.size(); at++) {
         const auto group = static_cast<std::uint8_t>(groups[at]);
         if (group == NO_GROUP) continue;
-        if (group || candidate.stage != AS_READ) uses += push({at, group}, item, limit);
-        if (candidate.stage == AS_READ && outside_.find(groups[at]) == Text::npos) uses += push({at, READ_GROUP}, item, limit);
+        if (group || stage != AS_READ) uses += push({at, group}, item, limit);
+        if (stage == AS_READ && outside_.find(groups[at]) == Text::npos) uses += push({at, READ_GROUP}, item, limit);
     }
-    limits_[candidate.stage == AS_READ].insert_or_assign(candidate.groups, limit);
-    if (uses) held_.emplace(id, Held{std::move(candidate), uses});
+    auto& limits = limits_[stage == AS_READ];
+    if (const auto known = limits.find(groups); known != limits.end()) known->second = limit;
+    else limits.emplace(groups, limit);
+    if (!uses) return;
+    auto& [held, held_uses] = hold(id);
+    held_uses = uses;
+    held.rank = rank, held.row = row, held.stage = stage;
+    held.groups = groups, held.url = url, held.timestamp = timestamp, held.body = body;
 }
 
 void Lowest::take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
     if (!wants(rank.chance, groups, stage)) return;
-    add({rank, row, std::string(groups), stage, std::string(url), std::string(timestamp), std::string(shortened(body, most_held_))});
+    add(rank, row, groups, stage, url, timestamp, shortened(body, most_held_));
 }
 
 // Adds to the heap of a place; returns whether the item stays there. `limit` becomes the place's where that is the higher.
@@ -57,9 +63,17 @@ bool Lowest::push(const Place& place, const Item& item, std::optional<std::uint6
     return stays;
 }
 
+Lowest::Held& Lowest::hold(std::uint64_t id) {
+    if (spare_.empty()) return held_[id];
+    auto node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = id;
+    return held_.insert(std::move(node)).position->second;
+}
+
 void Lowest::let_go(std::uint64_t id) {
     const auto held = held_.find(id);
-    if (!--held->second.uses) held_.erase(held);
+    if (!--held->second.uses) spare_.push_back(held_.extract(held));
 }
 
 std::vector<const Candidate*> Lowest::held() const {
@@ -95,17 +109,27 @@ std::vector<std::pair<Lowest::Place, Rank>> Lowest::limits() const {
     return found;
 }
 
-void Looked::add(LookedAt page) {
-    bytes_ += page.body.size();
-    pages_.push_back(std::move(page));
-    while (pages_.size() > most_ || (bytes_ > most_bytes_ && pages_.size() > 1)) {
-        halvings_++;
-        std::erase_if(pages_, [&](const LookedAt& one) {
-            if (one.chance < limit()) return false;
-            bytes_ -= one.body.size();
-            return true;
-        });
+void Looked::add(std::uint64_t chance, Text body, Text url, bool is_news) {
+    LookedAt page;
+    if (!spare_.empty()) {
+        page = std::move(spare_.back());
+        spare_.pop_back();
     }
+    page.chance = chance, page.body = body, page.url = url, page.is_news = is_news;
+    bytes_ += body.size();
+    pages_.push_back(std::move(page));
+    while (pages_.size() > most_ || (bytes_ > most_bytes_ && pages_.size() > 1)) halve();
+}
+
+void Looked::halve() {
+    halvings_++;
+    auto kept = pages_.begin();
+    for (LookedAt& page : pages_) {
+        if (page.chance < limit()) std::swap(*kept++, page);
+        else bytes_ -= page.body.size();
+    }
+    spare_.insert(spare_.end(), std::make_move_iterator(kept), std::make_move_iterator(pages_.end()));
+    pages_.erase(kept, pages_.end());
 }
 
 } // namespace c4

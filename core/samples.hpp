@@ -38,6 +38,8 @@ class Lowest {
 public:
     // `most_held`: bytes of a page; `outside`: reasons of pages that reach no rule.
     Lowest(std::size_t most, std::size_t most_held, Text outside) : most_(most), most_held_(most_held), outside_(outside) {}
+    Lowest(Lowest&&) = default;
+    Lowest& operator=(Lowest&&) = default;
 
     // False where a page of these groups would not be held.
     bool wants(std::uint64_t chance, Text groups, Stage stage) const {
@@ -52,7 +54,7 @@ public:
         return found == limits.end() ? std::nullopt : found->second;
     }
 
-    void add(Candidate candidate);
+    void add(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
     // Adds a page where it is wanted, as much of its body as may be held.
     void take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
 
@@ -77,6 +79,7 @@ private:
         std::size_t uses; // heaps that have it
     };
     bool push(const Place& place, const Item& item, std::optional<std::uint64_t>& limit);
+    Held& hold(std::uint64_t id);
     void let_go(std::uint64_t id);
 
     std::size_t most_, most_held_;
@@ -85,6 +88,7 @@ private:
     std::map<Place, std::vector<Item>> heaps_; // the highest first
     std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_[2]; // by groups; of pages as read apart, which go to others
     std::unordered_map<std::uint64_t, Held> held_;
+    std::vector<decltype(held_)::node_type> spare_; // let go, and their memory with them: many come and few stay
 };
 
 struct LookedAt {
@@ -100,17 +104,18 @@ public:
     Looked(std::size_t most, std::size_t most_bytes) : most_(most), most_bytes_(most_bytes) {}
 
     bool wants(std::uint64_t chance) const { return !halvings_ || chance < limit(); }
-    void add(LookedAt page); // that is wanted
+    void add(std::uint64_t chance, Text body, Text url, bool is_news); // that is wanted
 
     const std::vector<LookedAt>& pages() const { return pages_; }
     unsigned halvings() const { return halvings_; } // of the limit, from above all chances
 
 private:
     std::uint64_t limit() const { return halvings_ > 64 ? 0 : std::uint64_t{1} << (64 - halvings_); }
+    void halve();
 
     std::size_t most_, most_bytes_, bytes_ = 0;
     unsigned halvings_ = 0;
-    std::vector<LookedAt> pages_;
+    std::vector<LookedAt> pages_, spare_; // those let go, too: their memory is taken again
 };
 
 } // namespace c4

@@ -83,8 +83,12 @@ void finish(const Steps& steps, const Units& units, Text text, Text body) {
     const std::array<std::uint32_t, 2> numbers{0, 1};
     Lowest lowest(1, 9, "");
     take_samples(lowest, units, pages, outcomes, {0, chances, numbers, texts, raws});
+    const std::size_t found = lowest.held().size();
+    lowest.begin();
+    take_samples(lowest, units, pages, outcomes, {-1, chances, numbers, texts, raws}); // the lower file displaces the other's
+    if (lowest.held().size() != found) std::abort();
     for (const Candidate* held : lowest.held())
-        if (held->body.size() > 9) std::abort();
+        if (held->body.size() > 9 || held->rank.file != -1) std::abort();
     const std::vector<std::vector<Text>> columns{{body, text}};
     const std::array<std::uint8_t, 2> left_out{};
     const auto frames = [&](const Framer& framer) {
