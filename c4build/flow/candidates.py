@@ -196,9 +196,8 @@ class PlainLowest:
                     uses -= 1
                 else:
                     self._let_go(gone)
-            limit = max(
-                limit, 1 - heap[0][0] if len(heap) == self._most else EVERY
-            )  # of two of one chance either may be the lower
+            # Of two of one chance either may be the lower.
+            limit = max(limit, 1 - heap[0][0] if len(heap) == self._most else EVERY)
         self._limits[candidate.groups, candidate.stage == AS_READ] = limit
         if uses:
             self._uses[id] = uses
