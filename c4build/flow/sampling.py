@@ -71,23 +71,20 @@ class LostBy:
     """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
     def __init__(self, losses: np.ndarray):
-        """`losses`: [n] of `loss_dtype`, by page."""
-        self._losses = losses
+        """`losses`: [n] of `loss_dtype`."""
+        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
+        self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
 
-    def among(self, rows: np.ndarray) -> list[int]:
-        """The places of those of some rows that lost something."""
-        return np.flatnonzero(np.isin(rows, self._losses["page"])).tolist()
+    def __contains__(self, row: int) -> bool:
+        return row in self._losses
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
-        at = np.searchsorted(self._losses["page"], row)
-        page, lost, unlisted = self._losses[at].item() if at < len(self._losses) else (-1, 0, 0)
-        if page != row:
-            return []
+        lost, unlisted = self._losses.get(row, (0, 0))
         return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
 
     def unlisted(self, rows: np.ndarray) -> np.ndarray:
-        """[n] uint64: the variants, a bit each, for which rows that lost something lost it for want of their URLs in a list."""
-        return self._losses["unlisted"][np.searchsorted(self._losses["page"], rows)].astype(np.uint64)
+        """[n] uint64: the variants, a bit each, that some rows lost for want of their URLs in a list."""
+        return np.array([self._losses.get(row, (0, 0))[1] for row in rows.tolist()], np.uint64)
 
 
 class LowestOfUnits:
@@ -148,9 +145,9 @@ class UnitSamples:
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
         """A file's candidates with the groups of the variants: those of another unit are in none."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
-        row = rows.column("row").to_numpy()
-        for at in self._lost_by.among(row):
-            for bit, code in self._lost_by(int(row[at])):
+        losing = ((at, row) for at, row in enumerate(rows.column("row").to_pylist()) if row in self._lost_by)
+        for at, row in losing:
+            for bit, code in self._lost_by(row):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
         number = rows.column("number").to_numpy()

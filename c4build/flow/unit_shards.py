@@ -64,10 +64,12 @@ class UnitShards:
 
     def _examples(self, pages: Surviving, outcomes: Outcomes, of: np.ndarray) -> Iterator[tuple[int, int, Example]]:
         """Yields (row, the variants that keep it, example) of some outcomes."""
-        rows = outcomes.rows[of]
-        columns = [pages.rows.column(name).view(pa.binary()) for name in self._columns]  # strings need not be made
-        for at, row, variants in zip(of.tolist(), rows.tolist(), outcomes.kept[of].tolist()):
-            rest = (column[row].as_py() for column in columns)
+        if not len(of):
+            return
+        # Strings need not be made.
+        columns = [pages.rows.column(name).view(pa.binary()).to_pylist() for name in self._columns]
+        for at, row, variants in zip(of.tolist(), outcomes.rows[of].tolist(), outcomes.kept[of].tolist()):
+            rest = (column[row] for column in columns)
             yield row, variants, dict(zip(self._features, (outcomes.text(at), *rest)))
 
     def written(self) -> list[Written]:
