@@ -148,6 +148,7 @@ struct LanguageDetector::Before {
     const std::uint32_t* bigram_bases;
     const std::uint64_t* bigrams;
     const std::uint32_t* trigrams;
+    const std::uint16_t* letter_grams;
     std::uint32_t bigram_base, trigram_base;
 
     // The n-grams that end with a letter of this class, as `near` has them; it then comes before.
@@ -157,18 +158,18 @@ struct LanguageDetector::Before {
         const bool has_bigram = (bigram & CLASS) == number, has_trigram = (trigram & CLASS) == number;
         bigram_base = bigram_bases[number];
         trigram_base = has_bigram ? static_cast<std::uint32_t>(bigram >> BASE_SHIFT) : 0;
-        const std::uint64_t second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
+        const std::uint64_t first = letter_grams[number], second = has_bigram ? bigram >> GRAM_SHIFT & 0xFFFF : 0;
         // The last one first: no branches, as those that follow the text cost more.
         std::uint64_t grams = has_trigram ? trigram >> GRAM_SHIFT : 0;
         grams = second ? grams << 16 | second : grams;
-        grams = number >= FIRST ? grams << 16 | number : grams;
-        const std::uint64_t count = has_trigram + (second != 0u) + (number >= FIRST);
+        grams = first ? grams << 16 | first : grams;
+        const std::uint64_t count = has_trigram + (second != 0u) + (first != 0u);
         return grams | count << 48;
     }
 };
 
 LanguageDetector::Before LanguageDetector::before(const std::uint16_t* symbols, int at) const {
-    Before before{bigram_bases.data(), bigrams.data(), trigrams.data(), bigram_bases[BLANK], 0};
+    Before before{bigram_bases.data(), bigrams.data(), trigrams.data(), letter_grams.data(), bigram_bases[BLANK], 0};
     for (int i = std::max(0, at - 2); i < at; i++) before.take(symbols[i] & CLASS);
     return before;
 }
@@ -203,10 +204,17 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
         }
         if (nears < 3) break;
         std::size_t key = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
-        for (; i < length && symbols[i] < NEAR; i++) {
-            key = (key << NEAR_BITS | symbols[i]) & (NEAR * NEAR * NEAR - 1);
+        const auto put_near = [&](std::uint64_t symbol) {
+            key = (key << NEAR_BITS | symbol) & (NEAR * NEAR * NEAR - 1);
             put(near[key]);
+        };
+        for (std::uint64_t four; i + 4 <= length; i += 4) {
+            std::memcpy(&four, symbols + i, sizeof four);
+            constexpr std::uint64_t NOT_NEAR = 0xFFFF - (NEAR - 1);
+            if (four & NOT_NEAR * 0x1000100010001) break;
+            for (int k = 0; k < 4; k++) put_near(four >> 16 * k & 0xFFFF);
         }
+        for (; i < length && symbols[i] < NEAR; i++) put_near(symbols[i]);
     }
     return count;
 }
@@ -232,12 +240,13 @@ bool LanguageDetector::read(Text text, Grams& grams) const {
 }
 
 Features LanguageDetector::features_of(const Grams& grams) const {
-    return {weights.data(), rows.data(), grams.numbers, grams.count, most_share, static_cast<int>(names.size()), compensated};
+    return {.common = common, .rounded = rounded, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
+        .count = grams.count, .most_share = most_share, .languages = static_cast<int>(names.size()), .compensated = compensated};
 }
 
 void LanguageDetector::add_trials(const Grams& grams, double* mean) const {
     const Features features = features_of(grams);
-    Random random(words, features);
+    Random<double> random(words, features);
     alignas(64) double trial[COLUMNS];
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
@@ -285,18 +294,19 @@ LanguageVerdict LanguageDetector::verdict_of(const Answer& answer, int language,
 }
 
 std::optional<LanguageVerdict> LanguageDetector::judge_quickly(const Grams& grams, int language, double least) const {
-    const auto is_near = [](double a, double b) { return std::abs(a - b) < 2 * TRIAL_ERROR; };
     const Features features = features_of(grams);
-    Random random(words, features);
-    alignas(64) double trial[COLUMNS], mean[COLUMNS] = {};
-    double best = 0.0;
+    Random<float> random(words, features);
+    alignas(32) double mean[COLUMNS] = {};
+    double error = 0.0, best = 0.0; // of `mean`
+    const auto is_near = [&](double a, double b) { return std::abs(a - b) < 2 * error; };
     for (int i = 1; i <= TRIALS; i++) {
-        if (!run_quick_trial(features, random, trial)) return std::nullopt;
-        for (int j = 0; j < COLUMNS; j++) mean[j] += trial[j] / TRIALS;
-        best = *std::max_element(mean, mean + COLUMNS);
+        const auto trial = add_quick_trial(features, random, 1.0 / TRIALS, mean);
+        if (!trial) return std::nullopt;
+        error += trial->error / TRIALS;
+        best = trial->best;
         // Whatever the other trials say.
-        if (best > LEAST + 2 * TRIAL_ERROR && best + static_cast<double>(TRIALS - i) / TRIALS < least - 2 * TRIAL_ERROR)
-            return LanguageVerdict::UNSURE;
+        const double most = best + static_cast<double>(TRIALS - i) / TRIALS;
+        if (best > LEAST + 2 * error && most < least - 2 * error) return LanguageVerdict::UNSURE;
     }
     if (is_near(best, LEAST) || is_near(best, least)) return std::nullopt;
     const auto near_best = [&](double one) { return is_near(one, best); };

@@ -54,10 +54,10 @@ private:
     static constexpr std::uint32_t CLASS = 0x7FF, UPPER = 1 << 11, LATIN = 1 << 12, OTHER = 1 << 28;
     enum : std::uint32_t { BLANK, SMALL, CAPITAL, FIRST, NO_CLASS = CLASS }; // SMALL, CAPITAL: letters of no profile
 
-    // N-grams are numbered; a letter alone by its class. Bigrams and trigrams lie in one array each, at the base of what
-    // comes before plus the class of the last letter. A cell is that class; the n-gram, or 0, shifted; and the base of the
-    // trigrams that begin with a bigram, shifted. No two bases are alike: a cell of this class is of this base. None is 0,
-    // which is that of what begins no n-gram.
+    // N-grams are numbered: from 1 on those that many languages have, then the others. Bigrams and trigrams lie in one array
+    // each, at the base of what comes before plus the class of the last letter. A cell is that class; the n-gram, or 0, shifted;
+    // and the base of the trigrams that begin with a bigram, shifted. No two bases are alike: a cell of this class is of this
+    // base. None is 0, which is that of what begins no n-gram.
     static constexpr int GRAM_SHIFT = 11, BASE_SHIFT = 27;
 
     // What is spelt with letters of ASCII, or other near ones, has its n-grams in one table, [NEAR][NEAR][NEAR] by the classes
@@ -91,8 +91,11 @@ private:
     std::vector<std::uint64_t> bigrams;
     std::vector<std::uint32_t> trigrams;
     std::vector<std::uint64_t> near;
-    std::vector<std::uint32_t> rows;     // [n-grams]: where their weights begin
-    std::vector<double> weights;         // of each n-gram: the languages that have it, as bits, and how often each does
+    std::vector<std::uint16_t> letter_grams; // [classes]: the n-gram that a letter is alone
+    std::vector<Shares<double>> common;  // these as `Features` has them
+    std::vector<Shares<float>> rounded;
+    std::vector<std::uint32_t> rare_places;
+    std::vector<double> rare;
     double most_share = 0.0;             // of all weights
     std::vector<std::uint32_t> words;
     std::u32string vietnamese_letters, vietnamese_marks;

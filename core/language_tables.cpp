@@ -20,6 +20,9 @@ struct LanguageDetector::Gram {
 
 namespace {
 
+// As many languages as make an n-gram common: its row takes all of a vector then, of others what they need.
+constexpr std::size_t MANY_LANGUAGES = 4;
+
 std::u32string codes_of(Text text) {
     std::u32string codes;
     for (std::size_t at = 0; at < text.size();) {
@@ -301,22 +304,33 @@ void LanguageDetector::make_letters(const std::vector<std::uint32_t>& known) {
         letters[code] = found | (upper ? UPPER : 0) | (latin ? LATIN : 0) | (other ? OTHER : 0);
     }
     bigram_bases.resize(FIRST + known.size());
-    rows.resize(FIRST + known.size());
+    letter_grams.resize(FIRST + known.size());
 }
 
 void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
+    const auto end_of = [&](std::size_t start) {
+        std::size_t end = start;
+        while (end < grams.size() && grams[end].key == grams[start].key) end++;
+        return end;
+    };
+    std::size_t all = 1, all_common = 1; // 0 is none
+    for (std::size_t start = 0, end; start < grams.size(); start = end, all++) {
+        end = end_of(start);
+        all_common += end - start >= MANY_LANGUAGES;
+    }
+    if (all > 0x10000) throw std::invalid_argument("more n-grams than langdetect's profiles have");
+    common.resize(1);
     Sets begun_by_one, begun_by_two;
     std::vector<std::uint32_t> set_behind; // of each bigram: the set of trigrams that it begins
     for (std::size_t start = 0, end; start < grams.size(); start = end) {
+        end = end_of(start);
+        const bool is_common = end - start >= MANY_LANGUAGES;
         const std::uint64_t key = grams[start].key;
-        std::uint64_t languages = 0;
-        for (end = start; end < grams.size() && grams[end].key == key; end++) languages |= 1ULL << grams[end].language;
         const std::uint32_t first = (key >> 24) - 1, second = (key >> 12 & 0xFFF) - 1, third = (key & 0xFFF) - 1;
+        const auto gram = static_cast<std::uint32_t>(is_common ? common.size() : all_common + rare_places.size());
         if (!(key & 0xFFFFFF)) {
-            rows[first] = weights.size();
+            letter_grams[first] = gram;
         } else {
-            const std::uint32_t gram = rows.size();
-            rows.push_back(weights.size());
             const bool is_trigram = key & 0xFFF;
             if (begun_by_one.add(first, second, is_trigram ? 0 : gram)) set_behind.push_back(NO_SET);
             if (is_trigram) {
@@ -324,29 +338,29 @@ void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
                 set_behind.back() = begun_by_two.size() - 1;
             }
         }
-        const bool is_full = end - start >= MANY_LANGUAGES;
-        weights.push_back(std::bit_cast<double>(is_full ? ALL_LANGUAGES : languages));
-        const std::size_t row = weights.size();
-        if (is_full) weights.resize(row + COLUMNS);
+        std::uint64_t languages = 0;
+        for (std::size_t i = start; i < end; i++) languages |= 1ULL << grams[i].language;
+        if (is_common) {
+            common.emplace_back();
+        } else {
+            rare_places.push_back(rare.size());
+            rare.push_back(std::bit_cast<double>(languages));
+        }
         for (std::size_t i = start; i < end; i++) {
             most_share = std::max(most_share, grams[i].share);
-            if (is_full) weights[row + grams[i].language] = grams[i].share;
-            else weights.push_back(grams[i].share);
+            if (is_common) common.back().of[grams[i].language] = grams[i].share;
+            else rare.push_back(grams[i].share);
         }
     }
-    const auto is_alone = [](const Gram& gram) { return !(gram.key & 0xFFFFFF); };
-    std::uint64_t last = 0;
-    std::size_t alone = 0;
-    for (const Gram& gram : grams) alone += is_alone(gram) && gram.key != std::exchange(last, gram.key);
-    if (FIRST + alone != bigram_bases.size()) throw std::invalid_argument("a letter without a count of its own");
-    weights.resize(weights.size() + COLUMNS);
-    if (rows.size() > 0xFFFF) throw std::invalid_argument("more n-grams than langdetect's profiles have");
+    for (const auto& [shares] : common) std::copy(std::begin(shares), std::end(shares), rounded.emplace_back().of);
+    if (std::find(letter_grams.begin() + FIRST, letter_grams.end(), 0) != letter_grams.end())
+        throw std::invalid_argument("a letter without a count of its own");
 
     std::vector<std::uint64_t> trigram_bases(begun_by_two.size());
-    Places places;
+    Places cells;
     for (const std::uint32_t set : begun_by_two.largest_first()) {
-        const std::size_t base = trigram_bases[set] = places.place(begun_by_two.classes_of(set));
-        trigrams.resize(places.end(), NO_CLASS);
+        const std::size_t base = trigram_bases[set] = cells.place(begun_by_two.classes_of(set));
+        trigrams.resize(cells.end(), NO_CLASS);
         for (std::size_t i = begun_by_two.starts[set]; i < begun_by_two.starts[set + 1]; i++)
             trigrams[base + begun_by_two.classes[i]] = begun_by_two.classes[i] | begun_by_two.grams[i] << GRAM_SHIFT;
     }

@@ -5,6 +5,10 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <utility>
 #include <stdexcept>
 
 #if FLT_EVAL_METHOD != 0
@@ -31,29 +35,14 @@ template <bool Compensated> inline double sum(const double* numbers, int count) 
     return total + lost;
 }
 
-// How an n-gram changes each language's probability.
-inline void read_row(const double* row, double weight, double* factors) {
-    const auto languages = std::bit_cast<std::uint64_t>(*row++);
-    if (languages == ALL_LANGUAGES) {
-        for (int j = 0; j < COLUMNS; j++) factors[j] = weight + row[j];
-        return;
-    }
-    for (int j = 0; j < COLUMNS; j++) factors[j] = weight;
-    for (auto rest = languages; rest; rest &= rest - 1) factors[std::countr_zero(rest)] += *row++;
-}
-
 template <bool Compensated>
-inline void run_steps(const Features& features, Random& random, double weight, double* probability) {
+inline void run_steps(const Features& features, Random<double>& random, double weight, double* probability) {
     for (int draws = 1;; draws += 5) {
         // It looks at the probabilities after the first draw and after every fifth from there.
-        alignas(64) double factors[5][COLUMNS];
         const int drawn = draws == 1 ? 1 : 5;
-        for (int k = 0; k < drawn; k++) read_row(random.draw(), weight, factors[k]);
-        if (drawn == 1)
-            for (int j = 0; j < COLUMNS; j++) probability[j] *= factors[0][j];
-        else
-            for (int j = 0; j < COLUMNS; j++)
-                probability[j] = probability[j] * factors[0][j] * factors[1][j] * factors[2][j] * factors[3][j] * factors[4][j];
+        const double* const* shares = random.draw(drawn);
+        for (int k = 0; k < drawn; k++)
+            for (int j = 0; j < COLUMNS; j++) probability[j] *= weight + shares[k][j];
         const double total = sum<Compensated>(probability, features.languages);
         int stands_out = 0;
         for (int j = 0; j < COLUMNS; j++) {
@@ -65,15 +54,15 @@ inline void run_steps(const Features& features, Random& random, double weight, d
 }
 
 // The quick trial knows probabilities up to a common factor, which it takes out every `STEPS_BETWEEN` steps: then the largest
-// becomes `START` again. So there are no divisions, and an n-gram of few languages changes those alone. Both kinds of trials
-// multiply the same factors; each probability is off by a few roundings a step from what it would be without any,
-// langdetect's by some 61 (55 of its sum, 5 of products, 1 of the division), this one's by some 25: in 201 steps by less than
-// 2e-12, and `TRIAL_ERROR` is five times that.
+// becomes `START` again. So there are no divisions. The five factors of a step and their product are floats: each factor is off
+// by two roundings at most (of its share and the weight, of their sum), the product by four more. The roundings of doubles,
+// langdetect's own too, are nothing beside these: a step more in the account is for them.
 //
 // That leaves numbers that are too small for langdetect's doubles. A probability below `LOST` may become one in the next
 // steps; from there on it may be 0 or wrong with langdetect, while here it has another 180 decades. As long as it stays below
-// `BACK` it changes no sum: `STEPS_BETWEEN` steps change it by less than 1e80, see `run_quick_trial`.
+// `BACK` it changes no sum: `STEPS_BETWEEN` steps change it by less than 1e80, see `add_quick_trial`.
 constexpr int STEPS_BETWEEN = 4;
+constexpr double STEP_ERROR = 14 * 0x1p-24;
 constexpr double START = 0x1p600, LOST = 1e-200, BACK = 1e-100;
 constexpr double MOST_CHANGE = 9e3; // of one probability beside another, by a draw
 
@@ -82,45 +71,29 @@ using Vector = double __attribute__((vector_size(WIDTH * sizeof(double))));
 
 inline Vector load(const double* from) {
     Vector vector;
-    std::memcpy(&vector, from, sizeof vector);
+    std::memcpy(&vector, std::assume_aligned<32>(from), sizeof vector);
     return vector;
 }
 
-inline void store(const Vector& vector, double* to) { std::memcpy(to, &vector, sizeof vector); }
+inline void store(const Vector& vector, double* to) { std::memcpy(std::assume_aligned<32>(to), &vector, sizeof vector); }
+
+inline double sum(const Vector& all) { return (all[0] + all[2]) + (all[1] + all[3]); }
+inline Vector larger(const Vector& some, const Vector& others) { return some > others ? some : others; }
+inline double largest(const Vector& all) { return std::max(std::max(all[0], all[2]), std::max(all[1], all[3])); }
 
 struct Known {
-    double total = 0.0, best = 0.0; // of all probabilities
+    double total, best; // of all probabilities
 };
 
-// Multiplies all probabilities by the factors of n-grams that many languages have.
-inline Known multiply_all(const double* const (&rows)[5], double weight, double* probability) {
-    Vector totals[2] = {}, best[2] = {};
-    for (int j = 0; j < COLUMNS; j += 2 * WIDTH)
-        for (int i = 0; i < 2; i++) {
-            const int at = j + i * WIDTH;
-            const auto factor = [&](int k) { return load(rows[k] + at) + weight; };
-            const Vector found = load(probability + at) * factor(4) * ((factor(0) * factor(1)) * (factor(2) * factor(3)));
-            store(found, probability + at);
-            totals[i] += found;
-            best[i] = found > best[i] ? found : best[i];
-        }
-    Known known;
-    for (int i = 0; i < WIDTH; i++) {
-        known.total += totals[0][i] + totals[1][i];
-        known.best = std::max({known.best, best[0][i], best[1][i]});
+inline Known multiply(const float* factors, double* probability) {
+    for (int j = 0; j < COLUMNS; j++) probability[j] *= factors[j];
+    Vector totals{}, best{};
+    for (int j = 0; j < COLUMNS; j += WIDTH) {
+        const Vector found = load(probability + j);
+        totals += found;
+        best = larger(found, best);
     }
-    return known;
-}
-
-// The same of an n-gram that few languages have; `part` is 1 / weight.
-inline void multiply_few(const double* row, double part, double* probability, Known& known) {
-    for (auto rest = std::bit_cast<std::uint64_t>(*row++); rest; rest &= rest - 1) {
-        double& one = probability[std::countr_zero(rest)];
-        const double found = one * (1.0 + *row++ * part);
-        known.total += found - one;
-        known.best = std::max(known.best, found);
-        one = found;
-    }
+    return {sum(totals), largest(best)};
 }
 
 // The languages whose probabilities were too small.
@@ -135,7 +108,7 @@ public:
             store(found, probability + j);
             are_low += found < low ? Vector{1.0, 1.0, 1.0, 1.0} : Vector{};
         }
-        any_ |= are_low[0] + are_low[1] + are_low[2] + are_low[3] > COLUMNS - languages; // the columns without one are
+        any_ |= sum(are_low) > COLUMNS - languages; // the columns without one are
         if (!any_) return true;
         bool back = false;
         for (int j = 0; j < languages; j++) {
@@ -149,28 +122,37 @@ private:
     bool any_ = false, lost_[COLUMNS] = {};
 };
 
-inline bool run_quick_steps(const Features& features, Random& random, double weight, double* probability) {
-    static constexpr double NONE[COLUMNS] = {};
-    const double part = 1.0 / weight;
+inline std::optional<QuickTrial> add_quick_steps(
+    const Features& features, Random<float>& random, double exact_weight, double part, double* mean) {
+    constexpr double ODDS = (1 - CONVERGED) / CONVERGED; // of all others to the one that stands out
+    const auto weight = static_cast<float>(exact_weight);
     Lost lost;
+    alignas(32) double probability[COLUMNS];
+    alignas(32) float factors[COLUMNS];
     for (int j = 0; j < COLUMNS; j++) probability[j] = j < features.languages ? START : 0.0;
+    const float* first = *random.draw(1);
+    for (int j = 0; j < COLUMNS; j++) factors[j] = first[j] + weight;
     for (int step = 0;; step++) {
-        const double *rows[5] = {NONE, NONE, NONE, NONE, NONE}, *few[5];
-        int of_few = 0;
-        for (int k = 0; k < (step ? 5 : 1); k++) {
-            const double* row = random.draw();
-            if (std::bit_cast<std::uint64_t>(*row) == ALL_LANGUAGES) rows[k] = row + 1;
-            else few[of_few++] = row;
+        const Known known = multiply(factors, probability);
+        const double others = known.total - known.best, enough = known.best * ODDS;
+        const double error = 2 * (step + 2) * STEP_ERROR; // of one probability beside another
+        if (std::abs(others - enough) < enough * error) return std::nullopt;
+        if (others < enough || 5 * step + 1 > MOST_DRAWS) {
+            const double scale = part / known.total;
+            Vector best{};
+            for (int j = 0; j < COLUMNS; j += WIDTH) {
+                const Vector found = load(mean + j) + load(probability + j) * scale;
+                store(found, mean + j);
+                best = larger(found, best);
+            }
+            return QuickTrial{error, largest(best)};
         }
-        Known known = multiply_all(rows, weight, probability);
-        for (int k = 0; k < of_few; k++) multiply_few(few[k], part, probability, known);
-        const bool may_stand_out = known.best > known.total * (CONVERGED - TRIAL_ERROR);
-        if (may_stand_out && known.best < known.total * (CONVERGED + TRIAL_ERROR)) return false;
-        if (may_stand_out || 5 * step + 1 > MOST_DRAWS) {
-            for (int j = 0; j < COLUMNS; j++) probability[j] /= known.total;
-            return true;
+        if (step % STEPS_BETWEEN == 0 && !lost.scale(probability, known, features.languages)) return std::nullopt;
+        const float* const* shares = random.draw(5);
+        for (int j = 0; j < COLUMNS; j++) {
+            const auto factor = [&](int k) { return shares[k][j] + weight; };
+            factors[j] = (factor(0) * factor(1)) * (factor(2) * factor(3)) * factor(4);
         }
-        if (step % STEPS_BETWEEN == 0 && !lost.scale(probability, known, features.languages)) return false;
     }
 }
 
@@ -181,60 +163,85 @@ inline bool run_quick_steps(const Features& features, Random& random, double wei
 #define WIDEST
 #endif
 
-WIDEST void run_plain(const Features& features, Random& random, double weight, double* probability) {
+WIDEST void run_plain(const Features& features, Random<double>& random, double weight, double* probability) {
     run_steps<false>(features, random, weight, probability);
 }
 
-WIDEST void run_compensated(const Features& features, Random& random, double weight, double* probability) {
+WIDEST void run_compensated(const Features& features, Random<double>& random, double weight, double* probability) {
     run_steps<true>(features, random, weight, probability);
 }
 
-WIDEST bool run_quick(const Features& features, Random& random, double weight, double* probability) {
-    return run_quick_steps(features, random, weight, probability);
+WIDEST std::optional<QuickTrial> add_quick(
+    const Features& features, Random<float>& random, double weight, double part, double* mean) {
+    return add_quick_steps(features, random, weight, part, mean);
 }
 
-double draw_weight(Random& random) { return (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY; }
+template <class Number> double draw_weight(Random<Number>& random) { return (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY; }
 
 } // namespace
 
-void Random::fail() {
+namespace {
+
+template <class Number> std::span<const Shares<Number>> common_of(const Features& features) {
+    if constexpr (std::is_same_v<Number, float>) return features.rounded;
+    else return features.common;
+}
+
+} // namespace
+
+template <class Number> void Random<Number>::fail() {
     // It cannot be: of seven thousand draws every second one at least is taken.
     throw std::length_error("langdetect's random numbers have come to their end");
 }
 
-std::uint32_t Random::word() {
+template <class Number> std::uint32_t Random<Number>::word() {
     if (next == words.size()) fail();
     return words[next++];
 }
 
 // A draw is a word's first bits, as many as `count` has; the next word's where they make `count` or more.
-void Random::draw_more() {
+template <class Number> void Random<Number>::draw_more(std::size_t count) {
+    std::copy(shares + at, shares + drawn, shares);
+    std::copy(places + at, places + drawn, places);
+    drawn -= std::exchange(at, 0);
     const int shift = std::countl_zero(features.count);
-    at = drawn = 0;
+    const std::span<const Shares<Number>> common = common_of<Number>(features);
     looked_at = std::max(looked_at, next);
-    while (drawn == 0) {
+    while (drawn < count) {
         if (looked_at == words.size()) fail();
-        const std::size_t stop = std::min(looked_at + AT_ONCE, words.size());
         std::uint32_t numbers[AT_ONCE];
-        for (; looked_at < stop; looked_at++) {
-            numbers[drawn] = words[looked_at] >> shift;
-            places[drawn] = looked_at;
-            drawn += numbers[drawn] < features.count;
+        std::size_t found = 0, place = looked_at;
+        for (const std::uint32_t word : std::span(words).subspan(looked_at, std::min(AT_ONCE, words.size() - looked_at))) {
+            numbers[found] = word >> shift;
+            places[drawn + found] = place++;
+            found += numbers[found] < features.count;
         }
-        for (std::size_t i = 0; i < drawn; i++) {
-            rows[i] = features.weights + features.rows[features.grams[numbers[i]]];
-            __builtin_prefetch(rows[i]);
-            __builtin_prefetch(rows[i] + 8);
+        looked_at = place;
+        for (std::size_t i = 0; i < found; i++) {
+            const std::size_t gram = features.grams[numbers[i]];
+            const Number* row = gram < common.size() ? common.data()[gram].of : spread_out(gram - common.size());
+            shares[drawn + i] = row;
+            __builtin_prefetch(row);
+            __builtin_prefetch(row + 64 / sizeof *row);
         }
+        drawn += found;
     }
 }
 
-double Random::uniform() {
+template <class Number> const Number* Random<Number>::spread_out(std::size_t which) {
+    static constexpr Shares<Number> NONE{};
+    Number* all = (spread[spread_next++ % std::size(spread)] = NONE).of;
+    const double* rare = features.rare + features.rare_places[which];
+    for (auto rest = std::bit_cast<std::uint64_t>(*rare++); rest; rest &= rest - 1) all[std::countr_zero(rest)] = *rare++;
+    return all;
+}
+
+template <class Number> double Random<Number>::uniform() {
     const std::uint32_t high = word() >> 5, low = word() >> 6;
     return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0);
 }
 
-double Random::normal() {
+template <class Number> double Random<Number>::normal() {
     has_second = !has_second;
     if (!has_second) return second;
     const double angle = uniform() * (2.0 * 3.14159265358979323846);
@@ -244,16 +251,16 @@ double Random::normal() {
     return std::cos(angle) * radius;
 }
 
-void run_trial(const Features& features, Random& random, double* probability) {
+void run_trial(const Features& features, Random<double>& random, double* probability) {
     const double weight = draw_weight(random);
     for (int j = 0; j < COLUMNS; j++) probability[j] = j < features.languages ? 1.0 / features.languages : 0.0;
     (features.compensated ? run_compensated : run_plain)(features, random, weight, probability);
 }
 
-bool run_quick_trial(const Features& features, Random& random, double* probability) {
+std::optional<QuickTrial> add_quick_trial(const Features& features, Random<float>& random, double part, double* mean) {
     const double weight = draw_weight(random);
-    if (features.most_share > weight * (MOST_CHANGE - 1)) return false;
-    return run_quick(features, random, weight, probability);
+    if (features.most_share > weight * (MOST_CHANGE - 1)) return std::nullopt;
+    return add_quick(features, random, weight, part, mean);
 }
 
 } // namespace c4

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace c4 {
@@ -9,15 +11,20 @@ namespace c4 {
 constexpr int MOST_LANGUAGES = 55;
 constexpr int COLUMNS = 56; // a whole number of vectors: behind the languages stand zeros
 
-// An n-gram that many languages have is given with its share in all, those that do not have it with none.
-constexpr int MANY_LANGUAGES = 8;
-constexpr std::uint64_t ALL_LANGUAGES = (1ULL << COLUMNS) - 1;
+// How often each language has an n-gram; zeros behind.
+template <class Number> struct alignas(COLUMNS * sizeof(Number) % 64 ? 32 : 64) Shares {
+    Number of[COLUMNS];
+};
 
-// The n-grams of a text, by their numbers, and what they say: at the row of each the languages that have it, as bits of a
-// double, and how often each of them does. Behind the last one lie `COLUMNS` more.
+// The n-grams of a text, by their numbers, and what they say.
 struct Features {
-    const double* weights;
-    const std::uint32_t* rows;
+    // By number, of n-grams that many languages have, which come first.
+    std::span<const Shares<double>> common;
+    std::span<const Shares<float>> rounded; // the same
+    // Of each of the others: where in `rare` the languages stand that have it, as bits of a double, and behind them how often
+    // each of them does.
+    const std::uint32_t* rare_places;
+    const double* rare;
     const std::uint16_t* grams;
     std::uint32_t count;
     double most_share; // the largest of these shares
@@ -26,22 +33,25 @@ struct Features {
 };
 
 // Python's random.Random, from what its generator puts out: normal numbers, and n-grams drawn.
-class Random {
+template <class Number> class Random {
 public:
     Random(const std::vector<std::uint32_t>& words, const Features& features) : words(words), features(features) {}
 
     double normal(); // of mean 0 and deviation 1
 
-    // The row of one n-gram.
-    const double* draw() {
-        if (at == drawn) draw_more();
-        next = places[at] + 1;
-        return rows[at++];
+    // The shares of the next `count` n-grams, no more than `MOST`. They last until the next call.
+    static constexpr std::size_t MOST = 5;
+    const Number* const* draw(std::size_t count) {
+        if (drawn - at < count) draw_more(count);
+        at += count;
+        next = places[at - 1] + 1;
+        return shares + at - count;
     }
 
 private:
     [[noreturn]] static void fail();
-    void draw_more();
+    void draw_more(std::size_t count);
+    const Number* spread_out(std::size_t which); // of those that few languages have
     std::uint32_t word();
     double uniform();
 
@@ -51,20 +61,25 @@ private:
     double second = 0.0;  // of a pair of normal numbers
     bool has_second = false;
     // Draws are made some at a time: what is far off in memory is on its way then, and words that are no draws cost no
-    // branch. Of each its row, and its place among the words.
+    // branch. Of each its shares, and its place among the words.
     static constexpr std::size_t AT_ONCE = 64;
-    const double* rows[AT_ONCE];
-    std::size_t places[AT_ONCE];
-    std::size_t at = 0, drawn = 0, looked_at = 0; // of `rows`; of `words`
+    const Number* shares[MOST + AT_ONCE];
+    std::size_t places[MOST + AT_ONCE];
+    std::size_t at = 0, drawn = 0, looked_at = 0; // of these; of `words`
+    Shares<Number> spread[MOST + AT_ONCE]; // of n-grams that few languages have: the latest
+    std::size_t spread_next = 0;
 };
 
 // Puts the languages' probabilities by one trial into `probability`, [COLUMNS].
-void run_trial(const Features& features, Random& random, double* probability);
+void run_trial(const Features& features, Random<double>& random, double* probability);
 
-// The same of the same draws, to within `TRIAL_ERROR`, in less than half the time: it is not held to the order of langdetect's
-// sums, nor to its divisions. Returns false where it cannot tell what langdetect's trial would come to; `random` and
-// `probability` are of no use then.
-constexpr double TRIAL_ERROR = 1e-11;
-bool run_quick_trial(const Features& features, Random& random, double* probability);
+// The same of the same draws in a fraction of the time: it is not held to the order of langdetect's sums, nor to its divisions,
+// and takes rounded shares. Adds `part` of each probability to `mean`, [COLUMNS]. Returns nothing where it cannot tell what
+// langdetect's trial would come to; `random` is of no use then.
+struct QuickTrial {
+    double error; // of a probability, at most
+    double best;  // of `mean`, the largest
+};
+std::optional<QuickTrial> add_quick_trial(const Features& features, Random<float>& random, double part, double* mean);
 
 } // namespace c4
