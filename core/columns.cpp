@@ -29,4 +29,9 @@ void Columns::add(const PageRow& row, const std::optional<PageTexts>& of) {
     put(offsets, &PageTexts::offset);
 }
 
+void Columns::reserve(const Columns& other) {
+    for (TextColumn Columns::* column : {&Columns::texts, &Columns::raws, &Columns::keys, &Columns::urls})
+        (this->*column).reserve(other.*column);
+}
+
 } // namespace c4

@@ -36,6 +36,10 @@ public:
         offsets_.push_back(static_cast<std::int32_t>(data_.size()));
         validity_.add(text.has_value());
     }
+    void reserve(const TextColumn& other) {
+        data_.reserve(other.data_.size() + other.data_.size() / 4);
+        offsets_.reserve(other.offsets_.size());
+    }
     bool has_room(std::size_t more) const { return data_.size() + more <= std::numeric_limits<std::int32_t>::max(); }
 
     const Validity& validity() const { return validity_; }
@@ -81,6 +85,7 @@ struct Columns {
     // Throws std::length_error where a row group cannot hold so much.
     void add(const PageRow& row, const std::optional<PageTexts>& of);
     std::size_t rows() const { return numbers.size(); }
+    void reserve(const Columns& other); // room for about as much as another row group has: what grows is copied
 
     TextColumn reasons, timestamps, urls, content_types, content_lengths, keys, texts, raws;
     TextColumn record_ids, refers_to, paths, offsets;

@@ -25,6 +25,7 @@ bool in_url(char c) { return in_mail(c) || Text("?&~;+=/#").find(c) != Text::npo
 // A text with a space for each `https?://[-_.?&~;+=/#0-9A-Za-z]{1,2076}`.
 std::string without_urls(Text text) {
     std::string rest;
+    rest.reserve(text.size());
     std::size_t copied = 0;
     for (std::size_t at = 0; (at = text.find("://", at)) != Text::npos; at++) {
         std::size_t start = at - (at > copied && text[at - 1] == 's');
@@ -44,6 +45,7 @@ std::string without_urls(Text text) {
 // A text with a space for each `[-_.0-9A-Za-z]{1,64}@[-_0-9A-Za-z]{1,255}[-_.0-9A-Za-z]{1,255}`.
 std::string without_mail(Text text) {
     std::string rest;
+    rest.reserve(text.size());
     std::size_t copied = 0;
     for (std::size_t at = 0; (at = text.find('@', at)) != Text::npos; at++) {
         std::size_t start = at, host = at + 1, end = host;

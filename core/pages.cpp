@@ -104,7 +104,9 @@ Lowest Pages::take_lowest() { return std::exchange(lowest_, {samples_, rules_.mo
 Columns Pages::take_columns() {
     rows_before_ += static_cast<std::int64_t>(columns_.rows());
     bytes_ = 0;
-    return std::exchange(columns_, {});
+    Columns taken = std::exchange(columns_, {});
+    columns_.reserve(taken);
+    return taken;
 }
 
 } // namespace c4
