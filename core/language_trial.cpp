@@ -60,11 +60,11 @@ inline void run_steps(const Features& features, Random<double>& random, double w
 //
 // That leaves numbers that are too small for langdetect's doubles. A probability below `LOST` may become one in the next
 // steps; from there on it may be 0 or wrong with langdetect, while here it has another 180 decades. As long as it stays below
-// `BACK` it changes no sum: `STEPS_BETWEEN` steps change it by less than 1e80, see `add_quick_trial`.
+// `BACK` it changes no sum by as much as a rounding: `STEPS_BETWEEN` steps change it by less than 1e87, see `add_quick_trial`.
 constexpr int STEPS_BETWEEN = 4;
 constexpr double STEP_ERROR = 14 * 0x1p-24;
-constexpr double START = 0x1p600, LOST = 1e-200, BACK = 1e-100;
-constexpr double MOST_CHANGE = 9e3; // of one probability beside another, by a draw
+constexpr double START = 0x1p600, LOST = 1e-190, BACK = 1e-100;
+constexpr double MOST_CHANGE = 2e4; // of one probability beside another, by a draw
 
 constexpr int WIDTH = 4;
 using Vector = double __attribute__((vector_size(WIDTH * sizeof(double))));
