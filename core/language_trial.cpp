@@ -204,27 +204,25 @@ template <class Number> void Random<Number>::draw_more(std::size_t count) {
     std::copy(shares + at, shares + drawn, shares);
     std::copy(places + at, places + drawn, places);
     drawn -= std::exchange(at, 0);
-    const int shift = std::countl_zero(features.count);
+    const std::uint32_t range = features.count;
+    const int shift = std::countl_zero(range);
     const std::span<const Shares<Number>> common = common_of<Number>(features);
     looked_at = std::max(looked_at, next);
     while (drawn < count) {
         if (looked_at == words.size()) fail();
-        std::uint32_t numbers[AT_ONCE];
-        std::size_t found = 0, place = looked_at;
-        for (const std::uint32_t word : std::span(words).subspan(looked_at, std::min(AT_ONCE, words.size() - looked_at))) {
-            numbers[found] = word >> shift;
-            places[drawn + found] = place++;
-            found += numbers[found] < features.count;
-        }
-        looked_at = place;
-        for (std::size_t i = 0; i < found; i++) {
-            const std::size_t gram = features.grams[numbers[i]];
+        const std::uint32_t* const some = words.data() + looked_at;
+        const std::size_t size = std::min(AT_ONCE, words.size() - looked_at);
+        std::uint64_t taken = 0; // a bit for each
+        for (std::size_t i = 0; i < size; i++) taken |= std::uint64_t{some[i] >> shift < range} << i;
+        for (; taken; taken &= taken - 1) {
+            const std::size_t i = std::countr_zero(taken), gram = features.grams[some[i] >> shift];
             const Number* row = gram < common.size() ? common.data()[gram].of : spread_out(gram - common.size());
-            shares[drawn + i] = row;
             __builtin_prefetch(row);
             __builtin_prefetch(row + 64 / sizeof *row);
+            shares[drawn] = row;
+            places[drawn++] = looked_at + i;
         }
-        drawn += found;
+        looked_at += size;
     }
 }
 
