@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "bound.hpp"
@@ -69,25 +70,44 @@ Known known_of(nb::handle page) {
     return known;
 }
 
-// A test of Python's that goes by a URL's host, with the answers of hosts that were asked for before.
+// A test of URLs by their domains, asked for those alone that end with one of these names, and once for each plain host.
 class HostTest {
 public:
-    explicit HostTest(std::function<bool(Text)> test) : test_(std::move(test)) {}
+    HostTest(std::function<bool(Text)> test, const nb::list& names) : test_(std::move(test)) {
+        for (const nb::handle name : names) names_.emplace(text_of(nb::cast<nb::bytes>(name)));
+    }
 
     bool operator()(Text url) {
-        const std::string host(plain_host(url));
+        Text host = plain_host(url);
+        while (host.ends_with('.')) host.remove_suffix(1);
         if (host.empty()) return test_(url);
+        if (!ends_with_name(host)) return false;
         const auto found = known_.find(host);
         if (found != known_.end()) return found->second;
         if (known_.size() == MOST_KNOWN) known_.clear();
-        return known_[host] = test_(url);
+        return known_[std::string(host)] = test_(url);
     }
 
 private:
     static constexpr std::size_t MOST_KNOWN = 1 << 16;
 
+    struct Hash : std::hash<Text> {
+        using is_transparent = void;
+    };
+    using Equal = std::equal_to<>;
+
+    // A domain is the last labels of its host.
+    bool ends_with_name(Text host) const {
+        for (std::size_t at = 0;; at++) {
+            if (names_.contains(host.substr(at))) return true;
+            at = host.find('.', at);
+            if (at == Text::npos) return false;
+        }
+    }
+
     std::function<bool(Text)> test_;
-    std::unordered_map<std::string, bool> known_;
+    std::unordered_set<std::string, Hash, Equal> names_;
+    std::unordered_map<std::string, bool, Hash, Equal> known_;
 };
 
 class PagesOfPython {
@@ -152,7 +172,7 @@ private:
             .excluded = nb::cast<std::uint8_t>(plan["excluded"]),
             .not_a_news_domain = nb::cast<std::uint8_t>(plan["not_a_news_domain"]),
             .is_excluded = asking("is_excluded"),
-            .is_news = HostTest(asking("is_news")),
+            .is_news = HostTest(asking("is_news"), nb::list(plan["news_names"])),
             .most_held = nb::cast<std::size_t>(plan["most_held"]),
             .most_looked = nb::cast<std::size_t>(plan["most_looked"]),
             .most_looked_bytes = nb::cast<std::size_t>(plan["most_looked_bytes"]),

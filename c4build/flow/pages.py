@@ -59,7 +59,10 @@ class PageRules(NamedTuple):
     def news_test(self) -> Callable[[str], bool]:
         if self.news and self.news_domains is None:
             raise ValueError("the news domains are not given")
-        return news_test(json.loads(self.news_domains or "{}"))
+        return news_test(self.news_names())
+
+    def news_names(self) -> dict[str, bool | list[str]]:
+        return json.loads(self.news_domains or "{}")
 
     def exclude_test(self) -> Callable[[str], str] | None:
         return exclude_test(self.excluded.split("\n")) if self.excluded else None
@@ -204,6 +207,7 @@ class CompiledPages(Pages):
             "not_a_news_domain": CODE["not_a_news_domain"],
             "is_excluded": of.exclude_test(),
             "is_news": of.news_test(),
+            "news_names": [name.strip(".").encode() for name in of.news_names()],
             "most_held": MOST_HELD,
             "most_looked": MOST_COUNTED,
             "most_looked_bytes": MOST_BYTES,

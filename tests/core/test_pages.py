@@ -41,6 +41,12 @@ def odd_file(path: Path) -> str:
         "news.example.com%2f",
         "193.0.0.1/",
         "n\u00e9ws.example.com/f",
+        "news..example.com../g",
+        "anexample.com/h",
+        "localhost/i",
+        "127.0.0.1/j",
+        ".com/k",
+        "..",
     )
     written += [wet_files.Written(f"http://{url}", wet_files.text(60 + n)) for n, url in enumerate(of_news)]
     written += [
@@ -92,7 +98,7 @@ def made(settings: CleanSettings, way: type, files: list[str], folder: Path) -> 
 @pytest.mark.parametrize("options", [{}, {"samples": 3, "provenance": True}, {"samples": 3, "excluded": "example.net\n.left.example.net", "write_dropped": "jsonl"}], ids=["alone", "samples", "dropped"])  # fmt: skip
 def test_both_ways_make_the_same_page_files(rules, options, files, tmp_path, monkeypatch):
     tracks, _ = tracks_of(RULE_SETS[rules], choose_variants(VARIANTS))
-    domains = '{"example.com": true, "example.net": ["paper"]}'
+    domains = '{"example.com": true, "example.net": ["paper"], "localhost.": true, "127.0.0.1.": true, ".com": true}'
     settings = CleanSettings(RULE_SETS[rules], tracks, ("blorptastic",), domains, **options)
     compiled = made(settings, CompiledPages, files, tmp_path / "pages")
     for module in USING_IT:
