@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from c4build.compiled import core
 from c4build.flow.candidates import EVERY
 from c4build.page import page_text
+from c4build.rules.domains import public_suffixes
 from c4build.rules.language import likeliest_language
 from c4build.rules.steps import count_sentences
-from c4build.rules.urls import public_suffixes
 from c4build.write.statistics import (
     BINS,
     HISTOGRAMS,
@@ -71,7 +71,7 @@ def judge_text(text: str) -> Judged:
 @lru_cache(maxsize=1 << 14)
 def domain_of(host: str) -> tuple[str, str]:
     """(registered domain, public suffix) of a host; an address has no suffix."""
-    found = public_suffixes()(host)
+    found = public_suffixes().split(host)
     suffix = found.suffix[:100]
     return (f"{found.domain}.{suffix}" if suffix else found.domain or host)[:100], suffix
 
