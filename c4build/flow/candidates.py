@@ -248,9 +248,9 @@ def candidates_file(page_file: str) -> str:
 
 
 @contextmanager
-def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
+def open_candidates(path: str, sums: FileSums | None = None, compression: str | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="zstd") as table:
+    with open_table(path, _SCHEMA, sums, compression) as table:
         yield table
 
 

@@ -17,7 +17,7 @@ from c4build.dedup.units import compiled_units, units_of
 from c4build.rules.steps import CompiledSteps, Steps, bits_of, steps_of
 from c4build.rules.tables import RuleSet, Variant
 from c4build.write.example import Text
-from c4build.write.tables import joined
+from c4build.write.tables import joined, present
 
 
 class Surviving:
@@ -65,9 +65,9 @@ class Outcomes(NamedTuple):
     # `core.Frames`, whose `of` gives of one of these variants the `tf.train.Example`s as they stand in a TFRecord file, and how
     # many; None where they are to be made one by one.
     frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], Any] | None = None
-    # (`core.Lowest`, the file's number): takes into it what becomes of the pages, and of the lines or spans that each lost
-    # one; None where they are to be taken one by one.
-    take_samples: Callable[[Any, int], None] | None = None
+    # (`core.Lowest`, the file's number, ([rows] uint64, reason): variants that lost each page before, for some reasons): takes
+    # into it what becomes of the pages, and of the lines or spans that each lost one; None where they are to be taken one by one.
+    take_samples: Callable[[Any, int, Sequence[tuple[np.ndarray, int]]], None] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:
@@ -101,14 +101,15 @@ class CompiledJudge:
             np.frombuffer(found.removed, np.uint64),
             found.text,
             partial(core.Frames, found),
-            lambda lowest, file: found.take_samples(lowest, file, *_described(pages)),
+            lambda lowest, file, losses: found.take_samples(lowest, file, *_described(pages), losses),
         )
 
 
 def _described(pages: Surviving) -> tuple:
-    """(chances, numbers, URLs, timestamps) of the pages."""
-    numbers = pages.rows.column("number").to_numpy()
-    return pages.chances, numbers, *(joined(pages.rows.column(name)) for name in ("url", "timestamp"))
+    """(chances, numbers, URLs, timestamps, which have a cleaned text) of the pages."""
+    numbers, texts = (pages.rows.column(name) for name in ("number", "text"))
+    described = (joined(pages.rows.column(name)) for name in ("url", "timestamp"))
+    return pages.chances, numbers.to_numpy(), *described, present(texts)
 
 
 class PlainJudge:

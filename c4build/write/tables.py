@@ -191,10 +191,15 @@ def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return _bytes(data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
 
+def present(column: pa.Array) -> np.ndarray:
+    """[n] bool: false where a value is null."""
+    there = column.buffers()[0]
+    return np.ones(len(column), bool) if there is None else _bits(column, there)
+
+
 def truths(column: pa.Array) -> np.ndarray:
     """[n] bool: a column of truth values, false where one is null."""
-    there, values = column.buffers()
-    return _bits(column, values) if there is None else _bits(column, values) & _bits(column, there)
+    return _bits(column, column.buffers()[1]) & present(column)
 
 
 def _bits(column: pa.Array, data: pa.Buffer | None) -> np.ndarray:
