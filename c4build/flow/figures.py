@@ -91,8 +91,9 @@ class Sketch:
         self._names, self.counts, self.error = names, Counter(counts or {}), error
 
     def add(self, name: str, count: int):
-        self.counts[name] += count
-        if len(self.counts) > 2 * self._names:
+        counts = self.counts
+        counts[name] = counts.get(name, 0) + count  # `+=` takes twice as long for a name that is new
+        if len(counts) > 2 * self._names:
             self._shrink()
 
     def merge(self, other: "Sketch"):
@@ -135,8 +136,9 @@ class Tally:
     def count(self, found: Counted, host: str, weight: int):
         self._totals["counted"] += 1
         self._totals["counted_pages"] += weight
-        for name in ("characters", "words", "lines"):
-            self._add(name, getattr(found, name), weight)
+        self._add("characters", found.characters, weight)
+        self._add("words", found.words, weight)
+        self._add("lines", found.lines, weight)
         domain, suffix = domain_of(host)
         sketches = self._sketches
         sketches["domains_by_pages"].add(domain, weight)

@@ -51,6 +51,7 @@ class TableWriter:
         self.fields: dict = {}
         self.groups: list[dict] = []
         self.foot = b""  # what `read_table` can be given, when the table is whole
+        self.size = 0  # of the whole table
 
     def write(self, columns: Sequence[pa.Array], about: dict | None = None):
         """Writes a row group; `about` is kept with it."""
@@ -70,7 +71,7 @@ class TableWriter:
     def finish(self):
         foot = json.dumps({"fields": self.fields, "groups": self.groups, "end": self._end}).encode()
         self._file.write(foot + _TAIL.pack(hashlib.sha256(foot).digest(), len(foot)))
-        self.foot = isal_zlib.compress(foot)
+        self.foot, self.size = isal_zlib.compress(foot), self._end + len(foot) + _TAIL.size
 
 
 @contextmanager
