@@ -48,8 +48,9 @@ def count_page(body: bytes) -> Counted:
     return plain_count(page_text(body.decode())) if core is None else Counted(*core.count_page(body))
 
 
-def count_text(text: str) -> Counted:
-    return plain_count(text) if core is None else Counted(*core.count_text(text.encode()))
+def count_text(text: bytes) -> Counted:
+    """Of UTF-8."""
+    return plain_count(text.decode()) if core is None else Counted(*core.count_text(text))
 
 
 def plain_count(text: str) -> Counted:

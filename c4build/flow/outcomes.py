@@ -34,6 +34,13 @@ class Surviving:
         self.rows, self.running, self.positions, self.lost = rows, running, positions, lost
         self.chances = rows.column("chance").to_numpy()
         self.keys = rows.column("keys").to_numpy()  # how many lines or spans each page has
+        self._joined: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def joined(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """A column of texts as of `joined`, made once: between the loops over texts even a few calls find cold caches."""
+        if name not in self._joined:
+            self._joined[name] = joined(self.rows.column(name))
+        return self._joined[name]
 
     @cached_property
     def _stops(self) -> np.ndarray:
@@ -88,7 +95,7 @@ class CompiledJudge:
         found = core.Outcomes(
             self._steps.compiled,
             self._units,
-            *(joined(pages.rows.column(name)) for name in ("text", "raw")),
+            *map(pages.joined, ("text", "raw")),
             *(pages.running, pages.keys, pages.positions, pages.lost),
             self._steps.raw,
             self._variants,
@@ -108,8 +115,7 @@ class CompiledJudge:
 def _described(pages: Surviving) -> tuple:
     """(chances, numbers, URLs, timestamps, which have a cleaned text) of the pages."""
     numbers, texts = (pages.rows.column(name) for name in ("number", "text"))
-    described = (joined(pages.rows.column(name)) for name in ("url", "timestamp"))
-    return pages.chances, numbers.to_numpy(), *described, present(texts)
+    return pages.chances, numbers.to_numpy(), *map(pages.joined, ("url", "timestamp")), present(texts)
 
 
 class PlainJudge:

@@ -38,7 +38,7 @@ from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
 from c4build.rules.steps import bits_of, having
 from c4build.rules.tables import CODE
-from c4build.write.example import Text
+from c4build.write.example import Text, utf8
 from c4build.write.tables import joined
 
 _NEAR = 0.001  # a probability of 0.990... passes nearly not
@@ -238,14 +238,14 @@ class UnitSamples:
             if not self._taken:
                 self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
-                self._look_into(row, kept, text if isinstance(text, str) else text.decode())
+                self._look_into(row, kept, utf8(text))
         if before != kept and not self._taken:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
             self._take_row(row, bytes(lost), CLEANED, text)
 
-    def _look_into(self, row: Row, kept: int, text: str):
+    def _look_into(self, row: Row, kept: int, text: bytes):
         judged = self._figures.kept(row.chance, host_of(row.url), text, kept)
         if not judged:
             return
@@ -272,7 +272,7 @@ class UnitSamples:
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
         if self._lowest.wants(row.chance, groups, stage):
-            body = shortened(text.encode() if isinstance(text, str) else text)
+            body = shortened(utf8(text))
             self._lowest.add(
                 Candidate(row.chance, self._file, row.number, -1, groups, stage, row.url, row.timestamp, body)
             )

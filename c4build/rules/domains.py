@@ -32,11 +32,10 @@ class PublicSuffixes:
 
     def __init__(self, text: str):
         """`text`: the list, see publicsuffix.org; only its first part counts, of suffixes that a registry has."""
-        self._rules = frozenset(_RULE.findall(text.partition(_OF_NO_REGISTRY)[0]))
-        self._parents = {""}  # what stands behind the first label of a rule, and of these
-        for rule in self._rules:
-            while (rule := rule.partition(".")[2]) not in self._parents:
-                self._parents.add(rule)
+        self._rules = set(_RULE.findall(text.partition(_OF_NO_REGISTRY)[0]))
+        self._parents, names = {""}, self._rules  # what stands behind the first label of a rule, and of these
+        while names := {name.partition(".")[2] for name in names} - self._parents:
+            self._parents |= names
 
     def split(self, url: str) -> Domain:
         """Of a URL, with a scheme or without, or of a host."""
