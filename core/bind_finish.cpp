@@ -38,7 +38,7 @@ public:
         for (const nb::handle loss : losses)
             lost.push_back({variants.emplace_back(loss[0]).of<Variants>(), nb::cast<std::uint8_t>(loss[1])});
         const Described of{file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts, held[2].of<std::uint8_t>(), lost};
-        unlocked([&] { c4::take_samples(lowest.lowest, units_, pages_, found, of); });
+        c4::take_samples(lowest.lowest, units_, pages_, found, of); // too short to be worth letting other threads in
     }
 
     nb::bytes text(std::size_t outcome) const {
