@@ -27,13 +27,18 @@ public:
         found = unlocked([&] { return outcomes_of(steps, units, pages_, raw, variants); });
     }
 
-    // Of the pages of a file: urls and timestamps are columns of texts. See `take_samples`.
+    // Of the pages of a file: urls and timestamps are columns of texts, losses are of (variants by page, reason). See `take_samples`.
     void take_samples(
-        LowestOfPython& lowest, std::int64_t file, nb::handle chances, nb::handle numbers, const nb::tuple& urls, const nb::tuple& timestamps) const {
-        const Numbers held[] = {Numbers(chances), Numbers(numbers)};
+        LowestOfPython& lowest, std::int64_t file, nb::handle chances, nb::handle numbers, const nb::tuple& urls, const nb::tuple& timestamps,
+        nb::handle cleaned, const nb::list& losses) const {
+        const Numbers held[] = {Numbers(chances), Numbers(numbers), Numbers(cleaned)};
         const JoinedTexts texts[] = {JoinedTexts(urls), JoinedTexts(timestamps)};
-        const Described of{file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts};
-        unlocked([&] { c4::take_samples(lowest.lowest, units_, pages_, found, of); });
+        std::deque<Numbers> variants;
+        std::vector<Loss> lost;
+        for (const nb::handle loss : losses)
+            lost.push_back({variants.emplace_back(loss[0]).of<Variants>(), nb::cast<std::uint8_t>(loss[1])});
+        const Described of{file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts, held[2].of<std::uint8_t>(), lost};
+        c4::take_samples(lowest.lowest, units_, pages_, found, of); // too short to be worth letting other threads in
     }
 
     nb::bytes text(std::size_t outcome) const {
@@ -49,12 +54,6 @@ private:
     const Units& units_;
     Surviving pages_;
 };
-
-nb::object new_bytes(std::size_t size) {
-    nb::object made = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
-    if (!made.is_valid()) throw nb::python_error();
-    return made;
-}
 
 // The frames of some variants, see `Framer`.
 class FramesOfPython {

@@ -1,5 +1,7 @@
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "bound.hpp"
 
 namespace c4 {
@@ -16,36 +18,36 @@ nb::list to_list(const std::vector<const Candidate*>& candidates) {
     return made;
 }
 
-// A row group of a table of candidates.
-struct CandidateColumns {
-    void add(const Candidate& one) {
-        chances.push_back(one.rank.chance);
-        files.push_back(one.rank.file);
-        numbers.push_back(one.rank.number);
-        rows.push_back(one.row);
-        groups.add(one.groups);
-        stages.push_back(one.stage);
-        urls.add(one.url);
-        timestamps.add(one.timestamp);
-        bodies.add(one.body);
-    }
+using Candidates = std::span<const Candidate* const>;
 
-    nb::tuple to_tuple() const {
-        const Validity all;
-        nb::list made;
-        made.append(column_of(all, to_bytes(chances)));
-        for (const auto* numbers : {&files, &this->numbers, &rows}) made.append(column_of(all, to_bytes(*numbers)));
-        made.append(column_of(groups));
-        made.append(column_of(all, to_bytes(stages)));
-        for (const auto* texts : {&urls, &timestamps, &bodies}) made.append(column_of(*texts));
-        return nb::make_tuple(chances.size(), made);
-    }
+template <class Number, class Get>
+nb::object number_column(Candidates candidates, Get get) {
+    std::vector<Number> numbers;
+    for (const Candidate* one : candidates) numbers.push_back(get(*one));
+    return column_of(Validity(), to_bytes(numbers));
+}
 
-    std::vector<std::uint64_t> chances;
-    std::vector<std::int64_t> files, numbers, rows;
-    std::vector<std::uint8_t> stages;
-    TextColumn groups, urls, timestamps, bodies;
-};
+nb::object text_column(Candidates candidates, std::string Candidate::* text) {
+    std::vector<std::int32_t> offsets{0};
+    for (const Candidate* one : candidates) offsets.push_back(offsets.back() + static_cast<std::int32_t>((one->*text).size()));
+    const nb::object data = new_bytes(static_cast<std::size_t>(offsets.back()));
+    char* to = PyBytes_AS_STRING(data.ptr());
+    for (const Candidate* one : candidates) to = std::copy((one->*text).begin(), (one->*text).end(), to);
+    return column_of(Validity(), to_bytes(offsets), data);
+}
+
+// A row group of a table of candidates: (rows, [columns as Arrow has them]).
+nb::tuple row_group(Candidates of) {
+    nb::list columns;
+    columns.append(number_column<std::uint64_t>(of, [](const Candidate& one) { return one.rank.chance; }));
+    columns.append(number_column<std::int64_t>(of, [](const Candidate& one) { return one.rank.file; }));
+    columns.append(number_column<std::int64_t>(of, [](const Candidate& one) { return one.rank.number; }));
+    columns.append(number_column<std::int64_t>(of, [](const Candidate& one) { return one.row; }));
+    columns.append(text_column(of, &Candidate::groups));
+    columns.append(number_column<std::uint8_t>(of, [](const Candidate& one) { return one.stage; }));
+    for (const auto text : {&Candidate::url, &Candidate::timestamp, &Candidate::body}) columns.append(text_column(of, text));
+    return nb::make_tuple(of.size(), columns);
+}
 
 } // namespace
 
@@ -94,14 +96,14 @@ nb::list LowestOfPython::groups_of(std::size_t at) const {
 
 nb::list LowestOfPython::row_groups(std::size_t bytes) const {
     nb::list made;
-    CandidateColumns columns;
-    for (const Candidate* one : lowest.held()) {
-        columns.add(*one);
-        if (columns.bodies.data().size() < bytes) continue;
-        made.append(columns.to_tuple());
-        columns = {};
+    const std::vector<const Candidate*> held = lowest.held();
+    std::size_t first = 0, size = 0;
+    for (std::size_t at = 0; at < held.size(); at++) {
+        size += held[at]->body.size();
+        if (size < bytes && at + 1 < held.size()) continue;
+        made.append(row_group(Candidates(held).subspan(first, at + 1 - first)));
+        first = at + 1, size = 0;
     }
-    if (!columns.chances.empty()) made.append(columns.to_tuple());
     return made;
 }
 

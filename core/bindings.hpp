@@ -18,6 +18,12 @@ template <class Number>
 nb::bytes to_bytes(const std::vector<Number>& numbers) { // as they lie in memory
     return nb::bytes(numbers.data(), numbers.size() * sizeof(Number));
 }
+// Bytes that are still to be filled in.
+inline nb::object new_bytes(std::size_t size) {
+    PyObject* made = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+    if (!made) throw nb::python_error();
+    return nb::steal(made);
+}
 inline nb::object to_str(Text text) {
     PyObject* made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
     if (!made) throw nb::python_error();

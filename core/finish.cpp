@@ -99,8 +99,10 @@ Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pa
 
 void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of) {
     const std::size_t rows = pages.running.size(), variants = outcomes.removed.size();
-    for (const std::size_t size : {pages.texts.size(), pages.keys.size(), of.chances.size(), of.numbers.size(), of.urls.size(), of.timestamps.size()})
+    for (const std::size_t size : {pages.texts.size(), pages.raws.size(), pages.keys.size(), of.chances.size(), of.numbers.size(), of.urls.size(),
+             of.timestamps.size(), of.cleaned.size()})
         check(size == rows, "columns of different lengths");
+    for (const Loss& loss : of.losses) check(loss.variants.size() == rows, "columns of different lengths");
     std::string groups(variants, '\0');
     const auto none = [&] { groups.assign(variants, static_cast<char>(NO_GROUP)); };
     const auto set = [&](Variants bits, std::uint8_t group) { each_bit(bits, [&](std::size_t bit) { groups.at(bit) = static_cast<char>(group); }); };
@@ -109,6 +111,11 @@ void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, co
     };
     std::uint64_t first = 0;
     for (std::size_t row = 0, low = 0; row < rows; row++) {
+        if (std::any_of(of.losses.begin(), of.losses.end(), [&](const Loss& loss) { return loss.variants[row]; })) {
+            none();
+            for (const Loss& loss : of.losses) set(loss.variants[row], loss.reason);
+            take(row, CLEANED, of.cleaned[row] ? pages.texts[row] : pages.raws[row]);
+        }
         const std::uint64_t stop = first + pages.keys[row];
         std::size_t high = low;
         while (high < pages.positions.size() && pages.positions[high] < stop) high++;

@@ -37,12 +37,20 @@ struct Outcomes {
 // Throws std::invalid_argument where the spans do not go together.
 Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pages, Variants raw, std::size_t variants);
 
+// Variants that lost each of some pages since these were cleaned, all for one reason.
+struct Loss {
+    std::span<const Variants> variants;
+    std::uint8_t reason;
+};
+
 // What is known of the pages of a row group besides, by page.
 struct Described {
     std::int64_t file;
     std::span<const std::uint64_t> chances;
     std::span<const std::uint32_t> numbers;
     std::span<const Text> urls, timestamps;
+    std::span<const std::uint8_t> cleaned;      // 0 where there is only the text as read
+    std::span<const Loss> losses;
 };
 
 // Takes into `lowest` what becomes of the pages, and of the lines or spans that each lost one. Throws std::invalid_argument

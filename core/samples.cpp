@@ -19,24 +19,34 @@ Text shortened(Text text, std::size_t most) {
 } // namespace
 
 void Lowest::add(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
-    const std::uint64_t id = next_++;
-    const Item item{rank, ~id};
-    std::size_t uses = 0;
+    Item item{rank, ~next_++, nullptr};
     std::optional<std::uint64_t> limit = 0;
+    const auto push = [&](const Place& place) {
+        std::vector<Item>& heap = heaps_[place];
+        const bool full = heap.size() >= most_;
+        if (!full || item < heap.front()) {
+            if (full) pop(heap);
+            if (!item.held) {
+                Candidate& held = *(item.held = spare());
+                held.rank = rank, held.row = row, held.stage = stage;
+                held.groups = groups, held.url = url, held.timestamp = timestamp, held.body = body;
+            }
+            heap.push_back(item);
+            std::push_heap(heap.begin(), heap.end());
+        }
+        const bool any = heap.size() < most_ || heap.front().rank.chance == std::numeric_limits<std::uint64_t>::max();
+        if (any) limit.reset();
+        else if (limit) limit = std::max(*limit, heap.front().rank.chance + 1); // of two of one chance either may be the lower
+    };
     for (std::size_t at = 0; at < groups.size(); at++) {
         const auto group = static_cast<std::uint8_t>(groups[at]);
         if (group == NO_GROUP) continue;
-        if (group || stage != AS_READ) uses += push({at, group}, item, limit);
-        if (stage == AS_READ && outside_.find(groups[at]) == Text::npos) uses += push({at, READ_GROUP}, item, limit);
+        if (group || stage != AS_READ) push({at, group});
+        if (stage == AS_READ && outside_.find(groups[at]) == Text::npos) push({at, READ_GROUP});
     }
     auto& limits = limits_[stage == AS_READ];
     if (const auto known = limits.find(groups); known != limits.end()) known->second = limit;
     else limits.emplace(groups, limit);
-    if (!uses) return;
-    auto& [held, held_uses] = hold(id);
-    held_uses = uses;
-    held.rank = rank, held.row = row, held.stage = stage;
-    held.groups = groups, held.url = url, held.timestamp = timestamp, held.body = body;
 }
 
 void Lowest::take(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
@@ -44,42 +54,26 @@ void Lowest::take(const Rank& rank, std::int64_t row, Text groups, Stage stage, 
     add(rank, row, groups, stage, url, timestamp, shortened(body, most_held_));
 }
 
-// Adds to the heap of a place; returns whether the item stays there. `limit` becomes the place's where that is the higher.
-bool Lowest::push(const Place& place, const Item& item, std::optional<std::uint64_t>& limit) {
-    std::vector<Item>& heap = heaps_[place];
-    const bool full = heap.size() >= most_, stays = !full || item < heap.front();
-    if (full && stays) {
-        std::pop_heap(heap.begin(), heap.end());
-        let_go(~heap.back().back_id);
-        heap.pop_back();
-    }
-    if (stays) {
-        heap.push_back(item);
-        std::push_heap(heap.begin(), heap.end());
-    }
-    const bool any = heap.size() < most_ || heap.front().rank.chance == std::numeric_limits<std::uint64_t>::max();
-    if (any) limit.reset();
-    else if (limit) limit = std::max(*limit, heap.front().rank.chance + 1); // of two of one chance either may be the lower
-    return stays;
+void Lowest::pop(std::vector<Item>& heap) {
+    std::pop_heap(heap.begin(), heap.end());
+    if (heap.back().held.use_count() == 1) spare_.push_back(std::move(heap.back().held));
+    heap.pop_back();
 }
 
-Lowest::Held& Lowest::hold(std::uint64_t id) {
-    if (spare_.empty()) return held_[id];
-    auto node = std::move(spare_.back());
+std::shared_ptr<Candidate> Lowest::spare() {
+    if (spare_.empty()) return std::make_shared<Candidate>();
+    auto held = std::move(spare_.back());
     spare_.pop_back();
-    node.key() = id;
-    return held_.insert(std::move(node)).position->second;
-}
-
-void Lowest::let_go(std::uint64_t id) {
-    const auto held = held_.find(id);
-    if (!--held->second.uses) spare_.push_back(held_.extract(held));
+    return held;
 }
 
 std::vector<const Candidate*> Lowest::held() const {
     std::vector<const Candidate*> found;
-    for (const auto& [id, held] : held_)
-        if (id >= first_) found.push_back(&held.candidate);
+    for (const auto& [place, heap] : heaps_)
+        for (const Item& item : heap)
+            if (~item.back_id >= first_) found.push_back(item.held.get());
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     const auto fields = [](const Candidate& of) { return std::tie(of.rank, of.row, of.groups, of.stage, of.url, of.timestamp, of.body); };
     std::sort(found.begin(), found.end(), [&](const Candidate* a, const Candidate* b) { return fields(*a) < fields(*b); });
     return found;
@@ -91,7 +85,7 @@ std::vector<const Candidate*> Lowest::of(std::size_t at, std::uint8_t group) con
     if (heap == heaps_.end()) return found;
     std::vector<Item> items = heap->second;
     std::sort(items.begin(), items.end());
-    for (const Item& item : items) found.push_back(&held_.at(~item.back_id).candidate);
+    for (const Item& item : items) found.push_back(item.held.get());
     return found;
 }
 

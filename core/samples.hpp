@@ -5,9 +5,10 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -72,23 +73,18 @@ private:
     struct Item {
         Rank rank;
         std::uint64_t back_id; // of two of one rank the first is the higher
-        auto operator<=>(const Item&) const = default;
+        std::shared_ptr<Candidate> held; // by all heaps that have it
+        auto operator<=>(const Item& other) const { return std::tie(rank, back_id) <=> std::tie(other.rank, other.back_id); }
     };
-    struct Held {
-        Candidate candidate;
-        std::size_t uses; // heaps that have it
-    };
-    bool push(const Place& place, const Item& item, std::optional<std::uint64_t>& limit);
-    Held& hold(std::uint64_t id);
-    void let_go(std::uint64_t id);
+    void pop(std::vector<Item>& heap);
+    std::shared_ptr<Candidate> spare();
 
     std::size_t most_, most_held_;
     std::string outside_;
     std::uint64_t next_ = 0, first_ = 0;
     std::map<Place, std::vector<Item>> heaps_; // the highest first
     std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_[2]; // by groups; of pages as read apart, which go to others
-    std::unordered_map<std::uint64_t, Held> held_;
-    std::vector<decltype(held_)::node_type> spare_; // let go, and their memory with them: many come and few stay
+    std::vector<std::shared_ptr<Candidate>> spare_; // let go, and their memory with them: many come and few stay
 };
 
 struct LookedAt {

@@ -18,8 +18,8 @@ from c4build.compiled import core
 from c4build.errors import CorruptFileError
 from c4build.flow.rows import arrow_column
 from c4build.rules.tables import CODE
-from c4build.write.files import FileSums
-from c4build.write.tables import TableWriter, joined, open_table, read_table
+from c4build.write.files import open_file
+from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 EVERY = 1 << 64  # above all chances
 MOST_HELD = 1 << 16  # bytes of a page
@@ -248,15 +248,29 @@ def candidates_file(page_file: str) -> str:
 
 
 @contextmanager
-def open_candidates(path: str, sums: FileSums | None = None) -> Iterator[TableWriter]:
+def open_candidates(path: str, compression: str | None = None) -> Iterator[TableWriter]:
     """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, sums, compression="zstd") as table:
+    with open_table(path, _SCHEMA, compression=compression) as table:
         yield table
 
 
 def write_candidates(table: TableWriter, held: Lowest):
     for columns in held.row_groups():
         table.write(columns)
+
+
+def wrong_candidates(path: str, content: str) -> Iterator[str]:
+    """What is wrong with a table: it is not there, or is not what was written with this `content`."""
+    try:
+        with open_file(path) as file:
+            found = TableReader(path, file)
+            found.check()
+            if found.fields["content"] != content:
+                yield f"{path}: it is made of something else"
+    except FileNotFoundError:
+        yield f"{path}: it is missing"
+    except CorruptFileError as error:
+        yield str(error)
 
 
 class DroppedTable:

@@ -18,7 +18,10 @@ class FileFigures:
     """One is made ready a process and used for many files."""
 
     def __init__(self, rules: RuleSet, tracks: Iterable[Variant], bad_words: Iterable[str]):
-        self._alone, self._asked = Alone(rules, bad_words), asked_before(tracks)
+        tracks, alone = [*tracks], Alone(rules, bad_words)
+        self._asked = asked_before(tracks)
+        ways = (("dropping", alone.of, False), ("raw", alone.of_raw, True))
+        self._alone = [(name, of) for name, of, raw in ways if any(track.raw == raw for track in tracks)]
 
     def of(self, looked: Looked) -> Json:
         """What is said in the table of candidates of a file: levels, and figures of the pages that are asked for."""
@@ -32,11 +35,12 @@ class FileFigures:
             if page.chance >= judged.limit:
                 continue
             in_all = judge_text(page_text(page.body.decode()))
-            raw, dropping = self._alone.of_raw(page.body), self._alone.of(page.body)
             for one in among:
                 one.tally.judge(in_all, judged.weight)
-                one.dropping[dropping] += judged.weight
-                one.raw[raw] += judged.weight
+            for name, of in self._alone:
+                dropping = of(page.body)
+                for one in among:
+                    getattr(one, name)[dropping] += judged.weight
         return {
             "levels": [level.halvings, judged.halvings],
             **{name: before.to_json() for name, before in found.items()},
@@ -49,7 +53,8 @@ class BeforeFigures:
     def __init__(self, told: Json | None = None):
         told = told or {"tally": None, "dropping": {}, "raw": {}}
         self.tally = Tally(told["tally"])
-        # Pages by the rules that drop them, by themselves: of the cleaned text, of the raw one; see `Alone`.
+        # Pages by the rules that drop them, by themselves: of the cleaned text, of the raw one; see `Alone`. What no track
+        # has is not asked.
         self.dropping, self.raw = (Counter({int(k): v for k, v in told[name].items()}) for name in ("dropping", "raw"))
 
     def merge(self, other: "BeforeFigures"):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from c4build.dedup.keys import loss_dtype, repeat_dtype
+from c4build.flow.candidates import wrong_candidates
 from c4build.flow.corpus import Written, write_once, wrong_files
 from c4build.flow.dropped import UnitDropped
 from c4build.flow.outcomes import Outcomes, Surviving, judge_of
@@ -60,7 +61,7 @@ class UnitResult(NamedTuple):
     files: dict[str, dict]  # what was written of the variant
     held_out: dict  # the same of the file of validation pages
     made_from: str  # a digest of what is known of all parts
-    samples: dict = {}  # the same of the file of what may become samples
+    samples: int = 0  # bytes of the table of what may become samples; 0: there is none
     remade: list[str] = []  # what was there before, but not as it was written
 
     @property
@@ -115,7 +116,7 @@ class Finisher:
         run = self._settings.run
         yield from wrong_files(run.units, {base_name(run.held_out_file(found.unit)): FileSum(**found.held_out)})
         if found.samples:
-            yield from wrong_files(run.units, {base_name(run.samples_file(found.unit)): FileSum(**found.samples)})
+            yield from wrong_candidates(run.samples_file(found.unit), found.made_from)
 
     def _write(self, unit: int, parts: Sequence[FilePart], made_from: str) -> UnitResult:
         names, run = [variant.name for variant in self._variants], self._settings.run
@@ -157,7 +158,7 @@ class Finisher:
             },
             held_out=shards.validation()._asdict(),
             made_from=made_from,
-            samples=samples.write(run.samples_file(unit), made_from)._asdict() if samples else {},
+            samples=samples.write(run.samples_file(unit), made_from) if samples else 0,
         )
 
     def _surviving(

@@ -17,7 +17,7 @@ from c4build.dedup.units import compiled_units, units_of
 from c4build.rules.steps import CompiledSteps, Steps, bits_of, steps_of
 from c4build.rules.tables import RuleSet, Variant
 from c4build.write.example import Text
-from c4build.write.tables import joined
+from c4build.write.tables import joined, present
 
 
 class Surviving:
@@ -34,6 +34,13 @@ class Surviving:
         self.rows, self.running, self.positions, self.lost = rows, running, positions, lost
         self.chances = rows.column("chance").to_numpy()
         self.keys = rows.column("keys").to_numpy()  # how many lines or spans each page has
+        self._joined: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def joined(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """A column of texts as of `joined`, made once: between the loops over texts even a few calls find cold caches."""
+        if name not in self._joined:
+            self._joined[name] = joined(self.rows.column(name))
+        return self._joined[name]
 
     @cached_property
     def _stops(self) -> np.ndarray:
@@ -65,9 +72,9 @@ class Outcomes(NamedTuple):
     # `core.Frames`, whose `of` gives of one of these variants the `tf.train.Example`s as they stand in a TFRecord file, and how
     # many; None where they are to be made one by one.
     frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], Any] | None = None
-    # (`core.Lowest`, the file's number): takes into it what becomes of the pages, and of the lines or spans that each lost
-    # one; None where they are to be taken one by one.
-    take_samples: Callable[[Any, int], None] | None = None
+    # (`core.Lowest`, the file's number, ([rows] uint64, reason): variants that lost each page before, for some reasons): takes
+    # into it what becomes of the pages, and of the lines or spans that each lost one; None where they are to be taken one by one.
+    take_samples: Callable[[Any, int, Sequence[tuple[np.ndarray, int]]], None] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:
@@ -88,7 +95,7 @@ class CompiledJudge:
         found = core.Outcomes(
             self._steps.compiled,
             self._units,
-            *(joined(pages.rows.column(name)) for name in ("text", "raw")),
+            *map(pages.joined, ("text", "raw")),
             *(pages.running, pages.keys, pages.positions, pages.lost),
             self._steps.raw,
             self._variants,
@@ -101,14 +108,14 @@ class CompiledJudge:
             np.frombuffer(found.removed, np.uint64),
             found.text,
             partial(core.Frames, found),
-            lambda lowest, file: found.take_samples(lowest, file, *_described(pages)),
+            lambda lowest, file, losses: found.take_samples(lowest, file, *_described(pages), losses),
         )
 
 
 def _described(pages: Surviving) -> tuple:
-    """(chances, numbers, URLs, timestamps) of the pages."""
-    numbers = pages.rows.column("number").to_numpy()
-    return pages.chances, numbers, *(joined(pages.rows.column(name)) for name in ("url", "timestamp"))
+    """(chances, numbers, URLs, timestamps, which have a cleaned text) of the pages."""
+    numbers, texts = (pages.rows.column(name) for name in ("number", "text"))
+    return pages.chances, numbers.to_numpy(), *map(pages.joined, ("url", "timestamp")), present(texts)
 
 
 class PlainJudge:

@@ -202,7 +202,7 @@ def _deduplicate(
         start = time.process_time()
         ((_, (_, result)),) = finisher.process((unit, parts))
         found.finish_cpu[unit] = time.process_time() - start
-        found.samples[unit] = result.samples.get("bytes", 0)
+        found.samples[unit] = result.samples
         results.append(result)
         for at, variant in enumerate(finish.variants):
             found.kept[unit, at] = result.lengths[variant.name] + result.validation[variant.name]

@@ -38,8 +38,7 @@ from c4build.flow.settings import FinishSettings
 from c4build.flow.unit_figures import UnitFigures
 from c4build.rules.steps import bits_of, having
 from c4build.rules.tables import CODE
-from c4build.write.example import Text
-from c4build.write.files import FileSum, FileSums, base_name
+from c4build.write.example import Text, utf8
 from c4build.write.tables import joined
 
 _NEAR = 0.001  # a probability of 0.990... passes nearly not
@@ -81,10 +80,6 @@ class LostBy:
     def __call__(self, row: int) -> list[tuple[int, int]]:
         lost, unlisted = self._losses.get(row, (0, 0))
         return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
-
-    def unlisted(self, rows: np.ndarray) -> np.ndarray:
-        """[n] uint64: the variants, a bit each, that some rows lost for want of their URLs in a list."""
-        return np.array([self._losses.get(row, (0, 0))[1] for row in rows.tolist()], np.uint64)
 
 
 class LowestOfUnits:
@@ -134,6 +129,8 @@ class UnitSamples:
           columns: for each variant the place of its reason.
         """
         self._file, self._lost_by = file.file, LostBy(losses)
+        self._unlisted = np.zeros(file.rows, np.uint64)  # variants that lost each page for want of its URL in a list
+        self._unlisted[losses["page"]] = losses["unlisted"]
         if not file.samples:
             return
         with read_rows(candidates_file(file.path), file.content) as (said, groups):
@@ -159,45 +156,38 @@ class UnitSamples:
         return pa.record_batch([own.get(name, rows.column(name)) for name in rows.schema.names], rows.schema)
 
     def lost(self, batch: pa.RecordBatch, row: int, lost: np.ndarray):
-        """Takes pages that were in after Clean, and are out by now.
+        """Notes which pages were in after Clean, and are out by now, of those that are to be taken next.
 
         Args:
           batch: a row group of the page file.
           row: its first.
           lost: [rows] int, the variants that each page of the unit lost.
         """
-        chances, gone = batch.column("chance").to_numpy(), np.flatnonzero(lost)
-        if not len(gone):
-            return
-        unlisted = lost[gone] & self._lost_by.unlisted(row + gone)
-        chosen: set[int] = set()
-        for code, of in (("duplicate_url", lost[gone] & ~unlisted), ("not_in_url_list", unlisted)):
-            some = np.flatnonzero(of)
-            if not len(some):
-                continue
-            kinds, kind_of = self._in_group(of[some], CODE[code])
-            chosen.update(self._lowest_of(gone[some], chances, kinds, kind_of).tolist())
-        for at in sorted(chosen):
-            groups = self._groups_of_lost(row + at, int(lost[at]))
-            if self._lowest.wants(int(chances[at]), groups, CLEANED):
-                number, url, timestamp, text, raw = (batch.column(name)[at].as_py() for name in _OF_LOST)
-                self._take_row(
-                    Row(number, int(chances[at]), url, timestamp), groups, CLEANED, raw if text is None else text
-                )
-
-    def _groups_of_lost(self, row: int, lost: int) -> bytes:
-        groups = bytearray([NONE]) * self._variants
-        for bit, code in self._lost_by(row):
-            if lost >> bit & 1:
-                groups[bit] = code
-        return bytes(groups)
+        unlisted = lost & self._unlisted[row : row + len(lost)]
+        self._lost = [(lost & ~unlisted, CODE["duplicate_url"]), (unlisted, CODE["not_in_url_list"])]
 
     def take(self, pages: Surviving, outcomes: Outcomes):
-        """Takes all that may be held of a row group, where that is compiled: its pages need only be looked at then."""
+        """Takes what was lost of a row group, and all else that may be held of it where that is compiled."""
         self._taken = False
         if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
-            outcomes.take_samples(self._lowest.compiled, self._file)
+            outcomes.take_samples(self._lowest.compiled, self._file, self._lost)
             self._taken = True
+        else:
+            self._take_lost(pages)
+
+    def _take_lost(self, pages: Surviving):
+        chosen: set[int] = set()
+        for variants, code in self._lost:
+            some = np.flatnonzero(variants)
+            chosen.update(self._lowest_of(some, pages.chances, *self._in_group(variants[some], code)).tolist())
+        for at in sorted(chosen):
+            groups = bytearray([NONE]) * self._variants
+            for variants, code in self._lost:
+                for bit in bits_of(int(variants[at])):
+                    groups[bit] = code
+            number, url, timestamp, text, raw = (pages.rows.column(name)[at].as_py() for name in _OF_LOST)
+            row = Row(number, int(pages.chances[at]), url, timestamp)
+            self._take_row(row, bytes(groups), CLEANED, raw if text is None else text)
 
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
@@ -248,14 +238,14 @@ class UnitSamples:
             if not self._taken:
                 self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
-                self._look_into(row, kept, text if isinstance(text, str) else text.decode())
+                self._look_into(row, kept, utf8(text))
         if before != kept and not self._taken:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
             self._take_row(row, bytes(lost), CLEANED, text)
 
-    def _look_into(self, row: Row, kept: int, text: str):
+    def _look_into(self, row: Row, kept: int, text: bytes):
         judged = self._figures.kept(row.chance, host_of(row.url), text, kept)
         if not judged:
             return
@@ -282,15 +272,14 @@ class UnitSamples:
 
     def _take_row(self, row: Row, groups: bytes, stage: int, text: Text):
         if self._lowest.wants(row.chance, groups, stage):
-            body = shortened(text.encode() if isinstance(text, str) else text)
+            body = shortened(utf8(text))
             self._lowest.add(
                 Candidate(row.chance, self._file, row.number, -1, groups, stage, row.url, row.timestamp, body)
             )
 
-    def write(self, path: str, made_from: str) -> FileSum:
-        """Leaves all that is held in a table; `made_from` says what it came of."""
-        sums: FileSums = {}
-        with open_candidates(path, sums) as table:
+    def write(self, path: str, made_from: str) -> int:
+        """Leaves all that is held in a table; `made_from` says what it came of. Returns its bytes."""
+        with open_candidates(path) as table:
             write_candidates(table, self._lowest)
             table.fields = {"content": made_from, "figures": self._figures.to_json(), "limits": self._lowest.limits()}
-        return sums[base_name(path)]
+        return table.size

@@ -35,9 +35,9 @@ class UnitFigures:
         """Pages with a chance below it are looked at."""
         return self._level.limit
 
-    def kept(self, chance: int, host: str, text: str, variants: int) -> Judged | None:
-        """Counts a text that some variants keep, a bit each; returns what was found where it was judged."""
-        counted, judged = count_text(text), judge_text(text) if chance < self._judged.limit else None
+    def kept(self, chance: int, host: str, text: bytes, variants: int) -> Judged | None:
+        """Counts a text, UTF-8, that some variants keep, a bit each; returns what was found where it was judged."""
+        counted, judged = count_text(text), judge_text(text.decode()) if chance < self._judged.limit else None
         for bit in bits_of(variants):
             self.after[bit].count(counted, host, self._level.weight)
             if judged:

@@ -14,7 +14,7 @@ from c4build.rules.steps import bits_of
 from c4build.rules.tables import bits_where
 from c4build.write.files import FileSum
 from c4build.write.shards import Example, encoded_size
-from c4build.write.tables import joined, truths
+from c4build.write.tables import truths
 
 _COLUMN = {
     "content-type": "content_type",
@@ -45,7 +45,7 @@ class UnitShards:
         held_out = truths(pages.rows.column("validation"))
         left = outcomes.kept != 0
         if self._format.frames and outcomes.frames:
-            columns = [joined(pages.rows.column(name)) for name in self._columns]
+            columns = [*map(pages.joined, self._columns)]
             for variants in filter(None, self._alike):
                 frames = outcomes.frames(variants, self._names, columns, held_out)
                 for bit in bits_of(variants):

@@ -4,11 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tldextract import TLDExtract
+from c4build.rules.domains import public_suffixes
 
 _SCHEME = re.compile(r"https?://(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
@@ -39,19 +36,11 @@ def load_domains(text: str) -> dict[str, bool | list[str]]:
     return domains
 
 
-@cache
-def public_suffixes() -> "TLDExtract":
-    """What tells a URL's or host's domain, by the list of public suffixes that tldextract ships: nothing is downloaded."""
-    import tldextract  # not where no page is asked for its domain
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-
-
 def news_test(domains: Mapping[str, bool | Collection[str]]) -> Callable[[str], bool]:
     """A test of normalised URLs: is its domain, with an allowed subdomain where those are listed, in `domains`?"""
 
     def is_news(url: str) -> bool:
-        found = public_suffixes()(url)
+        found = public_suffixes().split(url)
         domain = found.domain + "." + found.suffix
         if domain not in domains:
             return False

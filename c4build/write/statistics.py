@@ -149,8 +149,6 @@ def _tuples(found: dict[str, Any], name: str) -> dict[str, Any]:
 
 def bin_of(value: int) -> tuple[int, int]:
     """(from, up to without it) of the bin of a histogram that a number lies in: two for each doubling, 0 and 1 alone."""
-    if value < 2:
-        return value, value + 1
-    low = 1 << (value.bit_length() - 1)
-    middle = low + (low >> 1)
-    return (low, middle) if value < middle else (middle, 2 * low)
+    shift = max(value.bit_length() - 2, 0)
+    low = value >> shift << shift
+    return low, low + (1 << shift)

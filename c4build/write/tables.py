@@ -51,6 +51,7 @@ class TableWriter:
         self.fields: dict = {}
         self.groups: list[dict] = []
         self.foot = b""  # what `read_table` can be given, when the table is whole
+        self.size = 0  # of the whole table
 
     def write(self, columns: Sequence[pa.Array], about: dict | None = None):
         """Writes a row group; `about` is kept with it."""
@@ -70,7 +71,7 @@ class TableWriter:
     def finish(self):
         foot = json.dumps({"fields": self.fields, "groups": self.groups, "end": self._end}).encode()
         self._file.write(foot + _TAIL.pack(hashlib.sha256(foot).digest(), len(foot)))
-        self.foot = isal_zlib.compress(foot)
+        self.foot, self.size = isal_zlib.compress(foot), self._end + len(foot) + _TAIL.size
 
 
 @contextmanager
@@ -191,10 +192,15 @@ def joined(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return _bytes(data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
 
+def present(column: pa.Array) -> np.ndarray:
+    """[n] bool: false where a value is null."""
+    there = column.buffers()[0]
+    return np.ones(len(column), bool) if there is None else _bits(column, there)
+
+
 def truths(column: pa.Array) -> np.ndarray:
     """[n] bool: a column of truth values, false where one is null."""
-    there, values = column.buffers()
-    return _bits(column, values) if there is None else _bits(column, values) & _bits(column, there)
+    return _bits(column, column.buffers()[1]) & present(column)
 
 
 def _bits(column: pa.Array, data: pa.Buffer | None) -> np.ndarray:

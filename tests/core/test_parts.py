@@ -62,6 +62,11 @@ def test_texts_are_split_stripped_and_lowered_as_python_does_it(text):
         assert parts.has_longer_word(data, most) == (longest > most)
 
 
+@given(st.text("".join(map(chr, range(128))) + "aaaaaa é\x85\u3000", max_size=200))
+def test_counted_in_blocks(text):
+    assert core.count_text(text.encode()) == plain_count(text)
+
+
 @given(st.lists(st.sampled_from([bytes([byte]) for byte in b"\xe2\x80\xcc\xce\xa3\xf3\xc2\x85 a\n"])).map(b"".join))
 @example(b"\xe2\x80\xcc\x80\x80\xce\xa3")  # a sigma: what stands before it is looked at
 def test_of_bytes_that_are_no_utf_8_none_is_looked_at_that_is_not_there(data):
