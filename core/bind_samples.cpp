@@ -1,6 +1,9 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
 
 #include "bound.hpp"
 
@@ -29,8 +32,13 @@ nb::object number_column(Candidates candidates, Get get) {
 
 nb::object text_column(Candidates candidates, std::string Candidate::* text) {
     std::vector<std::int32_t> offsets{0};
-    for (const Candidate* one : candidates) offsets.push_back(offsets.back() + static_cast<std::int32_t>((one->*text).size()));
-    const nb::object data = new_bytes(static_cast<std::size_t>(offsets.back()));
+    std::size_t size = 0;
+    for (const Candidate* one : candidates) {
+        size += (one->*text).size();
+        if (size > std::numeric_limits<std::int32_t>::max()) throw std::length_error("over 2 GiB of text in a row group");
+        offsets.push_back(static_cast<std::int32_t>(size));
+    }
+    const nb::object data = new_bytes(size);
     char* to = PyBytes_AS_STRING(data.ptr());
     for (const Candidate* one : candidates) to = std::copy((one->*text).begin(), (one->*text).end(), to);
     return column_of(Validity(), to_bytes(offsets), data);
@@ -99,7 +107,7 @@ nb::list LowestOfPython::row_groups(std::size_t bytes) const {
     const std::vector<const Candidate*> held = lowest.held();
     std::size_t first = 0, size = 0;
     for (std::size_t at = 0; at < held.size(); at++) {
-        size += held[at]->body.size();
+        size += held[at]->url.size() + held[at]->body.size();
         if (size < bytes && at + 1 < held.size()) continue;
         made.append(row_group(Candidates(held).subspan(first, at + 1 - first)));
         first = at + 1, size = 0;

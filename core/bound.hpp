@@ -104,7 +104,7 @@ public:
     nb::object limit(nb::bytes groups, std::uint8_t stage) const;
     nb::list groups_of(std::size_t at) const;
     nb::list limits() const; // of `Limit`'s fields
-    // All, in row groups that end where their bodies have so many bytes: [(rows, [columns as Arrow has them])].
+    // All, in row groups that end where their URLs and bodies have so many bytes: [(rows, [columns as Arrow has them])].
     nb::list row_groups(std::size_t bytes) const;
 
     Lowest lowest;

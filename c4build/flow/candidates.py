@@ -218,7 +218,7 @@ class PlainLowest:
         size = 0
         for candidate in self.held():
             waiting.append(candidate)
-            size += len(candidate.body)
+            size += len(candidate.url.encode()) + len(candidate.body)
             if size >= _ROW_GROUP_BYTES:
                 yield _columns_of(waiting)
                 waiting, size = [], 0
@@ -283,7 +283,7 @@ class DroppedTable:
 
     def add(self, page: Candidate):
         self._waiting.append(page)
-        self._size += len(page.body)
+        self._size += len(page.url.encode()) + len(page.body)
         if self._size >= _ROW_GROUP_BYTES:
             self.flush()
 
