@@ -19,6 +19,7 @@ from c4build.errors import CorruptFileError
 from c4build.flow.rows import arrow_column
 from c4build.rules.tables import CODE
 from c4build.write.files import open_file
+from c4build.write.storage import is_local
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 EVERY = 1 << 64  # above all chances
@@ -248,9 +249,12 @@ def candidates_file(page_file: str) -> str:
 
 
 @contextmanager
-def open_candidates(path: str, compression: str | None = None) -> Iterator[TableWriter]:
-    """A table of candidates, there when the block ends well."""
-    with open_table(path, _SCHEMA, compression=compression) as table:
+def open_candidates(path: str, large: bool = False) -> Iterator[TableWriter]:
+    """A table of candidates, there when the block ends well.
+
+    It is compressed where it goes to a store, or is large: to write a small one as it is takes less time.
+    """
+    with open_table(path, _SCHEMA, compression="zstd" if large or not is_local(path) else None) as table:
         yield table
 
 

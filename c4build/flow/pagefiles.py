@@ -133,7 +133,7 @@ def open_page_file(
         open_table(path, schema) as pages,
         open_table(key_file(path), KEY_SCHEMA) as keys,
         open_candidates(candidates_file(path)) if samples else nullcontext() as table,
-        open_candidates(dropped_file(path), compression="zstd") if dropped else nullcontext() as dropped_table,
+        open_candidates(dropped_file(path), large=True) if dropped else nullcontext() as dropped_table,
     ):
         yield Rows(waiting, pages, keys, table, dropped_table, len(schema))
 
