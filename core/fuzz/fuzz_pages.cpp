@@ -81,11 +81,16 @@ void finish(const Steps& steps, const Units& units, Text text, Text body) {
     const Outcomes outcomes = outcomes_of(steps, units, pages, 4, 3);
     const std::array<std::uint64_t, 2> chances{body.size(), text.size()};
     const std::array<std::uint32_t, 2> numbers{0, 1};
+    const std::array<std::uint8_t, 2> cleaned{1, 0};
+    const std::array<Variants, 2> duplicates{4, 4}, unlisted{1, 2};
+    const std::array<Loss, 2> losses{{{duplicates, 1}, {unlisted, 2}}};
+    Described of{0, chances, numbers, texts, raws, cleaned, losses};
     Lowest lowest(1, 9, "");
-    take_samples(lowest, units, pages, outcomes, {0, chances, numbers, texts, raws});
+    take_samples(lowest, units, pages, outcomes, of);
     const std::size_t found = lowest.held().size();
     lowest.begin();
-    take_samples(lowest, units, pages, outcomes, {-1, chances, numbers, texts, raws}); // the lower file displaces the other's
+    of.file = -1;
+    take_samples(lowest, units, pages, outcomes, of); // the lower file displaces the other's
     if (lowest.held().size() != found) std::abort();
     for (const Candidate* held : lowest.held())
         if (held->body.size() > 9 || held->rank.file != -1) std::abort();
