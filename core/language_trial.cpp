@@ -7,9 +7,9 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
-#include <span>
-#include <utility>
 #include <stdexcept>
+#include <type_traits>
+#include <utility>
 
 #if FLT_EVAL_METHOD != 0
 #error "this compiler keeps more digits than Python does"
@@ -177,10 +177,6 @@ WIDEST std::optional<QuickTrial> add_quick(
 }
 
 template <class Number> double draw_weight(Random<Number>& random) { return (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY; }
-
-} // namespace
-
-namespace {
 
 template <class Number> std::span<const Shares<Number>> common_of(const Features& features) {
     if constexpr (std::is_same_v<Number, float>) return features.rounded;

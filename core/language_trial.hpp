@@ -12,7 +12,7 @@ constexpr int MOST_LANGUAGES = 55;
 constexpr int COLUMNS = 56; // a whole number of vectors: behind the languages stand zeros
 
 // How often each language has an n-gram; zeros behind.
-template <class Number> struct alignas(COLUMNS * sizeof(Number) % 64 ? 32 : 64) Shares {
+template <class Number> struct alignas(32) Shares {
     Number of[COLUMNS];
 };
 

@@ -18,8 +18,7 @@ from c4build.compiled import core
 from c4build.errors import CorruptFileError
 from c4build.flow.rows import arrow_column
 from c4build.rules.tables import CODE
-from c4build.write.files import open_file
-from c4build.write.storage import is_local
+from c4build.write.files import is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 EVERY = 1 << 64  # above all chances

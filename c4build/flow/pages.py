@@ -207,6 +207,7 @@ class CompiledPages(Pages):
             "not_a_news_domain": CODE["not_a_news_domain"],
             "is_excluded": of.exclude_test(),
             "is_news": of.news_test(),
+            # What `news_test` looks up ends with a dot where there is no suffix, and begins with one where there is nothing else.
             "news_names": [name.strip(".").encode() for name in of.news_names()],
             "most_held": MOST_HELD,
             "most_looked": MOST_COUNTED,
