@@ -28,17 +28,29 @@ public:
     }
 
     // Of the pages of a file: urls and timestamps are columns of texts, losses are of (variants by page, reason). See `take_samples`.
-    void take_samples(
+    // Returns of what is looked into ([(row, variants that keep it, URL, counted, the text where it is judged)] of texts,
+    // [(text, variants)] of lines or spans that were lost).
+    nb::tuple take_samples(
         LowestOfPython& lowest, std::int64_t file, nb::handle chances, nb::handle numbers, const nb::tuple& urls, const nb::tuple& timestamps,
-        nb::handle cleaned, const nb::list& losses) const {
+        nb::handle cleaned, const nb::list& losses, unsigned halvings, unsigned halvings_judged) const {
         const Numbers held[] = {Numbers(chances), Numbers(numbers), Numbers(cleaned)};
         const JoinedTexts texts[] = {JoinedTexts(urls), JoinedTexts(timestamps)};
         std::deque<Numbers> variants;
         std::vector<Loss> lost;
         for (const nb::handle loss : losses)
             lost.push_back({variants.emplace_back(loss[0]).of<Variants>(), nb::cast<std::uint8_t>(loss[1])});
-        const Described of{file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts, held[2].of<std::uint8_t>(), lost};
-        c4::take_samples(lowest.lowest, units_, pages_, found, of); // too short to be worth letting other threads in
+        const Described of{
+            file, held[0].of<std::uint64_t>(), held[1].of<std::uint32_t>(), texts[0].texts, texts[1].texts, held[2].of<std::uint8_t>(), lost, halvings};
+        const LookedInto looked = c4::take_samples(lowest.lowest, units_, pages_, found, of); // too short to be worth letting other threads in
+        nb::list kept, repeats;
+        for (const std::size_t outcome : looked.kept) {
+            const std::uint32_t row = found.rows[outcome];
+            const Text text = found.texts[outcome];
+            const nb::object judged = is_below(of.chances[row], halvings_judged) ? nb::object(to_bytes(text)) : nb::none();
+            kept.append(nb::make_tuple(row, found.kept[outcome], to_str(of.urls[row]), to_tuple(count(text)), judged));
+        }
+        for (const auto& [text, variants] : looked.repeats) repeats.append(nb::make_tuple(to_str(text), variants));
+        return nb::make_tuple(kept, repeats);
     }
 
     nb::bytes text(std::size_t outcome) const {

@@ -4,11 +4,10 @@
 #include <array>
 #include <functional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "bound.hpp"
+#include "lines.hpp"
 #include "urls.hpp"
 
 namespace c4 {
@@ -91,11 +90,6 @@ public:
 private:
     static constexpr std::size_t MOST_KNOWN = 1 << 16;
 
-    struct Hash : std::hash<Text> {
-        using is_transparent = void;
-    };
-    using Equal = std::equal_to<>;
-
     // A domain is the last labels of its host.
     bool ends_with_name(Text host) const {
         for (std::size_t at = 0;; at++) {
@@ -106,8 +100,8 @@ private:
     }
 
     std::function<bool(Text)> test_;
-    std::unordered_set<std::string, Hash, Equal> names_;
-    std::unordered_map<std::string, bool, Hash, Equal> known_;
+    TextSet names_;
+    TextMap<bool> known_;
 };
 
 class PagesOfPython {
@@ -128,12 +122,16 @@ public:
 
     LowestOfPython take_lowest() { return LowestOfPython(pages_.take_lowest()); }
 
-    // (halvings, [(chance, body, URL, is it news?)])
-    nb::tuple looked() const {
+    // (halvings, halvings of those that are judged, so many at most, [(counted, URL, is it news?, the body of one that is judged)])
+    nb::tuple looked(std::size_t most_judged) const {
+        const Looked& looked = pages_.looked();
+        const unsigned judged = looked.halvings_for(most_judged);
         nb::list made;
-        for (const LookedAt& page : pages_.looked().pages())
-            made.append(nb::make_tuple(page.chance, to_bytes(page.body), to_str(page.url), page.is_news));
-        return nb::make_tuple(pages_.looked().halvings(), made);
+        for (const LookedAt& page : looked.pages()) {
+            const nb::object body = is_below(page.chance, judged) ? nb::object(to_bytes(page.body)) : nb::none();
+            made.append(nb::make_tuple(to_tuple(count(page_text(page.body))), to_str(page.url), page.is_news, body));
+        }
+        return nb::make_tuple(looked.halvings(), judged, made);
     }
 
     nb::list counts() const {

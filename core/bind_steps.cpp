@@ -144,7 +144,7 @@ void bind_steps(nb::module_& module) {
     nb::class_<Units>(module, "Units")
         .def(nb::init<std::size_t, std::shared_ptr<const Punkt>>())
         .def("keys", [](const Units& units, nb::str text) { return to_bytes(units.keys(utf8_of(text))); })
-        .def("unit", [](const Units& units, nb::str text, std::size_t position) { return to_str(units.unit(utf8_of(text), position)); })
+        .def("at", [](const Units& units, nb::str text, const std::vector<std::size_t>& positions) { return units.at(utf8_of(text), positions); })
         .def("remove", [](const Units& units, nb::str text, const std::vector<std::size_t>& lost) {
             return to_str(units.without(utf8_of(text), lost));
         });

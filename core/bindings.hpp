@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "counts.hpp"
 #include "unicode.hpp"
 
 namespace c4 {
@@ -33,6 +34,11 @@ inline nb::list to_list(const std::vector<Text>& texts) {
     nb::list list;
     for (const Text text : texts) list.append(to_bytes(text));
     return list;
+}
+
+// (characters, words, lines, bytes)
+inline nb::tuple to_tuple(const Counted& counted) {
+    return nb::make_tuple(counted.characters, counted.words, counted.lines, counted.bytes);
 }
 
 // What `work` makes, no object of Python's, without the interpreter's lock while it works.

@@ -97,7 +97,7 @@ Outcomes outcomes_of(const Steps& steps, const Units& units, const Surviving& pa
     return judge.outcomes();
 }
 
-void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of) {
+LookedInto take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of) {
     const std::size_t rows = pages.running.size(), variants = outcomes.removed.size();
     for (const std::size_t size : {pages.texts.size(), pages.raws.size(), pages.keys.size(), of.chances.size(), of.numbers.size(), of.urls.size(),
              of.timestamps.size(), of.cleaned.size()})
@@ -109,6 +109,13 @@ void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, co
     const auto take = [&](std::size_t row, Stage stage, Text body) {
         lowest.take({of.chances[row], of.file, of.numbers[row]}, -1, groups, stage, of.urls[row], of.timestamps[row], body);
     };
+    LookedInto looked;
+    const auto is_looked_at = [&](std::size_t row) { return is_below(of.chances[row], of.halvings); };
+    const auto look_into_repeats = [&](std::size_t row, std::size_t low, std::size_t high, std::size_t first) {
+        std::vector<std::size_t> positions;
+        for (std::size_t at = low; at < high; at++) positions.push_back(pages.positions[at] - first);
+        for (std::string& text : units.at(pages.texts[row], positions)) looked.repeats.push_back({std::move(text), pages.lost[low++] & pages.running[row]});
+    };
     std::uint64_t first = 0;
     for (std::size_t row = 0, low = 0; row < rows; row++) {
         if (std::any_of(of.losses.begin(), of.losses.end(), [&](const Loss& loss) { return loss.variants[row]; })) {
@@ -119,28 +126,32 @@ void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, co
         const std::uint64_t stop = first + pages.keys[row];
         std::size_t high = low;
         while (high < pages.positions.size() && pages.positions[high] < stop) high++;
-        if (high > low) {
+        if (high > low && pages.running[row]) {
             const std::size_t picked = low + of.chances[row] % (high - low);
             const Variants losing = pages.lost[picked] & pages.running[row];
             none();
             set(losing, REPEATED_GROUP);
-            if (losing && lowest.wants(of.chances[row], groups, REPEATED)) take(row, REPEATED, units.unit(pages.texts[row], pages.positions[picked] - first));
+            if (losing && lowest.wants(of.chances[row], groups, REPEATED)) take(row, REPEATED, units.at(pages.texts[row], {pages.positions[picked] - first}).front());
+            if (is_looked_at(row)) look_into_repeats(row, low, high, first);
         }
         first = stop, low = high;
     }
     for (std::size_t n = 0; n < outcomes.rows.size(); n++) {
+        const std::size_t row = outcomes.rows[n];
         const Variants kept = outcomes.kept[n], gone = outcomes.before[n] & ~kept;
         if (kept) {
             none();
             set(kept, 0);
-            take(outcomes.rows[n], KEPT, outcomes.texts[n]);
+            take(row, KEPT, outcomes.texts[n]);
+            if (is_looked_at(row)) looked.kept.push_back(n);
         }
         if (gone) {
             none();
             each_bit(gone, [&](std::size_t bit) { groups.at(bit) = static_cast<char>(outcomes.reasons[n * variants + bit]); });
-            take(outcomes.rows[n], CLEANED, outcomes.texts[n]);
+            take(row, CLEANED, outcomes.texts[n]);
         }
     }
+    return looked;
 }
 
 Framer::Framer(

@@ -51,11 +51,22 @@ struct Described {
     std::span<const Text> urls, timestamps;
     std::span<const std::uint8_t> cleaned;      // 0 where there is only the text as read
     std::span<const Loss> losses;
+    unsigned halvings; // of the limit of chances below which pages are looked at
+};
+
+// Of the pages that are looked at.
+struct LookedInto {
+    struct Repeat {
+        std::string text;
+        Variants variants;
+    };
+    std::vector<std::size_t> kept; // outcomes
+    std::vector<Repeat> repeats;   // lines or spans that variants lost
 };
 
 // Takes into `lowest` what becomes of the pages, and of the lines or spans that each lost one. Throws std::invalid_argument
 // where the spans do not go together.
-void take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of);
+LookedInto take_samples(Lowest& lowest, const Units& units, const Surviving& pages, const Outcomes& outcomes, const Described& of);
 
 // An example that some variants keep, as it stands among others in a file of frames.
 struct Frame {

@@ -38,14 +38,9 @@ void bind_parts(nb::module_& parts) {
     parts.def("crc32c", [](nb::bytes data) { return crc32c(text_of(data)); });
 }
 
-// (characters, words, lines, bytes)
-nb::tuple to_tuple(const Counted& counted) {
-    return nb::make_tuple(counted.characters, counted.words, counted.lines, counted.bytes);
-}
-
 void bind_counts(nb::module_& module) {
     module.def("count_text", [](nb::bytes text) { return to_tuple(count(text_of(text))); });
-    module.def("count_page", [](nb::bytes body) { return to_tuple(count(page_text(text_of(body)))); });
+    module.def("page_text", [](nb::bytes body) { return to_bytes(page_text(text_of(body))); });
 }
 
 } // namespace

@@ -115,11 +115,20 @@ void Looked::add(std::uint64_t chance, Text body, Text url, bool is_news) {
     while (pages_.size() > most_ || (bytes_ > most_bytes_ && pages_.size() > 1)) halve();
 }
 
+unsigned Looked::halvings_for(std::size_t most) const {
+    const auto below = [&](unsigned halvings) {
+        return std::ranges::count_if(pages_, [&](const LookedAt& page) { return is_below(page.chance, halvings); });
+    };
+    unsigned halvings = halvings_;
+    while (std::cmp_greater(below(halvings), most)) halvings++;
+    return halvings;
+}
+
 void Looked::halve() {
     halvings_++;
     auto kept = pages_.begin();
     for (LookedAt& page : pages_) {
-        if (page.chance < limit()) std::swap(*kept++, page);
+        if (wants(page.chance)) std::swap(*kept++, page);
         else bytes_ -= page.body.size();
     }
     spare_.insert(spare_.end(), std::make_move_iterator(kept), std::make_move_iterator(pages_.end()));

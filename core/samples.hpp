@@ -83,9 +83,14 @@ private:
     std::string outside_;
     std::uint64_t next_ = 0, first_ = 0;
     std::map<Place, std::vector<Item>> heaps_; // the highest first
-    std::map<std::string, std::optional<std::uint64_t>, std::less<>> limits_[2]; // by groups; of pages as read apart, which go to others
+    TextMap<std::optional<std::uint64_t>> limits_[2]; // by groups; of pages as read apart, which go to others
     std::vector<std::shared_ptr<Candidate>> spare_; // let go, and their memory with them: many come and few stay
 };
+
+// Whether a chance lies below a limit that is halved so often, from above all chances.
+inline bool is_below(std::uint64_t chance, unsigned halvings) {
+    return !halvings || (halvings <= 64 && chance < std::uint64_t{1} << (64 - halvings));
+}
 
 struct LookedAt {
     std::uint64_t chance;
@@ -99,14 +104,14 @@ class Looked {
 public:
     Looked(std::size_t most, std::size_t most_bytes) : most_(most), most_bytes_(most_bytes) {}
 
-    bool wants(std::uint64_t chance) const { return !halvings_ || chance < limit(); }
+    bool wants(std::uint64_t chance) const { return is_below(chance, halvings_); }
     void add(std::uint64_t chance, Text body, Text url, bool is_news); // that is wanted
 
     const std::vector<LookedAt>& pages() const { return pages_; }
     unsigned halvings() const { return halvings_; } // of the limit, from above all chances
+    unsigned halvings_for(std::size_t most) const; // of a limit with no more pages below it
 
 private:
-    std::uint64_t limit() const { return halvings_ > 64 ? 0 : std::uint64_t{1} << (64 - halvings_); }
     void halve();
 
     std::size_t most_, most_bytes_, bytes_ = 0;

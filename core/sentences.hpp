@@ -1,11 +1,9 @@
 // Sentences as Punkt finds them (Kiss & Strunk, 2006), in the manner of NLTK 3.8.1.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -31,22 +29,16 @@ public:
     bool is_plain(Text word) const;          // letters of ASCII, two or more, behind which a period ends a sentence
 
 private:
-    struct Hash {
-        using is_transparent = void;
-        std::size_t operator()(Text text) const { return std::hash<Text>{}(text); }
-    };
-    using Set = std::unordered_set<std::string, Hash, std::equal_to<>>;
-
     bool breaks(Text token, Text after) const;
     bool is_abbreviation(Text low) const;
     bool is_collocation(Text first, Text second) const;
     std::optional<bool> starts_sentence(Text token, Text kind) const;
     int context_of(Text kind) const;
 
-    Set abbreviations_, starters_, unsure_; // unsure: words behind which a period may end none
+    TextSet abbreviations_, starters_, unsure_; // unsure: words behind which a period may end none
     std::size_t longest_unsure_ = 0;        // bytes
-    std::unordered_map<std::string, Set, Hash, std::equal_to<>> collocations_;
-    std::unordered_map<std::string, int, Hash, std::equal_to<>> contexts_;
+    TextMap<TextSet> collocations_;
+    TextMap<int> contexts_;
 };
 
 // The sentences of a text one by one, so that "are there three?" stops at the third. The text must outlive it.

@@ -4,14 +4,25 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace c4 {
 
 // A text in UTF-8. What is no UTF-8 never gets here: bodies are checked where records are read.
 using Text = std::string_view;
+
+// Sets and maps of texts in which any text can be looked up, no copy made of it.
+struct TextHash : std::hash<Text> {
+    using is_transparent = void;
+};
+using TextSet = std::unordered_set<std::string, TextHash, std::equal_to<>>;
+template <class Value>
+using TextMap = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
 
 // Kinds of a code point, bits of `kinds_of`.
 enum Kind : std::uint8_t {

@@ -1,7 +1,6 @@
 #include "units.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 #include "hashes.hpp"
@@ -57,23 +56,17 @@ std::string Units::keys(Text text) const {
     return made;
 }
 
-std::string Units::unit(Text text, std::size_t position) const {
-    std::size_t number = 0;
-    std::string made;
+std::vector<std::string> Units::at(Text text, const std::vector<std::size_t>& positions) const {
+    std::vector<Text> parts; // lines, or sentences
     split(text, [&](Text line) {
-        if (!span_sentences_) {
-            if (number++ == position) made = line;
-            return;
-        }
-        for (const auto& [start, stop] : punkt_->spans(line)) {
-            if (number >= position && number < position + span_sentences_) {
-                if (number > position) made += ' ';
-                made += strip(line.substr(start, stop - start));
-            }
-            number++;
-        }
+        if (!span_sentences_) return parts.push_back(line);
+        for (const auto& [start, stop] : punkt_->spans(line)) parts.push_back(strip(line.substr(start, stop - start)));
     });
-    if (number < position + std::max<std::size_t>(span_sentences_, 1)) throw std::out_of_range("there are not so many units");
+    std::vector<std::string> made;
+    for (const std::size_t position : positions) {
+        std::string& unit = made.emplace_back(parts.at(position));
+        for (std::size_t next = position + 1; next < position + span_sentences_; next++) (unit += ' ') += parts.at(next);
+    }
     return made;
 }
 

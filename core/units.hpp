@@ -18,7 +18,7 @@ public:
 
     std::string keys(Text text) const;                                       // 16 bytes a unit
     std::string without(Text text, const std::vector<std::size_t>& lost) const; // lost: sorted indices of units
-    std::string unit(Text text, std::size_t position) const; // throws std::out_of_range where there are not so many
+    std::vector<std::string> at(Text text, const std::vector<std::size_t>& positions) const; // throws std::out_of_range where there are not so many
 
 private:
     std::size_t span_sentences_;

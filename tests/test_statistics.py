@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_explain import explained
 
 from c4build.corpora.explain import Explainer
-from c4build.flow.figures import Looked, LookedAt, Sketch
+from c4build.flow.figures import Looking, Sketch
 from c4build.rules.tables import RULE_SETS, VARIANTS
 from c4build.write.samples import read_samples
 from c4build.write.statistics import MOST_COUNTED, MOST_JUDGED, Side, read_statistics
@@ -88,13 +88,14 @@ def test_what_is_nearly_dropped_is_told(sources, tmp_path):
 def test_the_pages_looked_at_are_those_of_the_lowest_hashes(pages):
     choose = random.Random(pages)
     chances = [choose.randrange(2**64) for _ in range(pages)]
-    looked = Looked()
+    looking = Looking()
     for chance in chances:
-        if chance < looked.limit:
-            looked.add(LookedAt(chance, bytes(100), "", True))
-    assert sorted(page.chance for page in looked.pages) == sorted(c for c in chances if c < looked.level.limit)
+        looking.add(chance, bytes(100), str(chance), True)
+    looked = looking.found()
+    assert sorted(int(page.url) for page in looked.pages) == sorted(c for c in chances if c < looked.level.limit)
     assert len(looked.pages) <= MOST_COUNTED < sum(c < 2 * looked.level.limit for c in chances)
-    judged = looked.judged().limit
+    judged = looked.judged.limit
+    assert all((page.body is not None) == (int(page.url) < judged) for page in looked.pages)
     assert sum(c < judged for c in chances) <= MOST_JUDGED < sum(c < 2 * judged for c in chances)
 
 
@@ -105,7 +106,7 @@ def test_a_sketch_is_wrong_by_no_more_than_it_says(parts, names):
         sketch = Sketch(names)
         for name, count in part:
             truth[name] += count
-            sketch.add(name, count)
+            sketch.add([name], [count])
         error, counts = sketch.to_json()
         assert len(counts) <= names
         whole.merge(Sketch(names, counts, error))

@@ -6,14 +6,15 @@ All but the sketches add up in any order; the sketches are put together by file,
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from c4build.compiled import core
 from c4build.flow.candidates import EVERY
 from c4build.page import page_text
 from c4build.rules.domains import public_suffixes
-from c4build.rules.language import likeliest_language
-from c4build.rules.steps import count_sentences
+from c4build.rules.language import compiled_detector, likeliest_language
+from c4build.rules.steps import count_sentences, punkt
 from c4build.write.statistics import (
     BINS,
     HISTOGRAMS,
@@ -25,6 +26,7 @@ from c4build.write.statistics import (
     Matrix,
     Side,
     Top,
+    bin_from,
     bin_of,
 )
 
@@ -43,13 +45,12 @@ class Counted(NamedTuple):
     bytes: int
 
 
-def count_page(body: bytes) -> Counted:
-    """Of the text of a page with this body, see `Page`."""
-    return plain_count(page_text(body.decode())) if core is None else Counted(*core.count_page(body))
+def text_of(body: bytes) -> bytes:
+    """The text of a page with this body, see `Page`; in UTF-8, as all texts here."""
+    return page_text(body.decode()).encode() if core is None else core.page_text(body)
 
 
 def count_text(text: bytes) -> Counted:
-    """Of UTF-8."""
     return plain_count(text.decode()) if core is None else Counted(*core.count_text(text))
 
 
@@ -65,8 +66,14 @@ class Judged(NamedTuple):
     probability: float
 
 
-def judge_text(text: str) -> Judged:
-    return Judged(count_sentences(text, by_line=True), *(likeliest_language(text) or ("", 0.0)))
+_NO_LANGUAGE = "", 0.0
+
+
+def judge_text(text: bytes) -> Judged:
+    if core is None:
+        plain = text.decode()
+        return Judged(count_sentences(plain, by_line=True), *(likeliest_language(plain) or _NO_LANGUAGE))
+    return Judged(punkt().count_sentences(text, True), *(compiled_detector()(text) or _NO_LANGUAGE))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -91,9 +98,11 @@ class Sketch:
     def __init__(self, names: int, counts: Mapping[str, int] | None = None, error: int = 0):
         self._names, self.counts, self.error = names, Counter(counts or {}), error
 
-    def add(self, name: str, count: int):
+    def add(self, names: Iterable[str], numbers: Iterable[int]):
+        """Adds to the count of each name."""
         counts = self.counts
-        counts[name] = counts.get(name, 0) + count  # `+=` takes twice as long for a name that is new
+        for name, number in zip(names, numbers):
+            counts[name] = counts.get(name, 0) + number  # `+=` takes twice as long for a name that is new
         if len(counts) > 2 * self._names:
             self._shrink()
 
@@ -134,29 +143,34 @@ class Tally:
             for name, (error, counts) in ((name, told.get(name, (0, {}))) for name in _SKETCHES)
         }
 
-    def count(self, found: Counted, host: str, weight: int):
-        self._totals["counted"] += 1
-        self._totals["counted_pages"] += weight
-        self._add("characters", found.characters, weight)
-        self._add("words", found.words, weight)
-        self._add("lines", found.lines, weight)
-        domain, suffix = domain_of(host)
-        sketches = self._sketches
-        sketches["domains_by_pages"].add(domain, weight)
-        sketches["domains_by_bytes"].add(domain, weight * found.bytes)
-        sketches["suffixes_by_pages"].add(suffix, weight)
-        sketches["suffixes_by_bytes"].add(suffix, weight * found.bytes)
+    def count(self, pages: Sequence[tuple[Counted, str]], weight: int):
+        """Counts pages, each with its host: all of a file at once, as one by one takes three times as long."""
+        if not pages:
+            return
+        found, hosts = zip(*pages)
+        characters, words, lines, sizes = zip(*found)
+        self._add("counted", {"characters": characters, "words": words, "lines": lines}, len(pages), weight)
+        domains, suffixes = zip(*map(domain_of, hosts))
+        weighed = [weight * size for size in sizes]
+        for kind, names in (("domains", domains), ("suffixes", suffixes)):
+            self._sketches[f"{kind}_by_pages"].add(names, repeat(weight))
+            self._sketches[f"{kind}_by_bytes"].add(names, weighed)
 
     def judge(self, found: Judged, weight: int):
-        self._totals["judged"] += 1
-        self._totals["judged_pages"] += weight
-        self._add("sentences", found.sentences, weight)
+        self._add("judged", {"sentences": [found.sentences]}, 1, weight)
         bins = self._languages.setdefault(found.language, [0] * BINS)
         bins[min(int(found.probability * BINS), BINS - 1)] += weight
 
-    def _add(self, name: str, value: int, weight: int):
-        self._counts[name][bin_of(value)[0]] += weight
-        self._totals[name] += weight * value
+    def _add(self, how: str, figures: Mapping[str, Iterable[int]], pages: int, weight: int):
+        """Adds figures of some pages, by histogram; they were `how`: counted or judged."""
+        totals = self._totals
+        totals[how] += pages
+        totals[f"{how}_pages"] += weight * pages
+        for name, values in figures.items():
+            counts = self._counts[name]
+            for low, number in Counter(map(bin_from, values)).items():
+                counts[low] += weight * number
+            totals[name] += weight * sum(values)
 
     def merge(self, other: "Tally"):
         for name, counts in other._counts.items():
@@ -206,37 +220,47 @@ class Level(NamedTuple):
 class LookedAt(NamedTuple):
     """A page that figures are made of."""
 
-    chance: int
-    body: bytes
+    counted: Counted
     url: str  # normalised
     is_news: bool  # or nobody asks
+    body: bytes | None  # of one that is judged, too
 
 
-class Looked:
-    """The pages of a file that are looked at, held up to its end."""
+class Looked(NamedTuple):
+    """The pages of a file that are looked at."""
 
-    def __init__(self, halvings: int = 0, pages: Iterable[LookedAt] = ()):
-        self.level = Level(halvings)
-        self.limit = self.level.limit
-        self.pages = [*pages]
-        self._size = sum(len(page.body) for page in self.pages)
+    level: Level
+    judged: Level
+    pages: Sequence[LookedAt]
 
-    def add(self, page: LookedAt):
-        """Adds a page whose chance is below `limit`."""
-        self.pages.append(page)
-        self._size += len(page.body)
-        while len(self.pages) > MOST_COUNTED or (self._size > MOST_BYTES and len(self.pages) > 1):
-            self.level = Level(self.level.halvings + 1)
-            self.limit = self.level.limit
-            self.pages = [one for one in self.pages if one.chance < self.limit]
-            self._size = sum(len(one.body) for one in self.pages)
 
-    def judged(self) -> Level:
-        """Which of them are judged too."""
-        halvings = self.level.halvings
-        while sum(page.chance < EVERY >> halvings for page in self.pages) > MOST_JUDGED:
-            halvings += 1
-        return Level(halvings)
+class Looking:
+    """Holds the pages of a file that are looked at up to its end."""
+
+    def __init__(self):
+        self._level = Level(0)
+        self._pages: list[tuple[int, bytes, str, bool]] = []
+        self._size = 0
+
+    def add(self, chance: int, body: bytes, url: str, is_news: bool):
+        if chance >= self._level.limit:
+            return
+        self._pages.append((chance, body, url, is_news))
+        self._size += len(body)
+        while len(self._pages) > MOST_COUNTED or (self._size > MOST_BYTES and len(self._pages) > 1):
+            self._level = Level(self._level.halvings + 1)
+            self._pages = [page for page in self._pages if page[0] < self._level.limit]
+            self._size = sum(len(body) for _, body, *_ in self._pages)
+
+    def found(self) -> Looked:
+        judged = self._level
+        while sum(chance < judged.limit for chance, *_ in self._pages) > MOST_JUDGED:
+            judged = Level(judged.halvings + 1)
+        pages = [
+            LookedAt(count_text(text_of(body)), url, is_news, body if chance < judged.limit else None)
+            for chance, body, url, is_news in self._pages
+        ]
+        return Looked(self._level, judged, pages)
 
 
 def matrix(names: Sequence[str], of: Iterable[str], masks: Mapping[int, int], sampled: int) -> Matrix:

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from c4build.flow.figures import Json, Looked, Tally, count_page, host_of, judge_text
-from c4build.page import page_text
+from c4build.flow.figures import Json, Looked, Tally, host_of, judge_text, text_of
 from c4build.rules.alone import Alone
 from c4build.rules.tables import RuleSet, Variant
 
@@ -25,16 +24,16 @@ class FileFigures:
 
     def of(self, looked: Looked) -> Json:
         """What is said in the table of candidates of a file: levels, and figures of the pages that are asked for."""
-        level, judged = looked.level, looked.judged()
+        level, judged, pages = looked
         found = {name: BeforeFigures() for name in self._asked}
-        for page in looked.pages:
-            among = [one for name, one in found.items() if page.is_news or name == "all"]
-            counted, host = count_page(page.body), host_of(page.url)
-            for one in among:
-                one.tally.count(counted, host, level.weight)
-            if page.chance >= judged.limit:
+        for name, one in found.items():
+            among = [page for page in pages if page.is_news or name == "all"]
+            one.tally.count([(page.counted, host_of(page.url)) for page in among], level.weight)
+        for page in pages:
+            if page.body is None:
                 continue
-            in_all = judge_text(page_text(page.body.decode()))
+            in_all = judge_text(text_of(page.body))
+            among = [one for name, one in found.items() if page.is_news or name == "all"]
             for one in among:
                 one.tally.judge(in_all, judged.weight)
             for name, of in self._alone:

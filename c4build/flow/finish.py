@@ -137,9 +137,8 @@ class Finisher:
                     outcomes = self._judge(pages)
                     _count(outcomes, counts)
                     repeats += outcomes.removed
-                    if samples:
-                        samples.take(pages, outcomes)
-                    _show(pages, outcomes, watchers)
+                    taken = samples is not None and samples.take(pages, outcomes)
+                    _show(pages, outcomes, watchers[1:] if taken else watchers)
                     shards.write(pages, outcomes)
         written = shards.written()
         return UnitResult(
@@ -194,14 +193,15 @@ def _count(outcomes: Outcomes, counts: np.ndarray):
 
 def _show(pages: Surviving, outcomes: Outcomes, watchers: Sequence[UnitSamples | UnitDropped]):
     """Shows the watchers the pages that any of them wants, in their order."""
+    if not watchers:
+        return
     wanted = np.zeros(pages.rows.num_rows, bool)
     for watcher in watchers:
         wanted |= watcher.wanted(pages, outcomes)
     at = np.flatnonzero(wanted)
     if not len(at):
         return
-    columns = [pages.rows.column(name) for name in Row._fields]  # of a few rows: to take them at once has much to load
-    rows = [Row(*(column[row].as_py() for column in columns)) for row in at.tolist()]
+    rows = Row.of(pages.rows, at.tolist())
     texts = pages.rows.column("text")
     found = _by_page(outcomes, np.flatnonzero(wanted[outcomes.rows]))
     for (place, judged), row, running, lost in zip(found, rows, pages.running[at].tolist(), pages.lost_by(at)):

@@ -72,9 +72,10 @@ class Outcomes(NamedTuple):
     # `core.Frames`, whose `of` gives of one of these variants the `tf.train.Example`s as they stand in a TFRecord file, and how
     # many; None where they are to be made one by one.
     frames: Callable[[int, Sequence[bytes], Sequence[tuple], np.ndarray], Any] | None = None
-    # (`core.Lowest`, the file's number, ([rows] uint64, reason): variants that lost each page before, for some reasons): takes
-    # into it what becomes of the pages, and of the lines or spans that each lost one; None where they are to be taken one by one.
-    take_samples: Callable[[Any, int, Sequence[tuple[np.ndarray, int]]], None] | None = None
+    # (`core.Lowest`, the file's number, ([rows] uint64, reason): variants that lost each page before, for some reasons; halvings
+    # of the limits below which pages are looked at, and judged): takes into it what becomes of the pages, and of the lines or
+    # spans that each lost one, and returns `core.Outcomes.take_samples`' answer; None where they are to be taken one by one.
+    take_samples: Callable[[Any, int, Sequence[tuple[np.ndarray, int]], int, int], tuple[list, list]] | None = None
 
 
 def judge_of(rules: RuleSet, variants: Sequence[Variant], bad_words: Sequence[str]) -> Callable[[Surviving], Outcomes]:
@@ -108,7 +109,7 @@ class CompiledJudge:
             np.frombuffer(found.removed, np.uint64),
             found.text,
             partial(core.Frames, found),
-            lambda lowest, file, losses: found.take_samples(lowest, file, *_described(pages), losses),
+            lambda lowest, file, *more: found.take_samples(lowest, file, *_described(pages), *more),
         )
 
 

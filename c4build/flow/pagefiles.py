@@ -21,7 +21,7 @@ from c4build.write.files import digest, is_local, open_file
 from c4build.write.tables import TableReader, TableWriter, joined, open_table, read_table
 
 FORMAT = 9  # of page files and of what is made of them: part of their folders' names
-_ROW_GROUP_ROWS = 2048
+_ROW_GROUP_ROWS = 4096
 _ROW_GROUP_CHARS = 1 << 23
 _NUMBER, _KEYS = (PAGE_SCHEMA.names.index(name) for name in ("number", "keys"))
 

@@ -13,14 +13,14 @@ from c4build.compiled import core
 from c4build.dedup.keys import url_key
 from c4build.dedup.units import compiled_units, units_of
 from c4build.flow.candidates import AS_READ, MOST_HELD, Candidate, CompiledLowest, Lowest, PlainLowest, shortened
-from c4build.flow.figures import MOST_BYTES, Looked, LookedAt
+from c4build.flow.figures import MOST_BYTES, Level, Looked, LookedAt, Looking
 from c4build.flow.rows import CompiledRows, PlainRows, Row, Waiting
 from c4build.page import Page
 from c4build.rules.exclude import exclude_test
 from c4build.rules.steps import CompiledSteps, Steps, bits_of, steps_of
 from c4build.rules.tables import CODE, RuleSet, Variant, bits_where
 from c4build.rules.urls import news_test
-from c4build.write.statistics import MOST_COUNTED
+from c4build.write.statistics import MOST_COUNTED, MOST_JUDGED
 
 _EXCLUDED = CODE["excluded"]
 
@@ -93,7 +93,7 @@ class Pages(ABC):
 
     @abstractmethod
     def looked(self) -> Looked:
-        """The file's pages that figures are made of."""
+        """The file's pages that figures are made of; at its end."""
 
     @abstractmethod
     def counts(self) -> list[dict[int, int]]:
@@ -121,7 +121,7 @@ class PlainPages(Pages):
         self._steps.counted_lines()  # of a file that came to no end
         self._path, self._every_dropped = path, every_dropped
         self._counts: list[Counter[int]] = [Counter() for _ in range(self._tracks)]
-        self._samples, self._lowest, self._looked = samples, PlainLowest(samples), Looked()
+        self._samples, self._lowest, self._looking = samples, PlainLowest(samples), Looking()
         self.waiting: PlainRows = PlainRows()
 
     def take(self, number: int, page: Page) -> Taken | None:
@@ -136,14 +136,14 @@ class PlainPages(Pages):
         if self._lowest.wants(chance, reasons, AS_READ):
             body = shortened(page.body)
             self._lowest.add(Candidate(chance, 0, number, row, reasons, AS_READ, page.url, page.timestamp, body))
-        if not excluded and chance < self._looked.limit:
-            self._looked.add(LookedAt(chance, page.body, url, is_news))
+        if not excluded:
+            self._looking.add(chance, page.body, url, is_news)
 
     def take_lowest(self) -> Lowest:
         return self._lowest
 
     def looked(self) -> Looked:
-        return self._looked
+        return self._looking.found()
 
     def _take(self, number: int, page: Page) -> Taken:
         steps, rows_of_dropped = self._steps, self._of.rows_of_dropped
@@ -227,8 +227,8 @@ class CompiledPages(Pages):
         return CompiledLowest(self._pages.take_lowest())
 
     def looked(self) -> Looked:
-        halvings, found = self._pages.looked()
-        return Looked(halvings, map(LookedAt._make, found))
+        *halvings, pages = self._pages.looked(MOST_JUDGED)
+        return Looked(*map(Level, halvings), [*map(LookedAt._make, pages)])
 
     def counts(self) -> list[dict[int, int]]:
         return self._pages.counts()

@@ -3,7 +3,7 @@
 All is taken by `Lowest`, in the order of pages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from c4build.flow.candidates import (
     shortened,
     write_candidates,
 )
-from c4build.flow.figures import host_of
+from c4build.flow.figures import Counted, count_text
 from c4build.flow.outcomes import Outcomes, Surviving
 from c4build.flow.pagefiles import PageFile
 from c4build.flow.rows import arrow_column
@@ -52,6 +52,12 @@ class Row(NamedTuple):
     chance: int
     url: str
     timestamp: str
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch, some: Iterable[int]) -> list["Row"]:
+        """A few of a row group: to take them at once has much to load."""
+        columns = [rows.column(name) for name in cls._fields]
+        return [cls(*(column[row].as_py() for column in columns)) for row in some]
 
 
 def _below(chances: np.ndarray, limit: int | None) -> np.ndarray:
@@ -109,7 +115,6 @@ class UnitSamples:
         self._groups = cache(self._groups_of)
         self._figures = UnitFigures(settings.variants)
         self._looked = self._figures.limit  # pages with a chance below it are looked at
-        self._taken = False  # the pages of a row group, which need only be looked at then
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
@@ -166,14 +171,23 @@ class UnitSamples:
         unlisted = lost & self._unlisted[row : row + len(lost)]
         self._lost = [(lost & ~unlisted, CODE["duplicate_url"]), (unlisted, CODE["not_in_url_list"])]
 
-    def take(self, pages: Surviving, outcomes: Outcomes):
-        """Takes what was lost of a row group, and all else that may be held of it where that is compiled."""
-        self._taken = False
-        if isinstance(self._lowest, CompiledLowest) and outcomes.take_samples:
-            outcomes.take_samples(self._lowest.compiled, self._file, self._lost)
-            self._taken = True
-        else:
+    def take(self, pages: Surviving, outcomes: Outcomes) -> bool:
+        """Takes what was lost of a row group, and where that is compiled all that it has; else the rest must be shown.
+
+        Returns:
+          true where all is taken.
+        """
+        if not (isinstance(self._lowest, CompiledLowest) and outcomes.take_samples):
             self._take_lost(pages)
+            return False
+        kept, repeats = outcomes.take_samples(self._lowest.compiled, self._file, self._lost, *self._figures.halvings)
+        for at, variants, url, counted, text in kept:
+            self._figures.count(variants, Counted(*counted), url)
+            if text is not None:
+                self._judge(*Row.of(pages.rows, [at]), variants, text)
+        for text, variants in repeats:
+            self._figures.repeated(text, variants)
+        return True
 
     def _take_lost(self, pages: Surviving):
         chosen: set[int] = set()
@@ -192,12 +206,6 @@ class UnitSamples:
     def wanted(self, pages: Surviving, outcomes: Outcomes) -> np.ndarray:
         """[rows] bool: pages of a row group that are to be shown; the others would change nothing."""
         wanted = _below(pages.chances, self._looked if self._looked < EVERY else None)
-        if not self._taken:
-            self._choose(wanted, pages, outcomes)
-        return wanted & (pages.running != 0)
-
-    def _choose(self, wanted: np.ndarray, pages: Surviving, outcomes: Outcomes):
-        """Adds to `wanted` the pages that may be held."""
         rows, gone = outcomes.rows, outcomes.before & ~outcomes.kept
         wanted[self._lowest_of(rows, pages.chances, *self._in_group(outcomes.kept, 0))] = True
         out = np.flatnonzero(gone)
@@ -208,6 +216,7 @@ class UnitSamples:
         picked = first[losing] + (pages.chances[losing] % lost).astype(np.int64)
         repeated = self._in_group(pages.lost[picked] & pages.running[losing], REPEATED_GROUP)
         wanted[self._lowest_of(losing, pages.chances, *repeated)] = True
+        return wanted & (pages.running != 0)
 
     def _in_group(self, variants: np.ndarray, group: int) -> tuple[list[bytes], np.ndarray]:
         """(different groups, [n] which of them each has): `group` in `variants`, [n] uint64."""
@@ -235,20 +244,19 @@ class UnitSamples:
     def judged(self, row: Row, before: int, kept: int, reasons: Sequence[int], text: Text):
         """Takes a page that came to the rules behind deduplication: in the variants `before`, of which it is `kept` in some."""
         if kept:
-            if not self._taken:
-                self._take_row(row, self._groups(kept, 0), KEPT, text)
+            self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
-                self._look_into(row, kept, utf8(text))
-        if before != kept and not self._taken:
+                self._figures.count(kept, count_text(utf8(text)), row.url)
+                if row.chance < self._figures.judged_limit:
+                    self._judge(row, kept, utf8(text))
+        if before != kept:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
             self._take_row(row, bytes(lost), CLEANED, text)
 
-    def _look_into(self, row: Row, kept: int, text: bytes):
-        judged = self._figures.kept(row.chance, host_of(row.url), text, kept)
-        if not judged:
-            return
+    def _judge(self, row: Row, kept: int, text: bytes):
+        judged = self._figures.judge(kept, text)
         least, bound = self._near_language
         if least <= judged.probability < bound and (variants := kept & self._having["language"]):
             self._take_row(row, self._groups(variants, NEAR_LANGUAGE), KEPT, text)
@@ -260,7 +268,7 @@ class UnitSamples:
         position, bits = lost[row.chance % len(lost)]
         groups = self._groups(bits & running, REPEATED_GROUP)
         looked = row.chance < self._looked
-        held = not self._taken and self._lowest.wants(row.chance, groups, REPEATED)
+        held = self._lowest.wants(row.chance, groups, REPEATED)
         units = self._remover.listed(text) if looked or held else []
         for place, variants in lost if looked else ():
             self._figures.repeated(units[place].text, variants & running)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from c4build.flow.figures import Json, Judged, Level, Sketch, Tally, count_text, judge_text, matrix
+from c4build.flow.figures import Counted, Json, Judged, Level, Sketch, Tally, host_of, judge_text, matrix
 from c4build.flow.file_figures import BeforeFigures, asked_before
 from c4build.rules.alone import asked_alone
 from c4build.rules.steps import bits_of
@@ -22,9 +22,11 @@ class UnitFigures:
         self.after = [Tally(one) for one in told["after"]]
         self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
         self._level = self._judged = Level(64)
+        self._kept: list[tuple[int, Counted, str]] = []  # of a file: (variants, what is counted, its host) of each page
 
     def begin(self, said: Json, first: bool):
         """Goes on with a file: `said` is what `FileFigures` left; its own figures count in one unit, the `first` of it."""
+        self._count_kept()
         self._level, self._judged = (Level(halvings) for halvings in said["levels"])
         if first:
             for name, before in self.before.items():
@@ -35,19 +37,35 @@ class UnitFigures:
         """Pages with a chance below it are looked at."""
         return self._level.limit
 
-    def kept(self, chance: int, host: str, text: bytes, variants: int) -> Judged | None:
-        """Counts a text, UTF-8, that some variants keep, a bit each; returns what was found where it was judged."""
-        counted, judged = count_text(text), judge_text(text.decode()) if chance < self._judged.limit else None
+    @property
+    def judged_limit(self) -> int:
+        return self._judged.limit
+
+    @property
+    def halvings(self) -> tuple[int, int]:
+        """Of the two limits."""
+        return self._level.halvings, self._judged.halvings
+
+    def count(self, variants: int, counted: Counted, url: str):
+        """Counts a text that some variants keep, a bit each."""
+        self._kept.append((variants, counted, host_of(url)))
+
+    def judge(self, variants: int, text: bytes) -> Judged:
+        """Judges a text, UTF-8, that some variants keep, and counts what is found."""
+        judged = judge_text(text)
         for bit in bits_of(variants):
-            self.after[bit].count(counted, host, self._level.weight)
-            if judged:
-                self.after[bit].judge(judged, self._judged.weight)
+            self.after[bit].judge(judged, self._judged.weight)
         return judged
+
+    def _count_kept(self):
+        for bit, after in enumerate(self.after):
+            after.count([page for variants, *page in self._kept if variants >> bit & 1], self._level.weight)
+        self._kept = []
 
     def repeated(self, text: str, variants: int):
         """Counts a line or span that some variants lose."""
         for bit in bits_of(variants):
-            self._repeated[bit].add(text[:_LINE_CHARACTERS], self._level.weight)
+            self._repeated[bit].add([text[:_LINE_CHARACTERS]], [self._level.weight])
 
     def merge(self, other: "UnitFigures"):
         for name, before in other.before.items():
@@ -58,6 +76,7 @@ class UnitFigures:
             own_lines.merge(lines)
 
     def to_json(self) -> Json:
+        self._count_kept()
         return {
             **{name: before.to_json() for name, before in self.before.items()},
             "after": [tally.to_json() for tally in self.after],

@@ -149,6 +149,11 @@ def _tuples(found: dict[str, Any], name: str) -> dict[str, Any]:
 
 def bin_of(value: int) -> tuple[int, int]:
     """(from, up to without it) of the bin of a histogram that a number lies in: two for each doubling, 0 and 1 alone."""
+    low = bin_from(value)
+    return low, low + (1 << max(value.bit_length() - 2, 0))
+
+
+def bin_from(value: int) -> int:
+    """Where the bin of a number begins."""
     shift = max(value.bit_length() - 2, 0)
-    low = value >> shift << shift
-    return low, low + (1 << shift)
+    return value >> shift << shift

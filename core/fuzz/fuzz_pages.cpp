@@ -84,9 +84,10 @@ void finish(const Steps& steps, const Units& units, Text text, Text body) {
     const std::array<std::uint8_t, 2> cleaned{1, 0};
     const std::array<Variants, 2> duplicates{4, 4}, unlisted{1, 2};
     const std::array<Loss, 2> losses{{{duplicates, 1}, {unlisted, 2}}};
-    Described of{0, chances, numbers, texts, raws, cleaned, losses};
+    Described of{0, chances, numbers, texts, raws, cleaned, losses, 0};
     Lowest lowest(1, 9, "");
-    take_samples(lowest, units, pages, outcomes, of);
+    const LookedInto looked = take_samples(lowest, units, pages, outcomes, of);
+    if (looked.kept.size() > outcomes.rows.size() || looked.repeats.size() > positions.size()) std::abort();
     const std::size_t found = lowest.held().size();
     lowest.begin();
     of.file = -1;

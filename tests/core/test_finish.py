@@ -190,7 +190,7 @@ def test_pages_that_are_not_shown_would_become_no_samples(sources, tmp_path, mon
     settings = prepared.plan.finish
     parts = parts_of(settings, prepared.inputs, tmp_path / "pages")
     shown, samples, wanted = [], [], UnitSamples.wanted
-    for which in (wanted, lambda self, pages, outcomes: pages.running != 0):
+    for which in (None, wanted, lambda self, pages, outcomes: pages.running != 0):
 
         def counted(self, pages, outcomes, which=which):
             shown.append(int(which(self, pages, outcomes).sum()))
@@ -198,8 +198,12 @@ def test_pages_that_are_not_shown_would_become_no_samples(sources, tmp_path, mon
 
         monkeypatch.setattr(UnitSamples, "wanted", counted)
         own = moved(settings, tmp_path / str(len(samples)))
-        Finisher(own).finish(0, parts)
+        finisher = Finisher(own)
+        if which:  # else all is taken where it is compiled, and nothing shown
+            judge = finisher._judge
+            finisher._judge = lambda pages, judge=judge: judge(pages)._replace(take_samples=None)
+        finisher.finish(0, parts)
         samples.append(Path(own.run.samples_file(0)).read_bytes())
-    assert samples[0] == samples[1]
+    assert samples[0] == samples[1] == samples[2]
     some, every = shown
     assert some < every

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from c4build.compiled import core
 from c4build.dedup.keys import plain_url_key, url_key
-from c4build.dedup.units import plain_units, units_of
+from c4build.dedup.units import compiled_units, plain_units, units_of
 from c4build.page import page_text
 from c4build.rules.steps import CompiledSteps, PlainSteps
 from c4build.rules.tables import RULE_SETS, VARIANTS, Variant
@@ -74,6 +74,8 @@ def same_fate(name: str, page: str):
     for lost in ([0], [1, 2], range(0, len(keys) // 16, 3)):
         lost = [position for position in lost if position < len(keys) // 16]
         assert units.remove(text, lost) == plainly.remove(text, lost)
+        listed = plainly.listed(text)
+        assert compiled_units(RULES[name]).at(text, lost) == [listed[position].text for position in lost]
 
 
 @pytest.mark.parametrize("name", RULES)
