@@ -30,7 +30,7 @@ nb::object number_column(Candidates candidates, Get get) {
     return column_of(Validity(), to_bytes(numbers));
 }
 
-nb::object text_column(Candidates candidates, std::string Candidate::* text) {
+nb::object text_column(Candidates candidates, Text Candidate::* text) {
     std::vector<std::int32_t> offsets{0};
     std::size_t size = 0;
     for (const Candidate* one : candidates) {

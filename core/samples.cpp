@@ -1,13 +1,15 @@
 #include "samples.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <tuple>
+#include <unordered_set>
 
 namespace c4 {
 
 namespace {
+
+constexpr Text Candidate::* TEXTS[] = {&Candidate::groups, &Candidate::url, &Candidate::timestamp, &Candidate::body};
 
 // The text, or so many bytes of it, up to a whole character.
 Text shortened(Text text, std::size_t most) {
@@ -19,6 +21,7 @@ Text shortened(Text text, std::size_t most) {
 } // namespace
 
 void Lowest::add(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body) {
+    if (texts_.is_sparse()) move_texts();
     Item item{rank, ~next_++, nullptr};
     std::optional<std::uint64_t> limit = 0;
     const auto push = [&](const Place& place) {
@@ -27,9 +30,8 @@ void Lowest::add(const Rank& rank, std::int64_t row, Text groups, Stage stage, T
         if (!full || item < heap.front()) {
             if (full) pop(heap);
             if (!item.held) {
-                Candidate& held = *(item.held = spare());
-                held.rank = rank, held.row = row, held.stage = stage;
-                held.groups = groups, held.url = url, held.timestamp = timestamp, held.body = body;
+                item.held = std::make_shared<Candidate>(Candidate{rank, row, groups, stage, url, timestamp, body});
+                for (const auto text : TEXTS) (*item.held).*text = texts_.add((*item.held).*text);
             }
             heap.push_back(item);
             std::push_heap(heap.begin(), heap.end());
@@ -56,15 +58,19 @@ void Lowest::take(const Rank& rank, std::int64_t row, Text groups, Stage stage, 
 
 void Lowest::pop(std::vector<Item>& heap) {
     std::pop_heap(heap.begin(), heap.end());
-    if (heap.back().held.use_count() == 1) spare_.push_back(std::move(heap.back().held));
+    if (const auto& held = heap.back().held; held.use_count() == 1)
+        for (const auto text : TEXTS) texts_.let_go((*held).*text);
     heap.pop_back();
 }
 
-std::shared_ptr<Candidate> Lowest::spare() {
-    if (spare_.empty()) return std::make_shared<Candidate>();
-    auto held = std::move(spare_.back());
-    spare_.pop_back();
-    return held;
+void Lowest::move_texts() {
+    Texts moved;
+    std::unordered_set<const Candidate*> known;
+    for (const auto& [place, heap] : heaps_)
+        for (const Item& item : heap)
+            if (known.insert(item.held.get()).second)
+                for (const auto text : TEXTS) (*item.held).*text = moved.add((*item.held).*text);
+    texts_ = std::move(moved);
 }
 
 std::vector<const Candidate*> Lowest::held() const {
@@ -104,14 +110,8 @@ std::vector<std::pair<Lowest::Place, Rank>> Lowest::limits() const {
 }
 
 void Looked::add(std::uint64_t chance, Text body, Text url, bool is_news) {
-    LookedAt page;
-    if (!spare_.empty()) {
-        page = std::move(spare_.back());
-        spare_.pop_back();
-    }
-    page.chance = chance, page.body = body, page.url = url, page.is_news = is_news;
     bytes_ += body.size();
-    pages_.push_back(std::move(page));
+    pages_.push_back({chance, texts_.add(body), texts_.add(url), is_news});
     while (pages_.size() > most_ || (bytes_ > most_bytes_ && pages_.size() > 1)) halve();
 }
 
@@ -126,13 +126,17 @@ unsigned Looked::halvings_for(std::size_t most) const {
 
 void Looked::halve() {
     halvings_++;
-    auto kept = pages_.begin();
-    for (LookedAt& page : pages_) {
-        if (wants(page.chance)) std::swap(*kept++, page);
-        else bytes_ -= page.body.size();
-    }
-    spare_.insert(spare_.end(), std::make_move_iterator(kept), std::make_move_iterator(pages_.end()));
-    pages_.erase(kept, pages_.end());
+    std::erase_if(pages_, [&](const LookedAt& page) {
+        if (wants(page.chance)) return false;
+        bytes_ -= page.body.size();
+        texts_.let_go(page.body);
+        texts_.let_go(page.url);
+        return true;
+    });
+    if (!texts_.is_sparse()) return;
+    Texts moved;
+    for (LookedAt& page : pages_) page.body = moved.add(page.body), page.url = moved.add(page.url);
+    texts_ = std::move(moved);
 }
 
 } // namespace c4

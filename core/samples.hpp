@@ -2,6 +2,7 @@
 // c4build/flow/figures.py, which say what is what.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "texts.hpp"
 #include "unicode.hpp"
 
 namespace c4 {
@@ -29,9 +31,9 @@ enum Group : std::uint8_t { NO_GROUP = 255, READ_GROUP = 254, REPEATED_GROUP = 2
 struct Candidate {
     Rank rank;
     std::int64_t row;
-    std::string groups; // of each track or variant
+    Text groups; // of each track or variant
     Stage stage;
-    std::string url, timestamp, body;
+    Text url, timestamp, body;
 };
 
 // Of each group the candidates with the lowest ranks, `most` of them.
@@ -50,9 +52,14 @@ public:
 
     // The chance that pages of these groups must lie below; nothing where any will do.
     std::optional<std::uint64_t> limit(Text groups, Stage stage) const {
-        const auto& limits = limits_[stage == AS_READ];
-        const auto found = limits.find(groups);
-        return found == limits.end() ? std::nullopt : found->second;
+        const bool apart = stage == AS_READ;
+        const Limits::value_type*& last = last_[apart][groups.empty() ? 0 : static_cast<std::uint8_t>(groups.front())];
+        if (!last || last->first != groups) {
+            const auto found = limits_[apart].find(groups);
+            if (found == limits_[apart].end()) return std::nullopt;
+            last = &*found;
+        }
+        return last->second;
     }
 
     void add(const Rank& rank, std::int64_t row, Text groups, Stage stage, Text url, Text timestamp, Text body);
@@ -77,14 +84,16 @@ private:
         auto operator<=>(const Item& other) const { return std::tie(rank, back_id) <=> std::tie(other.rank, other.back_id); }
     };
     void pop(std::vector<Item>& heap);
-    std::shared_ptr<Candidate> spare();
+    void move_texts(); // of what is held
 
     std::size_t most_, most_held_;
     std::string outside_;
     std::uint64_t next_ = 0, first_ = 0;
     std::map<Place, std::vector<Item>> heaps_; // the highest first
-    TextMap<std::optional<std::uint64_t>> limits_[2]; // by groups; of pages as read apart, which go to others
-    std::vector<std::shared_ptr<Candidate>> spare_; // let go, and their memory with them: many come and few stay
+    using Limits = TextMap<std::optional<std::uint64_t>>;
+    Limits limits_[2]; // by groups; of pages as read apart, which go to others
+    mutable std::array<const Limits::value_type*, 256> last_[2]{}; // asked for, by the first of the groups: mostly the one that is asked for next
+    Texts texts_;
 };
 
 // Whether a chance lies below a limit that is halved so often, from above all chances.
@@ -94,7 +103,7 @@ inline bool is_below(std::uint64_t chance, unsigned halvings) {
 
 struct LookedAt {
     std::uint64_t chance;
-    std::string body, url;
+    Text body, url;
     bool is_news;
 };
 
@@ -116,7 +125,8 @@ private:
 
     std::size_t most_, most_bytes_, bytes_ = 0;
     unsigned halvings_ = 0;
-    std::vector<LookedAt> pages_, spare_; // those let go, too: their memory is taken again
+    std::vector<LookedAt> pages_;
+    Texts texts_;
 };
 
 } // namespace c4

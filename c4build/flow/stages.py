@@ -10,6 +10,7 @@ from c4build.flow.corpus import Corpus, validation_shard_of, write_validation
 from c4build.flow.inputs import check_missing, read_inputs, slices_of
 from c4build.flow.kit import Run
 from c4build.flow.runs import marks
+from c4build.memory import set_malloc
 from c4build.write.files import join
 from c4build.write.shards import Example
 
@@ -78,6 +79,8 @@ class Step(beam.DoFn):
         # Millions of small objects, no cycles among them: looking for some took a fifth of the time.
         gc.freeze()
         gc.set_threshold(200_000, 50, 1000)
+        # A row group's memory is freed and wanted again for the next.
+        set_malloc(mmap_threshold=1 << 25, trim_threshold=1 << 26)
 
     def start_bundle(self):
         marks.begin(self.plan.run.progress, type(self).__name__)

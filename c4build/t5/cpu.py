@@ -5,16 +5,15 @@ product, and JAX may have the wider array copied, a column at a time: here it is
 first axis of few is many times slower there than a product with ones. On any other device all is as JAX itself has it.
 """
 
-import ctypes
 import functools
-import sys
 from importlib.metadata import entry_points
 
 import jax
 import jax.numpy as jnp
 
+from c4build.memory import set_malloc
+
 KEPT = 2**28  # bytes at the end of the heap that a larger model gives back
-MALLOPT = {"trim_threshold": -1, "mmap_max": -4, "arena_max": -8}  # numbers of <malloc.h>
 
 
 def keep_memory() -> None:
@@ -23,11 +22,8 @@ def keep_memory() -> None:
     A step's temporary memory is one block. From glibc it comes new from the kernel each time, which fills it with zeros, page
     by page: a tenth of a step and more. To be called before JAX starts its threads, each of which has its ways from then on.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt and not entry_points(group="jax_plugins"):
-        mallopt(MALLOPT["arena_max"], 1)
-        mallopt(MALLOPT["mmap_max"], 0)
-        mallopt(MALLOPT["trim_threshold"], KEPT)
+    if not entry_points(group="jax_plugins"):
+        set_malloc(arena_max=1, mmap_max=0, trim_threshold=KEPT)
 
 
 def on_cpu() -> bool:
