@@ -13,5 +13,7 @@ _PARAMETERS = {"trim_threshold": -1, "mmap_threshold": -3, "mmap_max": -4, "aren
 def set_malloc(**values: int) -> None:
     """Sets parameters of this process' malloc, by their names in mallopt(3) in lower case, without M_."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    for name, value in values.items() if mallopt else ():
+    if mallopt is None:
+        return
+    for name, value in values.items():
         mallopt(_PARAMETERS[name], value)

@@ -26,20 +26,20 @@ class FileFigures:
         """What is said in the table of candidates of a file: levels, and figures of the pages that are asked for."""
         level, judged, pages = looked
         found = {name: BeforeFigures() for name in self._asked}
-        for name, one in found.items():
-            among = [page for page in pages if page.is_news or name == "all"]
-            one.tally.count([(page.counted, host_of(page.url)) for page in among], level.weight)
+        for name, figures in found.items():
+            counted = [(page.counted, host_of(page.url)) for page in pages if page.is_news or name == "all"]
+            figures.tally.count(counted, level.weight)
         for page in pages:
             if page.body is None:
                 continue
-            in_all = judge_text(text_of(page.body))
-            among = [one for name, one in found.items() if page.is_news or name == "all"]
-            for one in among:
-                one.tally.judge(in_all, judged.weight)
+            judged_text = judge_text(text_of(page.body))
+            among = [figures for name, figures in found.items() if page.is_news or name == "all"]
+            for figures in among:
+                figures.tally.judge(judged_text, judged.weight)
             for name, of in self._alone:
                 dropping = of(page.body)
-                for one in among:
-                    getattr(one, name)[dropping] += judged.weight
+                for figures in among:
+                    getattr(figures, name)[dropping] += judged.weight
         return {
             "levels": [level.halvings, judged.halvings],
             **{name: before.to_json() for name, before in found.items()},

@@ -227,8 +227,8 @@ class CompiledPages(Pages):
         return CompiledLowest(self._pages.take_lowest())
 
     def looked(self) -> Looked:
-        *halvings, pages = self._pages.looked(MOST_JUDGED)
-        return Looked(*map(Level, halvings), [*map(LookedAt._make, pages)])
+        halvings, halvings_judged, pages = self._pages.looked(MOST_JUDGED)
+        return Looked(Level(halvings), Level(halvings_judged), [*map(LookedAt._make, pages)])
 
     def counts(self) -> list[dict[int, int]]:
         return self._pages.counts()

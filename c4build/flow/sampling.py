@@ -184,7 +184,8 @@ class UnitSamples:
         for at, variants, url, counted, text in kept:
             self._figures.count(variants, Counted(*counted), url)
             if text is not None:
-                self._judge(*Row.of(pages.rows, [at]), variants, text)
+                (row,) = Row.of(pages.rows, [at])
+                self._judge(row, variants, text)
         for text, variants in repeats:
             self._figures.repeated(text, variants)
         return True

@@ -22,7 +22,9 @@ class UnitFigures:
         self.after = [Tally(one) for one in told["after"]]
         self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
         self._level = self._judged = Level(64)
-        self._kept: list[tuple[int, Counted, str]] = []  # of a file: (variants, what is counted, its host) of each page
+        self._kept: list[
+            tuple[int, tuple[Counted, str]]
+        ] = []  # of a file: (variants, (what is counted, the host)) of each
 
     def begin(self, said: Json, first: bool):
         """Goes on with a file: `said` is what `FileFigures` left; its own figures count in one unit, the `first` of it."""
@@ -48,7 +50,7 @@ class UnitFigures:
 
     def count(self, variants: int, counted: Counted, url: str):
         """Counts a text that some variants keep, a bit each."""
-        self._kept.append((variants, counted, host_of(url)))
+        self._kept.append((variants, (counted, host_of(url))))
 
     def judge(self, variants: int, text: bytes) -> Judged:
         """Judges a text, UTF-8, that some variants keep, and counts what is found."""
@@ -59,7 +61,7 @@ class UnitFigures:
 
     def _count_kept(self):
         for bit, after in enumerate(self.after):
-            after.count([page for variants, *page in self._kept if variants >> bit & 1], self._level.weight)
+            after.count([page for variants, page in self._kept if variants >> bit & 1], self._level.weight)
         self._kept = []
 
     def repeated(self, text: str, variants: int):
