@@ -22,9 +22,8 @@ class UnitFigures:
         self.after = [Tally(one) for one in told["after"]]
         self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
         self._level = self._judged = Level(64)
-        self._kept: list[
-            tuple[int, tuple[Counted, str]]
-        ] = []  # of a file: (variants, (what is counted, the host)) of each
+        # Of a file's pages: the variants that keep each, and what is counted of it with its host.
+        self._kept: list[tuple[int, tuple[Counted, str]]] = []
 
     def begin(self, said: Json, first: bool):
         """Goes on with a file: `said` is what `FileFigures` left; its own figures count in one unit, the `first` of it."""
