@@ -3,7 +3,7 @@
 All is taken by `Lowest`, in the order of pages.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -183,11 +183,10 @@ class UnitSamples:
         kept, repeats = outcomes.take_samples(self._lowest.compiled, self._file, self._lost, *self._figures.halvings)
         for at, variants, url, counted, text in kept:
             self._figures.count(variants, Counted(*counted), url)
-            if text is not None:
+            for groups in self._judge(variants, text) if text is not None else ():
                 (row,) = Row.of(pages.rows, [at])
-                self._judge(row, variants, text)
-        for text, variants in repeats:
-            self._figures.repeated(text, variants)
+                self._take_row(row, groups, KEPT, text)
+        self._figures.repeated(repeats)
         return True
 
     def _take_lost(self, pages: Surviving):
@@ -248,21 +247,22 @@ class UnitSamples:
             self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
                 self._figures.count(kept, count_text(utf8(text)), row.url)
-                if row.chance < self._figures.judged_limit:
-                    self._judge(row, kept, utf8(text))
+                for groups in self._judge(kept, utf8(text)) if row.chance < self._figures.judged_limit else ():
+                    self._take_row(row, groups, KEPT, text)
         if before != kept:
             lost = bytearray([NONE]) * self._variants
             for bit in bits_of(before & ~kept):
                 lost[bit] = reasons[bit]
             self._take_row(row, bytes(lost), CLEANED, text)
 
-    def _judge(self, row: Row, kept: int, text: bytes):
+    def _judge(self, kept: int, text: bytes) -> Iterator[bytes]:
+        """Judges a text that some variants keep; yields the groups of those that nearly did not."""
         judged = self._figures.judge(kept, text)
         least, bound = self._near_language
         if least <= judged.probability < bound and (variants := kept & self._having["language"]):
-            self._take_row(row, self._groups(variants, NEAR_LANGUAGE), KEPT, text)
+            yield self._groups(variants, NEAR_LANGUAGE)
         if judged.sentences == self._min_sentences and (variants := kept & self._having["sentences"]):
-            self._take_row(row, self._groups(variants, NEAR_SENTENCES), KEPT, text)
+            yield self._groups(variants, NEAR_SENTENCES)
 
     def repeated(self, row: Row, running: int, lost: Sequence[tuple[int, int]], text: str):
         """Takes one of the lines or spans that a page lost: (position in the page, variants) of each."""
@@ -271,8 +271,8 @@ class UnitSamples:
         looked = row.chance < self._looked
         held = self._lowest.wants(row.chance, groups, REPEATED)
         units = self._remover.listed(text) if looked or held else []
-        for place, variants in lost if looked else ():
-            self._figures.repeated(units[place].text, variants & running)
+        if looked:
+            self._figures.repeated([(units[place].text, variants & running) for place, variants in lost])
         if bits & running and held:
             self._take_row(row, groups, REPEATED, units[position].text)
 

@@ -1,6 +1,7 @@
 """The figures of one unit's pages: those that Clean counted of its files, and those of what it keeps; and of all units."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from c4build.flow.figures import Counted, Json, Judged, Level, Sketch, Tally, host_of, judge_text, matrix
 from c4build.flow.file_figures import BeforeFigures, asked_before
@@ -63,10 +64,11 @@ class UnitFigures:
             after.count([page for variants, page in self._kept if variants >> bit & 1], self._level.weight)
         self._kept = []
 
-    def repeated(self, text: str, variants: int):
-        """Counts a line or span that some variants lose."""
-        for bit in bits_of(variants):
-            self._repeated[bit].add([text[:_LINE_CHARACTERS]], [self._level.weight])
+    def repeated(self, lost: Sequence[tuple[str, int]]):
+        """Counts lines or spans, each with the variants that lose it."""
+        for bit, lines in enumerate(self._repeated):
+            of = (text[:_LINE_CHARACTERS] for text, variants in lost if variants >> bit & 1)
+            lines.add(of, repeat(self._level.weight))
 
     def merge(self, other: "UnitFigures"):
         for name, before in other.before.items():
