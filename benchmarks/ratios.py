@@ -8,14 +8,16 @@
 Files of fewer pages are enlarged as `throughput.py` does it, to `--parts` files of so many, as a crawl's are. Each build runs
 in a process of its own, forked from one that has loaded all, on one processor; the two kinds take turns. What else the
 machine does can only make a build dearer, so the cheapest of each kind count; they are said for each half of the rounds too: where these
-two ratios differ, ask for more rounds. What a build of a file of one page takes is taken off. A build of one of the files,
-taken off one of all, leaves what further files cost: the ratio of a crawl.
+two ratios differ, ask for more rounds, or go by that of neighbours, the median of the rounds' own ratios, and its quartiles.
+What a build of a file of one page takes is taken off. A build of one of the files, taken off one of all, leaves what further
+files cost: the ratio of a crawl.
 """
 
 import argparse
 import os
 import pathlib
 import shutil
+import statistics
 import sys
 import tempfile
 import traceback
@@ -107,6 +109,10 @@ def report(rounds: Sequence[dict], pages: int, parts: int):
     print(
         f"start {least['start', 0]:.3f} s, {least['start', 1] - least['start', 0]:+.3f}; memory {memory['all', 1] - memory['all', 0]:+.0f} MB"
     )
+    if len(rounds) > 1:
+        without, with_it = ([found["all", kind][0] - least["start", kind] for found in rounds] for kind in (0, 1))
+        low, median, high = statistics.quantiles([b / a for a, b in zip(without, with_it)], n=4, method="inclusive")
+        print(f"neighbours, {parts} files: {median:.4f}, quartiles {low:.4f} and {high:.4f}")
     for kind in (0, 1):
         lowest = sorted(found["all", kind][0] for found in rounds)[:4]
         print(
