@@ -42,27 +42,38 @@ KINDS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=KINDS)
-    parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--least-pages", type=int, default=40_000)
-    parser.add_argument("--parts", type=int, default=3, help="files that are made")
-    options = parser.parse_args()
-    files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    options = read_options(parser, rounds=12, parts=3)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        parts = [enlarge(files, folder, options.least_pages, part) for part in range(options.parts)]
-        inputs = {
-            "start": [write_smallest(folder / "empty.warc.wet.gz")],
-            "one": parts[0],
-            "all": [path for part in parts for path in part],
-        }
-        pages, size = count(inputs["all"])
-        print(f"{len(parts)} x {pages // len(parts):,} pages, {size / 1e6:.1f} MB of text", flush=True)
+        inputs, pages = make_inputs(options, folder)
         rounds = [measure_round(inputs, folder, KINDS[options.what], at % 2 == 1) for at in range(options.rounds)]
     halves = rounds[::2], rounds[1::2]
     for of in rounds, *(halves if len(rounds) > 1 else ()):
-        report(of, pages, len(parts))
+        report(of, pages, options.parts)
+
+
+def read_options(parser: argparse.ArgumentParser, rounds: int, parts: int) -> argparse.Namespace:
+    """Those of the command line, with what to make inputs of; numbers are what stands for those that are not given."""
+    parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--least-pages", type=int, default=40_000)
+    parser.add_argument("--parts", type=int, default=parts, help="files that are made")
+    return parser.parse_args()
+
+
+def make_inputs(options: argparse.Namespace, folder: pathlib.Path) -> tuple[dict[str, list], int]:
+    """(files to start with, one of all, all; pages of all). From here on the process has one processor."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
+    parts = [enlarge(files, folder, options.least_pages, part) for part in range(options.parts)]
+    inputs = {
+        "start": [write_smallest(folder / "empty.warc.wet.gz")],
+        "one": parts[0],
+        "all": [path for part in parts for path in part],
+    }
+    pages, size = count(inputs["all"])
+    print(f"{len(parts)} x {pages // len(parts):,} pages, {size / 1e6:.1f} MB of text", flush=True)
+    return inputs, pages
 
 
 def measure_round(inputs: dict[str, list], folder: pathlib.Path, kinds: Sequence[dict], turned: bool) -> dict:
@@ -74,11 +85,16 @@ def measure_round(inputs: dict[str, list], folder: pathlib.Path, kinds: Sequence
     }
 
 
-def build(inputs: Sequence[pathlib.Path], out: pathlib.Path, asked: dict) -> tuple[float, float]:
-    """(CPU seconds, megabytes of memory) of a build in a process of its own."""
+def new_request(inputs: Sequence[pathlib.Path], out: pathlib.Path, **asked) -> Request:
+    """For a build into a folder, which is emptied."""
     shutil.rmtree(out, ignore_errors=True)
     words = str(pathlib.Path(__file__).resolve().parent.parent / "badwords" / "en.txt")
-    request = Request([*map(str, inputs)], str(out), rules=RULES, bad_words=words, **asked)
+    return Request([*map(str, inputs)], str(out), rules=RULES, bad_words=words, **asked)
+
+
+def build(inputs: Sequence[pathlib.Path], out: pathlib.Path, asked: dict) -> tuple[float, float]:
+    """(CPU seconds, megabytes of memory) of a build in a process of its own."""
+    request = new_request(inputs, out, **asked)
     child = os.fork()
     if not child:
         try:

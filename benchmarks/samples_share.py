@@ -11,23 +11,15 @@ compiled (0.4 % by a profile of native frames), and what cold caches cost the co
 
 import argparse
 import functools
-import os
 import pathlib
-import shutil
 import statistics
 import tempfile
 import time
 from collections import Counter
 
-from throughput import SAMPLE, count, enlarge, write_smallest
+from ratios import make_inputs, new_request, prepare, read_options, run
 
-from c4build.flow.lean import import_beam
-
-import_beam()
-
-from c4build.corpora.c4 import Request, prepare  # noqa: E402
-from c4build.flow import clean, file_figures, pages, publish, samples, sampling  # noqa: E402
-from c4build.flow.local import run  # noqa: E402
+from c4build.flow import clean, file_figures, pages, publish, samples, sampling
 
 PARTS = {
     "figures of a file": [(pages.CompiledPages, "looked"), (file_figures.FileFigures, "of")],
@@ -66,34 +58,21 @@ class Clock:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", help="WET files (default: the bundled sample)")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--least-pages", type=int, default=40_000)
-    parser.add_argument("--parts", type=int, default=6, help="files that are made")
-    options = parser.parse_args()
-    files = [pathlib.Path(name) for name in options.files] or [SAMPLE / "sample.warc.wet.gz"]
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    options = read_options(parser, rounds=4, parts=6)
     clock = Clock()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        parts = [enlarge(files, folder, options.least_pages, part) for part in range(options.parts)]
-        inputs = [path for part in parts for path in part]
-        number, size = count(inputs)
-        print(f"{len(parts)} x {number // len(parts):,} pages, {size / 1e6:.1f} MB of text", flush=True)
-        empty = [write_smallest(folder / "empty.warc.wet.gz")]
-        build(empty, folder / "out", clock)  # loads all
-        rounds = [
-            (build(empty, folder / "out", clock), build(inputs, folder / "out", clock)) for _ in range(options.rounds)
-        ]
+        inputs, number = make_inputs(options, folder)
+        start, whole = (functools.partial(build, inputs[of], folder / "out", clock) for of in ("start", "all"))
+        start()  # loads all
+        rounds = [(start(), whole()) for _ in range(options.rounds)]
     report(rounds, number)
 
 
 def build(inputs: list, out: pathlib.Path, clock: Clock) -> tuple[float, Counter[str]]:
     """(CPU seconds, those of each part) of a build."""
-    shutil.rmtree(out, ignore_errors=True)
     clock.taken.clear()
-    words = str(pathlib.Path(__file__).resolve().parent.parent / "badwords" / "en.txt")
-    prepared = prepare(Request([*map(str, inputs)], str(out), rules="c4-3.1.0", bad_words=words))
+    prepared = prepare(new_request(inputs, out))
     start = time.process_time()
     run(prepared)
     return time.process_time() - start, clock.taken.copy()

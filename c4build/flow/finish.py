@@ -138,7 +138,7 @@ class Finisher:
                     _count(outcomes, counts)
                     repeats += outcomes.removed
                     taken = samples is not None and samples.take(pages, outcomes)
-                    _show(pages, outcomes, watchers[1:] if taken else watchers)
+                    _show(pages, outcomes, [one for one in watchers if not (taken and one is samples)])
                     shards.write(pages, outcomes)
         written = shards.written()
         return UnitResult(

@@ -114,7 +114,7 @@ class UnitSamples:
         self._most = settings.clean.samples
         self._groups = cache(self._groups_of)
         self._figures = UnitFigures(settings.variants)
-        self._looked = self._figures.limit  # pages with a chance below it are looked at
+        self._looked = self._figures.level.limit  # pages with a chance below it are looked at
         self._run, rules = settings.run, settings.clean.rules
         self._near_language = rules.min_language_probability, rules.min_language_probability + _NEAR
         self._min_sentences = rules.min_sentences
@@ -140,7 +140,7 @@ class UnitSamples:
             return
         with read_rows(candidates_file(file.path), file.content) as (said, groups):
             self._figures.begin(said, first=self._is_first(file.file))
-            self._looked = self._figures.limit
+            self._looked = self._figures.level.limit
             for rows in groups:
                 self._lowest.add_rows(self._of_unit(rows, pages, columns))
 
@@ -180,7 +180,8 @@ class UnitSamples:
         if not (isinstance(self._lowest, CompiledLowest) and outcomes.take_samples):
             self._take_lost(pages)
             return False
-        kept, repeats = outcomes.take_samples(self._lowest.compiled, self._file, self._lost, *self._figures.halvings)
+        halvings = self._figures.level.halvings, self._figures.judged.halvings
+        kept, repeats = outcomes.take_samples(self._lowest.compiled, self._file, self._lost, *halvings)
         for at, variants, url, counted, text in kept:
             self._figures.count(variants, Counted(*counted), url)
             for groups in self._judge(variants, text) if text is not None else ():
@@ -247,7 +248,7 @@ class UnitSamples:
             self._take_row(row, self._groups(kept, 0), KEPT, text)
             if row.chance < self._looked:
                 self._figures.count(kept, count_text(utf8(text)), row.url)
-                for groups in self._judge(kept, utf8(text)) if row.chance < self._figures.judged_limit else ():
+                for groups in self._judge(kept, utf8(text)) if row.chance < self._figures.judged.limit else ():
                     self._take_row(row, groups, KEPT, text)
         if before != kept:
             lost = bytearray([NONE]) * self._variants

@@ -22,31 +22,17 @@ class UnitFigures:
         self.before = {name: BeforeFigures(told.get(name)) for name in asked_before(variants)}
         self.after = [Tally(one) for one in told["after"]]
         self._repeated = [Sketch(_LINES, counts, error) for error, counts in told["repeated"]]
-        self._level = self._judged = Level(64)
+        self.level = self.judged = Level(64)  # of pages that are looked at, and of those that are judged
         # Of a file's pages: the variants that keep each, and what is counted of it with its host.
         self._kept: list[tuple[int, tuple[Counted, str]]] = []
 
     def begin(self, said: Json, first: bool):
         """Goes on with a file: `said` is what `FileFigures` left; its own figures count in one unit, the `first` of it."""
         self._count_kept()
-        self._level, self._judged = (Level(halvings) for halvings in said["levels"])
+        self.level, self.judged = (Level(halvings) for halvings in said["levels"])
         if first:
             for name, before in self.before.items():
                 before.merge(BeforeFigures(said[name]))
-
-    @property
-    def limit(self) -> int:
-        """Pages with a chance below it are looked at."""
-        return self._level.limit
-
-    @property
-    def judged_limit(self) -> int:
-        return self._judged.limit
-
-    @property
-    def halvings(self) -> tuple[int, int]:
-        """Of the two limits."""
-        return self._level.halvings, self._judged.halvings
 
     def count(self, variants: int, counted: Counted, url: str):
         """Counts a text that some variants keep, a bit each."""
@@ -56,19 +42,19 @@ class UnitFigures:
         """Judges a text, UTF-8, that some variants keep, and counts what is found."""
         judged = judge_text(text)
         for bit in bits_of(variants):
-            self.after[bit].judge(judged, self._judged.weight)
+            self.after[bit].judge(judged, self.judged.weight)
         return judged
 
     def _count_kept(self):
         for bit, after in enumerate(self.after):
-            after.count([page for variants, page in self._kept if variants >> bit & 1], self._level.weight)
+            after.count([page for variants, page in self._kept if variants >> bit & 1], self.level.weight)
         self._kept = []
 
     def repeated(self, lost: Sequence[tuple[str, int]]):
         """Counts lines or spans, each with the variants that lose it."""
         for bit, lines in enumerate(self._repeated):
             of = (text[:_LINE_CHARACTERS] for text, variants in lost if variants >> bit & 1)
-            lines.add(of, repeat(self._level.weight))
+            lines.add(of, repeat(self.level.weight))
 
     def merge(self, other: "UnitFigures"):
         for name, before in other.before.items():

@@ -53,6 +53,7 @@ def test_texts_are_split_stripped_and_lowered_as_python_does_it(text):
     assert parts.rstrip(data).decode() == text.rstrip()
     assert core.count_text(data) == plain_count(text)
     assert core.page_text(data) == page_text(text).encode()
+    assert core.count_text(core.page_text(data)) == plain_count(page_text(text))
     assert [line.decode() for line in parts.splitlines(data)] == text.splitlines()
     words = text.split()
     for number in range(len(words) + 2):
