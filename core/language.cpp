@@ -103,9 +103,13 @@ unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
     return latin;
 }
 
-// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark. Returns how many they are; or
-// -1, if the text is of so few Latin letters that langdetect leaves them out.
-template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::uint16_t* symbols) const {
+struct LanguageDetector::Symbols {
+    int count;
+    std::uint64_t latin, other; // those that langdetect counts
+};
+
+// Puts the classes of a text's characters into `symbols`, in words of capitals with a mark.
+template <bool WithoutLatin> LanguageDetector::Symbols LanguageDetector::read_symbols(Text text, std::uint16_t* symbols) const {
     constexpr int LONGEST_RUN = 255, SHORTEST_RUN = 16; // what a byte counts; what is worth it
     const std::uint32_t* const letters = this->letters.data(); // [0x10000]
     std::uint64_t tally = 0;
@@ -140,7 +144,7 @@ template <bool WithoutLatin> int LanguageDetector::read_symbols(Text text, std::
         symbols[count++] = (letter & CLASS) | (letter & last_upper);
         last_upper = letter & UPPER;
     }
-    return !WithoutLatin && (tally / LATIN % (OTHER / LATIN)) * 2 < tally / OTHER ? -1 : count;
+    return {count, tally / LATIN % (OTHER / LATIN), tally / OTHER};
 }
 
 // What comes before a character: where n-grams lie that end with it, the bases of the letter before and of the two before.
@@ -205,18 +209,22 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
             nears = symbols[i] < NEAR ? nears + 1 : 0;
         }
         if (nears < 3) break;
-        std::size_t key = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
-        const auto put_near = [&](std::uint64_t symbol) {
-            key = (key << NEAR_BITS | symbol) & (NEAR * NEAR * NEAR - 1);
-            put(near[key]);
-        };
+        // The letters before, as many as the key of an n-gram has of them, next to each other as in that.
+        std::uint64_t last = symbols[i - 2] << NEAR_BITS | symbols[i - 1];
+        const auto put_near = [&](std::uint64_t letters) { put(near[letters & (NEAR * NEAR * NEAR - 1)]); };
         for (std::uint64_t four; i + 4 <= length; i += 4) {
             std::memcpy(&four, symbols + i, sizeof four);
-            constexpr std::uint64_t NOT_NEAR = 0xFFFF - (NEAR - 1);
+            constexpr std::uint64_t NOT_NEAR = 0xFFFF - (NEAR - 1), PAIR = NEAR * NEAR - 1;
             if (four & NOT_NEAR * 0x1000100010001) break;
-            for (int k = 0; k < 4; k++) put_near(four >> 16 * k & 0xFFFF);
+            const std::uint64_t pairs = four << NEAR_BITS | four >> 16, first = pairs & PAIR, second = pairs >> 32 & PAIR;
+            const std::uint64_t six = last << 4 * NEAR_BITS | first << 2 * NEAR_BITS | second;
+            for (int k = 3; k >= 0; k--) put_near(six >> NEAR_BITS * k);
+            last = second;
         }
-        for (; i < length && symbols[i] < NEAR; i++) put_near(symbols[i]);
+        for (; i < length && symbols[i] < NEAR; i++) {
+            last = last << NEAR_BITS | symbols[i];
+            put_near(last);
+        }
     }
     return count;
 }
@@ -224,6 +232,7 @@ int LanguageDetector::find_grams(const std::uint16_t* symbols, int length, std::
 struct LanguageDetector::Grams {
     std::uint16_t numbers[3 * MOST_CHARACTERS + 1];
     std::uint32_t count;
+    bool are_latin; // most of them
 };
 
 bool LanguageDetector::read(Text text, Grams& grams) const {
@@ -235,20 +244,21 @@ bool LanguageDetector::read(Text text, Grams& grams) const {
     if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
 
     std::uint16_t symbols[MOST_CHARACTERS];
-    int length = read_symbols<false>(seen, symbols);
-    if (length < 0) length = read_symbols<true>(seen, symbols);
-    grams.count = static_cast<std::uint32_t>(find_grams(symbols, length, grams.numbers));
+    Symbols found = read_symbols<false>(seen, symbols);
+    if (found.latin * 2 < found.other) found = read_symbols<true>(seen, symbols); // as langdetect does
+    grams.count = static_cast<std::uint32_t>(find_grams(symbols, found.count, grams.numbers));
+    grams.are_latin = found.latin >= found.other;
     return grams.count > 0;
 }
 
 Features LanguageDetector::features_of(const Grams& grams) const {
-    return {.common = common, .rounded = rounded, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
+    return {.common = common, .script = grams.are_latin ? latin : other, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
         .count = grams.count, .most_share = most_share, .languages = static_cast<int>(names.size()), .compensated = compensated};
 }
 
 void LanguageDetector::add_trials(const Grams& grams, double* mean) const {
     const Features features = features_of(grams);
-    Random<double> random(words, features);
+    Random<Shares> random(words, features);
     alignas(64) double trial[COLUMNS];
     for (int i = 0; i < TRIALS; i++) {
         run_trial(features, random, trial);
@@ -297,8 +307,8 @@ LanguageVerdict LanguageDetector::verdict_of(const Answer& answer, int language,
 
 std::optional<LanguageVerdict> LanguageDetector::judge_quickly(const Grams& grams, int language, double least) const {
     const Features features = features_of(grams);
-    Random<float> random(words, features);
-    alignas(32) double mean[COLUMNS] = {};
+    Random<ScriptShares> random(words, features);
+    alignas(32) double mean[SCRIPT_COLUMNS] = {};
     double error = 0.0, best = 0.0; // of `mean`
     const auto is_near = [&](double a, double b) { return std::abs(a - b) < 2 * error; };
     for (int i = 1; i <= TRIALS; i++) {
@@ -312,8 +322,9 @@ std::optional<LanguageVerdict> LanguageDetector::judge_quickly(const Grams& gram
     }
     if (is_near(best, LEAST) || is_near(best, least)) return std::nullopt;
     const auto near_best = [&](double one) { return is_near(one, best); };
-    if (best > least && std::count_if(mean, mean + COLUMNS, near_best) > 1) return std::nullopt;
-    return verdict_of(answer_of(mean), language, least);
+    if (best > least && std::count_if(mean, mean + SCRIPT_COLUMNS, near_best) > 1) return std::nullopt;
+    const std::size_t column = std::max_element(mean, mean + REST) - mean;
+    return verdict_of({best > LEAST ? features.script.languages[column] : -1, best}, language, least);
 }
 
 int LanguageDetector::number(Text name) const {

@@ -69,6 +69,7 @@ private:
     void make_normal(const LanguageRules& rules);
     void make_letters(const std::vector<std::uint32_t>& known);
     void make_grams(const std::vector<Gram>& grams);
+    void make_script(const std::vector<bool>& are_of_it, Script& script) const; // by language
     void make_near();
     struct Grams;
     bool read(Text text, Grams& grams) const; // false without letters to go by
@@ -79,7 +80,8 @@ private:
     std::optional<LanguageVerdict> judge_quickly(const Grams& grams, int language, double least) const; // nothing where it cannot tell
     std::string with_vietnamese(Text text) const;
     static unsigned read_ascii(Text run, std::uint16_t* symbols);
-    template <bool WithoutLatin> int read_symbols(Text text, std::uint16_t* symbols) const;
+    struct Symbols;
+    template <bool WithoutLatin> Symbols read_symbols(Text text, std::uint16_t* symbols) const;
     struct Before;
     Before before(const std::uint16_t* symbols, int at) const;
     int find_grams(const std::uint16_t* symbols, int length, std::uint16_t* grams) const;
@@ -92,8 +94,8 @@ private:
     std::vector<std::uint32_t> trigrams;
     std::vector<std::uint64_t> near;
     std::vector<std::uint16_t> letter_grams; // [classes]: the n-gram that a letter is alone
-    std::vector<Shares<double>> common;  // these as `Features` has them
-    std::vector<Shares<float>> rounded;
+    std::vector<Shares> common;          // these as `Features` has them
+    Script latin, other;                 // languages that are written in Latin letters, and those that are not
     std::vector<std::uint32_t> rare_places;
     std::vector<double> rare;
     double most_share = 0.0;             // of all weights

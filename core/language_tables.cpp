@@ -216,12 +216,17 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
 
     std::vector<Profile> profiles;
     std::vector<double> shares(0x10000); // of letters
+    std::vector<bool> are_latin;         // by language
     for (const Text json : rules.profiles) {
         profiles.push_back(ProfileReader(json).read());
         names.emplace_back(profiles.back().name);
-        for (const auto& [codes, size, count] : profiles.back().counts)
+        double ascii = 0;
+        for (const auto& [codes, size, count] : profiles.back().counts) {
             for (const std::uint32_t code : std::span(codes).first(size))
                 if (code < 0x10000 && code != ' ' && normal[code] == code) shares[code] += count / profiles.back().totals[0];
+            if (size == 1 && codes[0] < 0x80) ascii += count;
+        }
+        are_latin.push_back(ascii * 2 > profiles.back().totals[0]);
     }
     std::vector<std::uint32_t> known;
     for (std::uint32_t code = 0; code < 0x10000; code++)
@@ -257,6 +262,25 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     for (const int shift : {0, 12, 24}) sort_by(shift, grams); // by key, and by language as they were
     make_grams(grams);
     make_near();
+    make_script(are_latin, latin);
+    are_latin.flip();
+    make_script(are_latin, other);
+}
+
+void LanguageDetector::make_script(const std::vector<bool>& are_of_it, Script& script) const {
+    for (int language = 0; language < static_cast<int>(names.size()); language++) {
+        script.columns.push_back(are_of_it[language] ? script.languages.size() : REST);
+        if (are_of_it[language]) script.languages.push_back(language);
+        else script.rest++;
+    }
+    if (script.languages.size() > REST) throw std::invalid_argument("more languages of a script than langdetect has");
+    for (const Shares& shares : common) {
+        ScriptShares& made = script.shares.emplace_back();
+        for (std::size_t language = 0; language < names.size(); language++) {
+            float& share = made.of[script.columns[language]];
+            share = std::max(share, static_cast<float>(shares.of[language]));
+        }
+    }
 }
 
 // langdetect's NGram.normalize.
@@ -352,7 +376,6 @@ void LanguageDetector::make_grams(const std::vector<Gram>& grams) {
             else rare.push_back(grams[i].share);
         }
     }
-    for (const auto& [shares] : common) std::copy(std::begin(shares), std::end(shares), rounded.emplace_back().of);
     if (std::find(letter_grams.begin() + FIRST, letter_grams.end(), 0) != letter_grams.end())
         throw std::invalid_argument("a letter without a count of its own");
 

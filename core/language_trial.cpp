@@ -36,7 +36,7 @@ template <bool Compensated> inline double sum(const double* numbers, int count) 
 }
 
 template <bool Compensated>
-inline void run_steps(const Features& features, Random<double>& random, double weight, double* probability) {
+inline void run_steps(const Features& features, Random<Shares>& random, double weight, double* probability) {
     for (int draws = 1;; draws += 5) {
         // It looks at the probabilities after the first draw and after every fifth from there.
         const int drawn = draws == 1 ? 1 : 5;
@@ -81,14 +81,21 @@ inline double sum(const Vector& all) { return (all[0] + all[2]) + (all[1] + all[
 inline Vector larger(const Vector& some, const Vector& others) { return some > others ? some : others; }
 inline double largest(const Vector& all) { return std::max(std::max(all[0], all[2]), std::max(all[1], all[3])); }
 
+// Of the languages of the script.
 struct Known {
     double total, best; // of all probabilities
 };
 
+// A vector behind which the column of the rest lies, without that.
+inline Vector without_rest(Vector last) {
+    last[WIDTH - 1] = 0;
+    return last;
+}
+
 inline Known multiply(const float* factors, double* probability) {
-    for (int j = 0; j < COLUMNS; j++) probability[j] *= factors[j];
-    Vector totals{}, best{};
-    for (int j = 0; j < COLUMNS; j += WIDTH) {
+    for (int j = 0; j < SCRIPT_COLUMNS; j++) probability[j] *= factors[j];
+    Vector totals = without_rest(load(probability + SCRIPT_COLUMNS - WIDTH)), best = totals;
+    for (int j = 0; j < SCRIPT_COLUMNS - WIDTH; j += WIDTH) {
         const Vector found = load(probability + j);
         totals += found;
         best = larger(found, best);
@@ -99,19 +106,22 @@ inline Known multiply(const float* factors, double* probability) {
 // The languages whose probabilities were too small.
 class Lost {
 public:
-    // Makes the largest probability `START`. Returns false where one that was lost comes back.
-    bool scale(double* probability, const Known& known, int languages) {
-        const double factor = START / known.best, low = known.total * factor * LOST, high = known.total * factor * BACK;
+    explicit Lost(const Script& script) : unused_(REST - static_cast<int>(script.languages.size())) {}
+
+    // Makes the largest probability `START`. `rest` is what the languages of other scripts come to at most. Returns
+    // false where one that was lost comes back.
+    bool scale(double* probability, const Known& known, double rest) {
+        const double factor = START / known.best, low = (known.total + rest) * factor * LOST, high = known.total * factor * BACK;
         Vector are_low{};
-        for (int j = 0; j < COLUMNS; j += WIDTH) {
+        for (int j = 0; j < SCRIPT_COLUMNS; j += WIDTH) {
             const Vector found = load(probability + j) * factor;
             store(found, probability + j);
             are_low += found < low ? Vector{1.0, 1.0, 1.0, 1.0} : Vector{};
         }
-        any_ |= sum(are_low) > COLUMNS - languages; // the columns without one are
+        any_ |= sum(are_low) > unused_;
         if (!any_) return true;
         bool back = false;
-        for (int j = 0; j < languages; j++) {
+        for (int j = 0; j < SCRIPT_COLUMNS; j++) {
             back |= lost_[j] && probability[j] > high;
             lost_[j] |= probability[j] < low;
         }
@@ -119,37 +129,41 @@ public:
     }
 
 private:
-    bool any_ = false, lost_[COLUMNS] = {};
+    int unused_; // columns: always low
+    bool any_ = false, lost_[SCRIPT_COLUMNS] = {};
 };
 
 inline std::optional<QuickTrial> add_quick_steps(
-    const Features& features, Random<float>& random, double exact_weight, double part, double* mean) {
+    const Features& features, Random<ScriptShares>& random, double exact_weight, double part, double* mean) {
     constexpr double ODDS = (1 - CONVERGED) / CONVERGED; // of all others to the one that stands out
     const auto weight = static_cast<float>(exact_weight);
-    Lost lost;
-    alignas(32) double probability[COLUMNS];
-    alignas(32) float factors[COLUMNS];
-    for (int j = 0; j < COLUMNS; j++) probability[j] = j < features.languages ? START : 0.0;
+    const Script& script = features.script;
+    const int languages = static_cast<int>(script.languages.size());
+    Lost lost(script);
+    alignas(32) double probability[SCRIPT_COLUMNS];
+    alignas(32) float factors[SCRIPT_COLUMNS];
+    for (int j = 0; j < SCRIPT_COLUMNS; j++) probability[j] = j < languages || j == REST ? START : 0.0;
     const float* first = *random.draw(1);
-    for (int j = 0; j < COLUMNS; j++) factors[j] = first[j] + weight;
+    for (int j = 0; j < SCRIPT_COLUMNS; j++) factors[j] = first[j] + weight;
     for (int step = 0;; step++) {
         const Known known = multiply(factors, probability);
-        const double others = known.total - known.best, enough = known.best * ODDS;
+        const double others = known.total - known.best, enough = known.best * ODDS, rest = probability[REST] * script.rest;
         const double error = 2 * (step + 2) * STEP_ERROR; // of one probability beside another
-        if (std::abs(others - enough) < enough * error) return std::nullopt;
-        if (others < enough || 5 * step + 1 > MOST_DRAWS) {
+        const bool none_stands_out = others > enough + enough * error && known.total > 2 * ODDS * probability[REST];
+        if (!none_stands_out || 5 * step + 1 > MOST_DRAWS) {
+            if (!none_stands_out && others + rest > enough - enough * error) return std::nullopt;
             const double scale = part / known.total;
             Vector best{};
-            for (int j = 0; j < COLUMNS; j += WIDTH) {
+            for (int j = 0; j < SCRIPT_COLUMNS; j += WIDTH) {
                 const Vector found = load(mean + j) + load(probability + j) * scale;
                 store(found, mean + j);
-                best = larger(found, best);
+                best = larger(j + WIDTH < SCRIPT_COLUMNS ? found : without_rest(found), best);
             }
-            return QuickTrial{error, largest(best)};
+            return QuickTrial{error + rest / known.total, largest(best)};
         }
-        if (step % STEPS_BETWEEN == 0 && !lost.scale(probability, known, features.languages)) return std::nullopt;
+        if (step % STEPS_BETWEEN == 0 && !lost.scale(probability, known, rest)) return std::nullopt;
         const float* const* shares = random.draw(5);
-        for (int j = 0; j < COLUMNS; j++) {
+        for (int j = 0; j < SCRIPT_COLUMNS; j++) {
             const auto factor = [&](int k) { return shares[k][j] + weight; };
             factors[j] = (factor(0) * factor(1)) * (factor(2) * factor(3)) * factor(4);
         }
@@ -163,46 +177,46 @@ inline std::optional<QuickTrial> add_quick_steps(
 #define WIDEST
 #endif
 
-WIDEST void run_plain(const Features& features, Random<double>& random, double weight, double* probability) {
+WIDEST void run_plain(const Features& features, Random<Shares>& random, double weight, double* probability) {
     run_steps<false>(features, random, weight, probability);
 }
 
-WIDEST void run_compensated(const Features& features, Random<double>& random, double weight, double* probability) {
+WIDEST void run_compensated(const Features& features, Random<Shares>& random, double weight, double* probability) {
     run_steps<true>(features, random, weight, probability);
 }
 
 WIDEST std::optional<QuickTrial> add_quick(
-    const Features& features, Random<float>& random, double weight, double part, double* mean) {
+    const Features& features, Random<ScriptShares>& random, double weight, double part, double* mean) {
     return add_quick_steps(features, random, weight, part, mean);
 }
 
-template <class Number> double draw_weight(Random<Number>& random) { return (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY; }
+template <class Row> double draw_weight(Random<Row>& random) { return (ALPHA + random.normal() * ALPHA_WIDTH) / BASE_FREQUENCY; }
 
-template <class Number> std::span<const Shares<Number>> common_of(const Features& features) {
-    if constexpr (std::is_same_v<Number, float>) return features.rounded;
+template <class Row> std::span<const Row> common_of(const Features& features) {
+    if constexpr (std::is_same_v<Row, ScriptShares>) return features.script.shares;
     else return features.common;
 }
 
 } // namespace
 
-template <class Number> void Random<Number>::fail() {
+template <class Row> void Random<Row>::fail() {
     // It cannot be: of seven thousand draws every second one at least is taken.
     throw std::length_error("langdetect's random numbers have come to their end");
 }
 
-template <class Number> std::uint32_t Random<Number>::word() {
+template <class Row> std::uint32_t Random<Row>::word() {
     if (next == words.size()) fail();
     return words[next++];
 }
 
 // A draw is a word's first bits, as many as `count` has; the next word's where they make `count` or more.
-template <class Number> void Random<Number>::draw_more(std::size_t count) {
+template <class Row> void Random<Row>::draw_more(std::size_t count) {
     std::copy(shares + at, shares + drawn, shares);
     std::copy(places + at, places + drawn, places);
     drawn -= std::exchange(at, 0);
     const std::uint32_t range = features.count;
     const int shift = std::countl_zero(range);
-    const std::span<const Shares<Number>> common = common_of<Number>(features);
+    const std::span<const Row> common = common_of<Row>(features);
     looked_at = std::max(looked_at, next);
     while (drawn < count) {
         if (looked_at == words.size()) fail();
@@ -222,20 +236,28 @@ template <class Number> void Random<Number>::draw_more(std::size_t count) {
     }
 }
 
-template <class Number> const Number* Random<Number>::spread_out(std::size_t which) {
-    static constexpr Shares<Number> NONE{};
+template <class Row> auto Random<Row>::spread_out(std::size_t which) -> const Number* {
+    static constexpr Row NONE{};
     Number* all = (spread[spread_next++ % std::size(spread)] = NONE).of;
     const double* rare = features.rare + features.rare_places[which];
-    for (auto rest = std::bit_cast<std::uint64_t>(*rare++); rest; rest &= rest - 1) all[std::countr_zero(rest)] = *rare++;
+    for (auto rest = std::bit_cast<std::uint64_t>(*rare++); rest; rest &= rest - 1) {
+        const int language = std::countr_zero(rest);
+        if constexpr (std::is_same_v<Row, ScriptShares>) {
+            Number& share = all[features.script.columns[language]];
+            share = std::max(share, static_cast<Number>(*rare++));
+        } else {
+            all[language] = *rare++;
+        }
+    }
     return all;
 }
 
-template <class Number> double Random<Number>::uniform() {
+template <class Row> double Random<Row>::uniform() {
     const std::uint32_t high = word() >> 5, low = word() >> 6;
     return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0);
 }
 
-template <class Number> double Random<Number>::normal() {
+template <class Row> double Random<Row>::normal() {
     has_second = !has_second;
     if (!has_second) return second;
     const double angle = uniform() * (2.0 * 3.14159265358979323846);
@@ -245,13 +267,13 @@ template <class Number> double Random<Number>::normal() {
     return std::cos(angle) * radius;
 }
 
-void run_trial(const Features& features, Random<double>& random, double* probability) {
+void run_trial(const Features& features, Random<Shares>& random, double* probability) {
     const double weight = draw_weight(random);
     for (int j = 0; j < COLUMNS; j++) probability[j] = j < features.languages ? 1.0 / features.languages : 0.0;
     (features.compensated ? run_compensated : run_plain)(features, random, weight, probability);
 }
 
-std::optional<QuickTrial> add_quick_trial(const Features& features, Random<float>& random, double part, double* mean) {
+std::optional<QuickTrial> add_quick_trial(const Features& features, Random<ScriptShares>& random, double part, double* mean) {
     const double weight = draw_weight(random);
     if (features.most_share > weight * (MOST_CHANGE - 1)) return std::nullopt;
     return add_quick(features, random, weight, part, mean);

@@ -9,18 +9,32 @@
 namespace c4 {
 
 constexpr int MOST_LANGUAGES = 55;
-constexpr int COLUMNS = 56; // a whole number of vectors: behind the languages stand zeros
 
-// How often each language has an n-gram; zeros behind.
-template <class Number> struct alignas(32) Shares {
-    Number of[COLUMNS];
+// How often each language has an n-gram; zeros behind. A whole number of vectors.
+template <class NumberOfIt, int Size> struct alignas(64) Row {
+    using Number = NumberOfIt;
+    Number of[Size];
+};
+constexpr int COLUMNS = 56;
+using Shares = Row<double, COLUMNS>;
+
+// The same for quick trials, of which each asks the languages of one script alone. All others are one in the last column, that
+// has each n-gram as often as the one of them that has it most: none of them is more likely than that.
+constexpr int SCRIPT_COLUMNS = 32, REST = SCRIPT_COLUMNS - 1;
+using ScriptShares = Row<float, SCRIPT_COLUMNS>;
+
+struct Script {
+    std::vector<int> languages;           // by column
+    std::vector<std::uint8_t> columns;    // by language
+    int rest = 0;                         // languages of other scripts
+    std::vector<ScriptShares> shares;     // of n-grams, as `Features::common`
 };
 
 // The n-grams of a text, by their numbers, and what they say.
 struct Features {
     // By number, of n-grams that many languages have, which come first.
-    std::span<const Shares<double>> common;
-    std::span<const Shares<float>> rounded; // the same
+    std::span<const Shares> common;
+    const Script& script; // of the text
     // Of each of the others: where in `rare` the languages stand that have it, as bits of a double, and behind them how often
     // each of them does.
     const std::uint32_t* rare_places;
@@ -33,8 +47,10 @@ struct Features {
 };
 
 // Python's random.Random, from what its generator puts out: normal numbers, and n-grams drawn.
-template <class Number> class Random {
+template <class Row> class Random {
 public:
+    using Number = typename Row::Number;
+
     Random(const std::vector<std::uint32_t>& words, const Features& features) : words(words), features(features) {}
 
     double normal(); // of mean 0 and deviation 1
@@ -66,20 +82,20 @@ private:
     const Number* shares[MOST + AT_ONCE];
     std::size_t places[MOST + AT_ONCE];
     std::size_t at = 0, drawn = 0, looked_at = 0; // of these; of `words`
-    Shares<Number> spread[MOST + AT_ONCE]; // of n-grams that few languages have: the latest
+    Row spread[MOST + AT_ONCE]; // of n-grams that few languages have: the latest
     std::size_t spread_next = 0;
 };
 
 // Puts the languages' probabilities by one trial into `probability`, [COLUMNS].
-void run_trial(const Features& features, Random<double>& random, double* probability);
+void run_trial(const Features& features, Random<Shares>& random, double* probability);
 
 // The same of the same draws in a fraction of the time: it is not held to the order of langdetect's sums, nor to its divisions,
-// and takes rounded shares. Adds `part` of each probability to `mean`, [COLUMNS]. Returns nothing where it cannot tell what
-// langdetect's trial would come to; `random` is of no use then.
+// takes rounded shares, and knows languages of other scripts by a bound. Adds `part` of each probability to `mean`,
+// [SCRIPT_COLUMNS]. Returns nothing where it cannot tell what langdetect's trial would come to; `random` is of no use then.
 struct QuickTrial {
-    double error; // of a probability, at most
+    double error; // of a probability, at most; a language of another script has less
     double best;  // of `mean`, the largest
 };
-std::optional<QuickTrial> add_quick_trial(const Features& features, Random<float>& random, double part, double* mean);
+std::optional<QuickTrial> add_quick_trial(const Features& features, Random<ScriptShares>& random, double part, double* mean);
 
 } // namespace c4

@@ -51,7 +51,7 @@ class UnitDropped:
 
     def begin(self, file: PageFile, losses: np.ndarray, pages: range, columns: Sequence[int]):
         """Takes what Clean dropped of the pages of a file; what follows is of this file. See `UnitSamples.begin`."""
-        self._lost_by = LostBy(losses)
+        self._lost_by = LostBy(losses, file.rows)
         if not file.dropped:
             return
         with read_candidates(dropped_file(file.path), file.content) as (_, found):

@@ -105,7 +105,7 @@ def cut(group: Group, losses: bytes, repeats: bytes, variants: int) -> Iterator[
 
 
 def _in_order(losses: np.ndarray) -> np.ndarray:
-    return losses.take(np.argsort(losses[_place_in(losses)]))
+    return losses.take(np.argsort(losses[_place_in(losses)], kind="stable"))  # which sees what is in order already
 
 
 def _place_in(losses: np.ndarray) -> str:

@@ -75,16 +75,17 @@ def _binary(values: np.ndarray) -> pa.Array:
 class LostBy:
     """What pages of a file lost between Clean and Finish, by row: (variant, reason) of each."""
 
-    def __init__(self, losses: np.ndarray):
-        """`losses`: [n] of `loss_dtype`."""
-        known = zip(losses["page"].tolist(), losses["variants"].tolist(), losses["unlisted"].tolist())
-        self._losses = {page: (lost, unlisted) for page, lost, unlisted in known}
-
-    def __contains__(self, row: int) -> bool:
-        return row in self._losses
+    def __init__(self, losses: np.ndarray, rows: int):
+        """`losses`: [n] of `loss_dtype`; `rows`: of the file."""
+        # [rows]: the variants that each page lost, and those of them for want of its URL in a list.
+        self.variants, self.unlisted = np.zeros((2, rows), np.uint64)
+        self.variants[losses["page"]] = losses["variants"]
+        self.unlisted[losses["page"]] = losses["unlisted"]
 
     def __call__(self, row: int) -> list[tuple[int, int]]:
-        lost, unlisted = self._losses.get(row, (0, 0))
+        if row < 0:  # of no page of the file
+            return []
+        lost, unlisted = int(self.variants[row]), int(self.unlisted[row])
         return [(bit, CODE["not_in_url_list" if unlisted >> bit & 1 else "duplicate_url"]) for bit in bits_of(lost)]
 
 
@@ -133,9 +134,7 @@ class UnitSamples:
           pages: the unit's, by number.
           columns: for each variant the place of its reason.
         """
-        self._file, self._lost_by = file.file, LostBy(losses)
-        self._unlisted = np.zeros(file.rows, np.uint64)  # variants that lost each page for want of its URL in a list
-        self._unlisted[losses["page"]] = losses["unlisted"]
+        self._file, self._lost_by = file.file, LostBy(losses, file.rows)
         if not file.samples:
             return
         with read_rows(candidates_file(file.path), file.content) as (said, groups):
@@ -147,8 +146,10 @@ class UnitSamples:
     def _of_unit(self, rows: pa.RecordBatch, pages: range, columns: Sequence[int]) -> pa.RecordBatch:
         """A file's candidates with the groups of the variants: those of another unit are in none."""
         groups = np.frombuffer(joined(rows.column("groups"))[0], np.uint8).reshape(len(rows), -1)[:, list(columns)]
-        losing = ((at, row) for at, row in enumerate(rows.column("row").to_pylist()) if row in self._lost_by)
-        for at, row in losing:
+        row_of = rows.column("row").to_numpy()
+        known = np.flatnonzero(row_of >= 0)  # the others are in no row of the page file
+        losing = known[self._lost_by.variants[row_of[known]] != 0]
+        for at, row in zip(losing.tolist(), row_of[losing].tolist()):
             for bit, code in self._lost_by(row):
                 # A page that was in till then is met in the page file, too.
                 groups[at, bit] = code if groups[at, bit] else 0
@@ -168,7 +169,7 @@ class UnitSamples:
           row: its first.
           lost: [rows] int, the variants that each page of the unit lost.
         """
-        unlisted = lost & self._unlisted[row : row + len(lost)]
+        unlisted = lost & self._lost_by.unlisted[row : row + len(lost)]
         self._lost = [(lost & ~unlisted, CODE["duplicate_url"]), (unlisted, CODE["not_in_url_list"])]
 
     def take(self, pages: Surviving, outcomes: Outcomes) -> bool:

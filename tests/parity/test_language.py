@@ -102,6 +102,28 @@ def test_pages_are_judged_by_what_is_detected(compensated):
             check_judgements(part, lambda text: detector(text.encode()), detector)
 
 
+SENTENCES = [
+    "The river was high after the rain. ",
+    "Con sông dâng cao sau cơn mưa. ",
+    "После дождя река поднялась высоко. ",
+    "Το ποτάμι ανέβηκε μετά τη βροχή. ",
+    "ارتفع النهر بعد المطر. ",
+    "雨后河水涨得很高。",
+]
+
+
+@compiled_only
+@pytest.mark.parametrize("first", range(len(SENTENCES)))
+@pytest.mark.parametrize("second", range(len(SENTENCES)))
+def test_texts_in_two_scripts_are_judged_by_what_is_detected(first, second):
+    # The quick trial asks the languages of one script, and knows a bound of the others.
+    detector = compiled_detector()
+    for size in (6, 24):
+        for of_first in range(size + 1):
+            text = SENTENCES[first] * of_first + SENTENCES[second] * (size - of_first)
+            check_judgements(text, lambda text: detector(text.encode()), detector)
+
+
 def check_judgements(text: str, detect: Detect, judging):
     """Also where it is a matter of the last bit, which the quick way cannot see."""
     found = detect(text) or ("en", 0.5)
