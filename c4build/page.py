@@ -47,7 +47,7 @@ KEY_SCHEMA = pa.schema(
         (
             "rank",
             pa.uint64(),
-        ),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 where the page is out
+        ),  # first eight bytes of md5(url), big-endian: the smallest owns a repeat; 0 without a cleaned text
         ("keys", pa.binary()),  # 16 bytes a line or a span of the cleaned text
     ]
 )

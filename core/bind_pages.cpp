@@ -127,9 +127,10 @@ public:
         const Looked& looked = pages_.looked();
         const unsigned judged = looked.halvings_for(most_judged);
         nb::list made;
+        std::string text;
         for (const LookedAt& page : looked.pages()) {
             const nb::object body = is_below(page.chance, judged) ? nb::object(to_bytes(page.body)) : nb::none();
-            made.append(nb::make_tuple(to_tuple(count(page_text(page.body))), to_str(page.url), page.is_news, body));
+            made.append(nb::make_tuple(to_tuple(count(page_text(page.body, text))), to_str(page.url), page.is_news, body));
         }
         return nb::make_tuple(looked.halvings(), judged, made);
     }

@@ -39,7 +39,10 @@ void bind_records(nb::module_& module) {
         .def_prop_ro("offset", [](const RecordOfPython& record) { return record.fields().offset; })
         .def_prop_ro("record_id", field<&PageFields::record_id>)
         .def_prop_ro("refers_to", field<&PageFields::refers_to>)
-        .def_prop_ro("text", [](const RecordOfPython& record) { return to_str(page_text(record.body())); })
+        .def_prop_ro("text", [](const RecordOfPython& record) {
+            std::string made;
+            return to_str(page_text(record.body(), made));
+        })
         .def_prop_ro("end", &RecordOfPython::end, "Where in the data the next record starts, or its end");
     module.def("next_member", [](nb::bytes data, std::size_t at, std::size_t most) { return next_member(text_of(data), at, most); });
     nb::module_ records = module.def_submodule("records", "Records of WET files that are nothing out of the ordinary");

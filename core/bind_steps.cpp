@@ -86,7 +86,8 @@ public:
         : Steps(rules(plan, detector), std::move(punkt)) {}
 
     nb::object before(const nb::bytes& body, Variants running, nb::handle reasons) {
-        std::optional<std::string> text = Steps::before(text_of(body), running, writable(reasons), counts);
+        std::string made;
+        const std::optional<Text> text = Steps::before(text_of(body), running, writable(reasons), counts, made);
         return text ? to_str(*text) : nb::none();
     }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "widest.hpp"
+
 namespace c4 {
 
 namespace {
@@ -15,6 +17,28 @@ constexpr double LEAST = 0.1;
 
 // No more bytes than these are needed of a text that is not changed before it is cut.
 constexpr std::size_t MOST_BYTES = 4 * MOST_CHARACTERS + 100;
+
+// What of a text may have to be changed.
+struct Signs {
+    unsigned char url, mail, mark; // "://", '@', the byte that all of Vietnamese's marks begin with
+    bool any() const { return url | mail | mark; }
+};
+
+WIDEST Signs signs_in(Text text) {
+    Signs signs{};
+    const char* const at = text.data();
+    const std::size_t size = text.size(), last = size < 2 ? 0 : size - 2;
+    for (std::size_t i = 0; i < last; i++) {
+        signs.url |= (at[i] == ':') & (at[i + 1] == '/') & (at[i + 2] == '/');
+        signs.mail |= at[i] == '@';
+        signs.mark |= at[i] == '\xCC';
+    }
+    for (std::size_t i = last; i < size; i++) {
+        signs.mail |= at[i] == '@';
+        signs.mark |= at[i] == '\xCC';
+    }
+    return signs;
+}
 
 bool in_mail(char c) { // [-_.0-9A-Za-z]
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -88,7 +112,7 @@ std::string LanguageDetector::with_vietnamese(Text text) const {
 
 // Puts the classes of a run of ASCII into `symbols`, in words of capitals with a mark. The character before the run comes
 // first. Returns how many langdetect counts as Latin. No branches: the compiler does it for many at once.
-unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
+WIDEST unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
     const auto* bytes = reinterpret_cast<const unsigned char*>(run.data());
     unsigned char latin = 0;
     for (std::size_t i = 1; i < run.size(); i++) {
@@ -237,11 +261,12 @@ struct LanguageDetector::Grams {
 
 bool LanguageDetector::read(Text text, Grams& grams) const {
     std::string changed;
-    Text seen = text.substr(0, MOST_BYTES);
-    if (seen.find("://") != Text::npos) seen = changed = without_urls(text);
-    else seen = text;
-    if (seen.substr(0, MOST_BYTES).find('@') != Text::npos) seen = changed = without_mail(seen);
-    if (seen.substr(0, MOST_BYTES).find('\xCC') != Text::npos) seen = changed = with_vietnamese(seen);
+    Text seen = text;
+    if (Signs signs = signs_in(seen.substr(0, MOST_BYTES)); signs.any()) {
+        if (signs.url) seen = changed = without_urls(seen), signs = signs_in(seen.substr(0, MOST_BYTES));
+        if (signs.mail) seen = changed = without_mail(seen), signs = signs_in(seen.substr(0, MOST_BYTES));
+        if (signs.mark) seen = changed = with_vietnamese(seen);
+    }
 
     std::uint16_t symbols[MOST_CHARACTERS];
     Symbols found = read_symbols<false>(seen, symbols);
@@ -252,18 +277,25 @@ bool LanguageDetector::read(Text text, Grams& grams) const {
 }
 
 Features LanguageDetector::features_of(const Grams& grams) const {
-    return {.common = common, .script = grams.are_latin ? latin : other, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
+    return {.common = common, .script = grams.are_latin ? latin : other, .normals = normals, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
         .count = grams.count, .most_share = most_share, .languages = static_cast<int>(names.size()), .compensated = compensated};
 }
+
+namespace {
+
+// To each language's probability.
+void add_trial(const Features& features, Random<Shares>& random, double* mean) {
+    alignas(64) double trial[COLUMNS];
+    run_trial(features, random, trial);
+    for (int j = 0; j < features.languages; j++) mean[j] += trial[j] / TRIALS;
+}
+
+} // namespace
 
 void LanguageDetector::add_trials(const Grams& grams, double* mean) const {
     const Features features = features_of(grams);
     Random<Shares> random(words, features);
-    alignas(64) double trial[COLUMNS];
-    for (int i = 0; i < TRIALS; i++) {
-        run_trial(features, random, trial);
-        for (int j = 0; j < features.languages; j++) mean[j] += trial[j] / TRIALS;
-    }
+    for (int i = 0; i < TRIALS; i++) add_trial(features, random, mean);
 }
 
 LanguageDetector::Answer LanguageDetector::answer_of(const double* mean) const {
@@ -308,23 +340,31 @@ LanguageVerdict LanguageDetector::verdict_of(const Answer& answer, int language,
 std::optional<LanguageVerdict> LanguageDetector::judge_quickly(const Grams& grams, int language, double least) const {
     const Features features = features_of(grams);
     Random<ScriptShares> random(words, features);
-    alignas(32) double mean[SCRIPT_COLUMNS] = {};
-    double error = 0.0, best = 0.0; // of `mean`
-    const auto is_near = [&](double a, double b) { return std::abs(a - b) < 2 * error; };
-    for (int i = 1; i <= TRIALS; i++) {
-        const auto trial = add_quick_trial(features, random, 1.0 / TRIALS, mean);
-        if (!trial) return std::nullopt;
-        error += trial->error / TRIALS;
-        best = trial->best;
-        // Whatever the other trials say.
-        const double most = best + static_cast<double>(TRIALS - i) / TRIALS;
-        if (best > LEAST + 2 * error && most < least - 2 * error) return LanguageVerdict::UNSURE;
+    alignas(32) double quick[SCRIPT_COLUMNS] = {}; // by column of the script: the part of quick trials in the mean
+    double mean[COLUMNS] = {};                     // by language: that of the others, and in the end all
+    double error = 0.0;                            // of both together, at most
+    int quick_trials = 0;
+    for (int i = 0; i < TRIALS; i++) {
+        const RandomPlace start = random.place();
+        if (const auto trial = add_quick_trial(features, random, 1.0 / TRIALS, quick)) {
+            quick_trials++;
+            error += trial->error / TRIALS;
+            // Whatever the other trials say.
+            const double most = trial->best + static_cast<double>(TRIALS - quick_trials) / TRIALS;
+            if (trial->best > LEAST + 2 * error && most < least - 2 * error) return LanguageVerdict::UNSURE;
+        } else {
+            Random<Shares> again(words, features);
+            again.go_to(start);
+            add_trial(features, again, mean);
+            random.go_to(again.place());
+        }
     }
-    if (is_near(best, LEAST) || is_near(best, least)) return std::nullopt;
-    const auto near_best = [&](double one) { return is_near(one, best); };
-    if (best > least && std::count_if(mean, mean + SCRIPT_COLUMNS, near_best) > 1) return std::nullopt;
-    const std::size_t column = std::max_element(mean, mean + REST) - mean;
-    return verdict_of({best > LEAST ? features.script.languages[column] : -1, best}, language, least);
+    for (std::size_t column = 0; column < features.script.languages.size(); column++) mean[features.script.languages[column]] += quick[column];
+    const Answer answer = answer_of(mean);
+    const auto near_best = [&](double one) { return std::abs(one - answer.probability) < 2 * error; };
+    if (near_best(LEAST) || near_best(least)) return std::nullopt;
+    if (answer.probability > least && std::count_if(mean, mean + COLUMNS, near_best) > 1) return std::nullopt;
+    return verdict_of(answer, language, least);
 }
 
 int LanguageDetector::number(Text name) const {

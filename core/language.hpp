@@ -100,6 +100,7 @@ private:
     std::vector<double> rare;
     double most_share = 0.0;             // of all weights
     std::vector<std::uint32_t> words;
+    std::vector<Normals> normals;
     std::u32string vietnamese_letters, vietnamese_marks;
     std::vector<std::u32string> vietnamese;
     bool compensated;

@@ -22,6 +22,7 @@ namespace {
 
 // As many languages as make an n-gram common: its row takes all of a vector then, of others what they need.
 constexpr std::size_t MANY_LANGUAGES = 4;
+constexpr std::size_t KNOWN_NORMALS = 2048;
 
 std::u32string codes_of(Text text) {
     std::u32string codes;
@@ -262,6 +263,7 @@ LanguageDetector::LanguageDetector(const LanguageRules& rules)
     for (const int shift : {0, 12, 24}) sort_by(shift, grams); // by key, and by language as they were
     make_grams(grams);
     make_near();
+    for (std::size_t i = 0; i < KNOWN_NORMALS && i + WORDS_OF_NORMALS <= words.size(); i++) normals.push_back(normals_of(words.data() + i));
     make_script(are_latin, latin);
     are_latin.flip();
     make_script(are_latin, other);

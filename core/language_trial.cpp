@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "widest.hpp"
+
 #if FLT_EVAL_METHOD != 0
 #error "this compiler keeps more digits than Python does"
 #endif
@@ -170,13 +172,6 @@ inline std::optional<QuickTrial> add_quick_steps(
     }
 }
 
-// Wider vectors where the processor has them: the same operations in the same order, more of them at once.
-#if defined __x86_64__ && defined __gnu_linux__ && defined __GNUC__ && !defined __clang__
-#define WIDEST __attribute__((target_clones("avx2", "default"), flatten))
-#else
-#define WIDEST
-#endif
-
 WIDEST void run_plain(const Features& features, Random<Shares>& random, double weight, double* probability) {
     run_steps<false>(features, random, weight, probability);
 }
@@ -199,14 +194,18 @@ template <class Row> std::span<const Row> common_of(const Features& features) {
 
 } // namespace
 
+Normals normals_of(const std::uint32_t* words) {
+    const auto uniform = [](std::uint32_t high, std::uint32_t low) {
+        return ((high >> 5) * 67108864.0 + (low >> 6)) * (1.0 / 9007199254740992.0);
+    };
+    const double angle = uniform(words[0], words[1]) * (2.0 * 3.14159265358979323846);
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform(words[2], words[3])));
+    return {std::cos(angle) * radius, std::sin(angle) * radius};
+}
+
 template <class Row> void Random<Row>::fail() {
     // It cannot be: of seven thousand draws every second one at least is taken.
     throw std::length_error("langdetect's random numbers have come to their end");
-}
-
-template <class Row> std::uint32_t Random<Row>::word() {
-    if (next == words.size()) fail();
-    return words[next++];
 }
 
 // A draw is a word's first bits, as many as `count` has; the next word's where they make `count` or more.
@@ -217,7 +216,7 @@ template <class Row> void Random<Row>::draw_more(std::size_t count) {
     const std::uint32_t range = features.count;
     const int shift = std::countl_zero(range);
     const std::span<const Row> common = common_of<Row>(features);
-    looked_at = std::max(looked_at, next);
+    looked_at = std::max(looked_at, here.next);
     while (drawn < count) {
         if (looked_at == words.size()) fail();
         const std::uint32_t* const some = words.data() + looked_at;
@@ -252,19 +251,15 @@ template <class Row> auto Random<Row>::spread_out(std::size_t which) -> const Nu
     return all;
 }
 
-template <class Row> double Random<Row>::uniform() {
-    const std::uint32_t high = word() >> 5, low = word() >> 6;
-    return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0);
-}
-
 template <class Row> double Random<Row>::normal() {
-    has_second = !has_second;
-    if (!has_second) return second;
-    const double angle = uniform() * (2.0 * 3.14159265358979323846);
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
-    while (at < drawn && places[at] < next) at++; // draws would have taken these words
-    second = std::sin(angle) * radius;
-    return std::cos(angle) * radius;
+    here.has_second = !here.has_second;
+    if (!here.has_second) return here.second;
+    if (here.next + WORDS_OF_NORMALS > words.size()) fail();
+    const auto [first, second] = here.next < features.normals.size() ? features.normals[here.next] : normals_of(words.data() + here.next);
+    here.next += WORDS_OF_NORMALS;
+    while (at < drawn && places[at] < here.next) at++; // draws would have taken these words
+    here.second = second;
+    return first;
 }
 
 void run_trial(const Features& features, Random<Shares>& random, double* probability) {

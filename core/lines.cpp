@@ -190,16 +190,29 @@ PagePhrase LineFilter::keep_by_phrases(
     return dropped_by;
 }
 
-std::string page_text(Text body) {
-    std::string text;
-    text.reserve(body.size());
+namespace {
+
+// Are all lines stripped, and none of them empty? Of a text that is stripped itself.
+bool has_stripped_lines(Text text) {
+    for (std::size_t at = 0; (at = text.find('\n', at)) != Text::npos; at++)
+        if (is(char_before(text, at).code, SPACE) || is(char_at(text, at + 1).code, SPACE)) return false;
+    return true;
+}
+
+} // namespace
+
+Text page_text(Text body, std::string& made) {
+    body = strip(body);
+    if (has_stripped_lines(body)) return body;
+    made.clear();
+    made.reserve(body.size());
     split(body, [&](Text line) {
         line = strip(line);
         if (line.empty()) return;
-        if (!text.empty()) text += '\n';
-        text += line;
+        if (!made.empty()) made += '\n';
+        made += line;
     });
-    return text;
+    return made;
 }
 
 } // namespace c4

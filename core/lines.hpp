@@ -64,7 +64,7 @@ private:
     bool ends_[256] = {};    // is this byte alone an end mark?
 };
 
-// The text as TFDS takes it: the body's lines, stripped, without empty ones.
-std::string page_text(Text body);
+// The text as TFDS takes it: the body's lines, stripped, without empty ones. It lies in `made`, unless it is a part of the body.
+Text page_text(Text body, std::string& made);
 
 } // namespace c4

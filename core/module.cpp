@@ -40,7 +40,10 @@ void bind_parts(nb::module_& parts) {
 
 void bind_counts(nb::module_& module) {
     module.def("count_text", [](nb::bytes text) { return to_tuple(count(text_of(text))); });
-    module.def("page_text", [](nb::bytes body) { return to_bytes(page_text(text_of(body))); });
+    module.def("page_text", [](nb::bytes body) {
+        std::string made;
+        return to_bytes(page_text(text_of(body), made));
+    });
 }
 
 } // namespace

@@ -59,9 +59,10 @@ Taken Pages::judge(const PageFields& page, std::uint32_t number) {
     const Variants elsewhere = taken.is_news ? 0 : rules_.news, running = all & ~elsewhere;
     each_bit(elsewhere, [&](std::size_t track) { taken.reasons[track] = static_cast<char>(rules_.not_a_news_domain); });
     const std::span reasons(reinterpret_cast<std::uint8_t*>(taken.reasons.data()), taken.reasons.size());
-    std::optional<std::string> text, raw;
-    if (running & rules_.clean) text = steps_.before(page.body, running & rules_.clean, reasons, lines_);
-    if (running & rules_.raw) raw = steps_.before(page.body, running & rules_.raw, reasons, lines_);
+    std::string made_text, made_raw;
+    std::optional<Text> text, raw;
+    if (running & rules_.clean) text = steps_.before(page.body, running & rules_.clean, reasons, lines_, made_text);
+    if (running & rules_.raw) raw = steps_.before(page.body, running & rules_.raw, reasons, lines_, made_raw);
     std::string key;
     append_hash(key, hash);
     const PageRow row{taken.reasons, number, taken.chance, key, page.timestamp};
@@ -80,7 +81,7 @@ Taken Pages::judge(const PageFields& page, std::uint32_t number) {
 void Pages::add_texts(
     const PageFields& page, const PageRow& row, Text normalized, std::optional<Text> text, std::optional<Text> raw) {
     const std::string keys = text ? units_.keys(*text) : std::string();
-    PageTexts texts{page.url, page.content_type, page.content_length, in_validation(normalized), rank(page.url), keys, text, raw, {}, {}, {}, {}};
+    PageTexts texts{page.url, page.content_type, page.content_length, in_validation(normalized), text ? rank(page.url) : 0, keys, text, raw, {}, {}, {}, {}};
     std::string offset;
     if (rules_.provenance) {
         offset = std::to_string(page.offset);

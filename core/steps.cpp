@@ -20,24 +20,25 @@ Steps::Steps(StepRules rules, std::shared_ptr<const Punkt> punkt)
     : rules_(std::move(rules)), punkt_(std::move(punkt)), lines_(rules_.lines), bad_words_(rules_.bad_words),
       lorem_ipsum_({"lorem ipsum"}) {}
 
-std::optional<std::string> Steps::before(
-    Text body, Variants running, std::span<std::uint8_t> reasons, LineCounts& counts) const {
-    std::optional<std::string> text;
+std::optional<Text> Steps::before(
+    Text body, Variants running, std::span<std::uint8_t> reasons, LineCounts& counts, std::string& made) const {
+    std::optional<Text> text;
     for (const auto& [step, variants] : rules_.before) {
         const Variants taking = running & variants;
         if (!taking) continue;
         if (step == Step::LINES) {
-            text = take_lines(body, taking, running, reasons, counts);
+            std::optional<std::string> kept = take_lines(body, taking, running, reasons, counts);
             if (!running) return std::nullopt;
+            if (kept) text = made = *std::move(kept);
             continue;
         }
-        if (!text) text = page_text(body);
+        if (!text) text = page_text(body, made);
         if (const std::uint8_t reason = judge(step, *text)) {
             running = drop(reason, taking, running, reasons);
             if (!running) return std::nullopt;
         }
     }
-    if (!text) text = page_text(body);
+    if (!text) text = page_text(body, made);
     return text;
 }
 

@@ -55,9 +55,10 @@ class Steps {
 public:
     Steps(StepRules rules, std::shared_ptr<const Punkt> punkt);
 
-    // The text that stays of a page up to deduplication, nothing where no variant is left. Writes the reasons of those that
-    // drop out into `reasons`, [variants].
-    std::optional<std::string> before(Text body, Variants running, std::span<std::uint8_t> reasons, LineCounts& counts) const;
+    // The text that stays of a page up to deduplication, nothing where no variant is left. It lies in `made` or is a part of the
+    // body. Writes the reasons of those that drop out into `reasons`, [variants].
+    std::optional<Text> before(
+        Text body, Variants running, std::span<std::uint8_t> reasons, LineCounts& counts, std::string& made) const;
 
     // The same behind deduplication, where no step changes the text. Returns whether a variant is left.
     bool after(Text text, Variants running, std::span<std::uint8_t> reasons) const;

@@ -98,7 +98,12 @@ bool is_final_sigma(Text text, std::size_t at) {
 
 // All of eight bytes are looked at together.
 std::size_t ascii_from(Text text, std::size_t at) {
+    constexpr std::size_t MANY = 32;
     std::size_t stop = at;
+    for (std::uint64_t four[4]; text.size() - stop >= MANY; stop += MANY) {
+        std::memcpy(four, text.data() + stop, MANY);
+        if ((four[0] | four[1] | four[2] | four[3]) & 0x8080808080808080) break;
+    }
     for (std::uint64_t eight; text.size() - stop >= sizeof eight; stop += sizeof eight) {
         std::memcpy(&eight, text.data() + stop, sizeof eight);
         if (const std::uint64_t high = eight & 0x8080808080808080) {

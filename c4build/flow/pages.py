@@ -167,7 +167,7 @@ class PlainPages(Pages):
             row = self.waiting.next_row
             known = Row(
                 bytes(reasons), number, chance, hashed, page.timestamp, page.url, page.content_type, page.content_length,
-                validation, owner, self._keys(text) if text is not None else b"", text, raw,
+                validation, owner if text is not None else 0, self._keys(text) if text is not None else b"", text, raw,
             )  # fmt: skip
             if self._of.provenance:
                 known = known._replace(

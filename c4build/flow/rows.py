@@ -22,7 +22,7 @@ class Row(NamedTuple):
     content_type: str | None = None
     content_length: str | None = None
     validation: bool | None = None
-    rank: int = 0
+    rank: int = 0  # 0 without a cleaned text
     keys: bytes = b""
     text: str | None = None
     raw: str | bytes | None = None

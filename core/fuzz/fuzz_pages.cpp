@@ -127,7 +127,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Steps* steps : {&target.paper, &target.final}) {
         std::uint8_t reasons[2] = {};
         LineCounts counts;
-        const std::optional<std::string> text = steps->before(body, 3, reasons, counts);
+        std::string made;
+        const std::optional<Text> text = steps->before(body, 3, reasons, counts, made);
         const std::uint64_t told = counts.kept + counts.no_end_mark + counts.too_long_word + counts.too_few_words + counts.javascript
                                    + counts.policy + counts.of_dropped_pages;
         if (told != counts.read) std::abort();
