@@ -277,8 +277,9 @@ bool LanguageDetector::read(Text text, Grams& grams) const {
 }
 
 Features LanguageDetector::features_of(const Grams& grams) const {
-    return {.common = common, .script = grams.are_latin ? latin : other, .normals = normals, .rare_places = rare_places.data(), .rare = rare.data(), .grams = grams.numbers,
-        .count = grams.count, .most_share = most_share, .languages = static_cast<int>(names.size()), .compensated = compensated};
+    return {.common = common, .script = grams.are_latin ? latin : other, .normals = normals, .rare_places = rare_places.data(),
+        .rare = rare.data(), .grams = grams.numbers, .count = grams.count, .most_share = most_share,
+        .languages = static_cast<int>(names.size()), .compensated = compensated};
 }
 
 namespace {
