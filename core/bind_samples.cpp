@@ -11,7 +11,7 @@ namespace c4 {
 
 namespace {
 
-nb::list to_list(const std::vector<const Candidate*>& candidates) {
+nb::list candidates_to_list(const std::vector<const Candidate*>& candidates) {
     nb::list made;
     for (const Candidate* one : candidates) {
         const auto& [rank, row, groups, stage, url, timestamp, body] = *one;
@@ -123,9 +123,9 @@ void bind_samples(nb::module_& module) {
         .def("add", &LowestOfPython::add)
         .def("add_rows", &LowestOfPython::add_rows)
         .def("begin", [](LowestOfPython& self) { self.lowest.begin(); })
-        .def("held", [](const LowestOfPython& self) { return to_list(self.lowest.held()); })
+        .def("held", [](const LowestOfPython& self) { return candidates_to_list(self.lowest.held()); })
         .def("row_groups", &LowestOfPython::row_groups)
-        .def("of", [](const LowestOfPython& self, std::size_t at, std::uint8_t group) { return to_list(self.lowest.of(at, group)); })
+        .def("of", [](const LowestOfPython& self, std::size_t at, std::uint8_t group) { return candidates_to_list(self.lowest.of(at, group)); })
         .def("groups_of", &LowestOfPython::groups_of)
         .def("limits", &LowestOfPython::limits);
 }

@@ -27,16 +27,11 @@ struct Signs {
 WIDEST Signs signs_in(Text text) {
     Signs signs{};
     const char* const at = text.data();
-    const std::size_t size = text.size(), last = size < 2 ? 0 : size - 2;
-    for (std::size_t i = 0; i < last; i++) {
-        signs.url |= (at[i] == ':') & (at[i + 1] == '/') & (at[i + 2] == '/');
+    for (std::size_t i = 0; i < text.size(); i++) {
         signs.mail |= at[i] == '@';
         signs.mark |= at[i] == '\xCC';
     }
-    for (std::size_t i = last; i < size; i++) {
-        signs.mail |= at[i] == '@';
-        signs.mark |= at[i] == '\xCC';
-    }
+    for (std::size_t i = 2; i < text.size(); i++) signs.url |= (at[i - 2] == ':') & (at[i - 1] == '/') & (at[i] == '/');
     return signs;
 }
 
@@ -119,7 +114,7 @@ WIDEST unsigned LanguageDetector::read_ascii(Text run, std::uint16_t* symbols) {
         const auto before = static_cast<unsigned char>(bytes[i - 1] - 'A'), capital = static_cast<unsigned char>(bytes[i] - 'A'),
                    small = static_cast<unsigned char>(bytes[i] - 'a');
         const auto letter = static_cast<unsigned char>(capital < 26 ? FIRST + capital : FIRST + 26 + small);
-        const auto found = static_cast<unsigned char>((capital < 26) | (small < 26) ? letter : +BLANK);
+        const auto found = static_cast<unsigned char>(((capital < 26) | (small < 26)) ? letter : +BLANK);
         const auto in_capitals = static_cast<unsigned char>((before < 26) & (capital < 26));
         symbols[i - 1] = static_cast<std::uint16_t>(found | in_capitals * UPPER);
         latin = static_cast<unsigned char>(latin + (capital < 'z' + 1 - 'A'));

@@ -22,6 +22,7 @@ namespace {
 
 // As many languages as make an n-gram common: its row takes all of a vector then, of others what they need.
 constexpr std::size_t MANY_LANGUAGES = 4;
+// Normal numbers of the first places of the random numbers are made once: most trials begin there.
 constexpr std::size_t KNOWN_NORMALS = 2048;
 
 std::u32string codes_of(Text text) {
