@@ -285,7 +285,7 @@ KINDS.add_each(
 _MARKUP = {
     "an open template and 3,000 blanks": "{{" + " " * 3000,
     "many open templates and blanks": ("{{" + " " * 300) * 30,
-    "open references": "<ref " * 3000,
+    "open references": "<ref " * 2000,
     "open references that end": "<ref>" * 3000,
     "references in references": "<ref>" * 500 + "x" + "</ref>" * 500,
     "open links to elsewhere": "[http://a " * 5000,
@@ -318,7 +318,7 @@ _MARKUP = {
     "addresses with ends": "http://a.b/c " * 5000,
     "tags without ends": "<b><i><u>" * 3000,
     "ends without tags": "</b></ref></div>" * 3000,
-    "tags with open quotes": '<ref name="' * 3000,
+    "tags with open quotes": '<ref name="' * 1500,
     "literal text that is not closed": "<nowiki>" * 5000,
     "formulas that are not closed": "<math>{{[[" * 3000,
     "galleries that are not closed": "<gallery>\n" * 3000,
